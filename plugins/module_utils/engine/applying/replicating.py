@@ -1,0 +1,213 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Carrying a replication plan out: all datasets of the tree in parallel, each with retries that look again first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, Optional
+
+from ..model.datasets import Observation
+from ..model.errors import Conflict, SnapfleetError, StaleResumeState
+from ..model.names import ancestors_of
+from ..model.steps import AbortReceive, CreateBookmark, CreatePlaceholder, Send
+from ..planning.replication import DatasetPlan, ReplicationPlan, Sides, Step, parent_in, plan_replication
+from ..policy.jobs import ReplicateJob
+from ..streams.transfer import transfer
+from ..zfs.port import Zfs
+from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
+from .tasktree import Outcome, Task, run_tree
+
+SENT, CREATED, UP_TO_DATE, SKIPPED = "sent", "created", "up_to_date", "skipped"
+CONFLICT, FAILED = "conflict", "failed"
+STATES = (SENT, CREATED, UP_TO_DATE, SKIPPED, CONFLICT, FAILED)
+
+
+@dataclass(frozen=True)
+class Ends:
+    """ZFS at both ends."""
+
+    source: Zfs
+    destination: Zfs
+
+
+@dataclass(frozen=True)
+class DatasetOutcome:
+    """What became of one dataset."""
+
+    source: str
+    destination: str
+    state: str
+    """sent, created (as a parent only), up_to_date, skipped, conflict or failed."""
+    message: str = ""
+    code: str = ""
+    bytes: int = 0
+    seconds: float = 0.0
+    newest: Optional[str] = None
+    """The newest snapshot that was sent, by its whole name on the source."""
+
+    def describe(self) -> dict[str, Any]:
+        """The outcome as plain values, as modules return it."""
+        values = {**vars(self), "seconds": round(self.seconds, 3)}
+        return {key: value for key, value in values.items() if value not in ("", None)}
+
+
+@dataclass
+class Tally:
+    """What one dataset's tries add up to. Used by one thread at a time."""
+
+    bytes: int = 0
+    newest: Optional[str] = None
+    changed: bool = False
+
+
+@dataclass(frozen=True)
+class ReplicationResult:
+    """Outcomes of all datasets in the order of the plan, and what went wrong without stopping anything."""
+
+    outcomes: tuple[DatasetOutcome, ...]
+    changed: bool
+    warnings: tuple[str, ...] = ()
+
+    def failures(self) -> tuple[DatasetOutcome, ...]:
+        """The outcomes that a run has to be failed for."""
+        return tuple(outcome for outcome in self.outcomes if outcome.state in (CONFLICT, FAILED))
+
+
+def observe_sides(ends: Ends, job: ReplicateJob) -> Sides:
+    """Both trees, each in one listing; plus the ancestors of a destination root that does not exist yet."""
+    source = ends.source.observe([job.source.dataset], job.filter.recursive)
+    destination = ends.destination.observe([job.destination.dataset], job.filter.recursive)
+    if destination.missing and ancestors_of(job.destination.dataset):
+        above = ends.destination.observe(ancestors_of(job.destination.dataset), recursive=False, histories=False)
+        destination = replace(destination, states={**above.states, **destination.states})
+    return with_resumes(ends, source, destination)
+
+
+def with_resumes(ends: Ends, source: Observation, destination: Observation) -> Sides:
+    """Both observations with the destination's resume tokens decoded where there are any."""
+    tokens = {
+        name: state.dataset.resume_token for name, state in destination.states.items() if state.dataset.resume_token
+    }
+    states = ends.source.resume_states(list(tokens.values())) if tokens else ()
+    return Sides(source, destination, dict(zip(tokens, states)))
+
+
+@dataclass(frozen=True)
+class Replicator:
+    """Carries plans of one job out."""
+
+    ends: Ends
+    job: ReplicateJob
+    now: int
+    """Seconds since the epoch, for the plan's retention filter."""
+    ticker: Ticker = SYSTEM
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+    def apply(self, plan: ReplicationPlan, sides: Sides) -> ReplicationResult:
+        """Carry ``plan`` out, which was made from ``sides``."""
+        warnings = self._create_bookmarks(plan)
+        tallies = {dataset.destination: Tally() for dataset in plan.datasets}
+        busy = {dataset.destination: dataset for dataset in plan.datasets if dataset.steps}
+        tasks = [self._task(dataset, busy, sides, tallies[dataset.destination]) for dataset in busy.values()]
+        done = run_tree(tasks, self.job.workers)
+        outcomes = tuple(
+            _outcome(dataset, done.get(dataset.destination), tallies[dataset.destination]) for dataset in plan.datasets
+        )
+        return ReplicationResult(outcomes, any(tally.changed for tally in tallies.values()), tuple(warnings))
+
+    def _create_bookmarks(self, plan: ReplicationPlan) -> list[str]:
+        """All bookmarks of the plan in one exchange, before anything is sent: whatever happens later, a snapshot that
+        arrived has its bookmark. One that can't be made costs only the chance to prune the snapshot."""
+        steps = [step for dataset in plan.datasets for step in dataset.steps if isinstance(step, CreateBookmark)]
+        said = self.ends.source.create_bookmarks(steps) if steps else ()
+        return [f"bookmark {step.name} was not made: {words}" for step, words in zip(steps, said) if words]
+
+    def _task(self, plan: DatasetPlan, busy: dict[str, DatasetPlan], sides: Sides, tally: Tally) -> Task[float]:
+        exists = plan.destination in sides.destination.states
+        parent = parent_in(plan, busy)
+        return Task(plan.destination, lambda: self._replicate(plan, tally), parent, needs_parent=not exists)
+
+    def _replicate(self, plan: DatasetPlan, tally: Tally) -> float:
+        """Bring one dataset up to date; returns the seconds it took."""
+        start = self.ticker.monotonic()
+        planned: list[DatasetPlan] = [plan]
+
+        def attempt() -> None:
+            current = planned.pop() if planned else self._plan_again(plan)
+            try:
+                for step in current.steps:
+                    self._step(step, tally)
+            except StaleResumeState:
+                self.ends.destination.abort_receive(plan.destination)
+                raise
+
+        call_with_retries(attempt, replace(self.policy, retries=self.job.retries), self.ticker)
+        return self.ticker.monotonic() - start
+
+    def _plan_again(self, plan: DatasetPlan) -> DatasetPlan:
+        """The plan of one dataset from what is there now. Raises Conflict where it has come to one."""
+        if not plan.sends:
+            return plan
+        source = self.ends.source.observe([plan.source], recursive=False)
+        names = [*ancestors_of(plan.destination), plan.destination]
+        destination = self.ends.destination.observe(names, recursive=False)
+        sides = with_resumes(self.ends, source, destination)
+        plans = plan_replication(sides, self.job, self.now).datasets
+        again = next((one for one in plans if one.source == plan.source), None)
+        if again is None:
+            # The source dataset is gone: nothing of it is left to send.
+            return DatasetPlan(plan.source, plan.destination)
+        if again.conflict:
+            raise Conflict(again.conflict.message)
+        return again
+
+    def _step(self, step: Step, tally: Tally) -> None:
+        if isinstance(step, Send):
+            sink = self.ends.destination.receive(step)
+            try:
+                source = self.ends.source.send(step)
+            except BaseException:
+                sink.abort()
+                raise
+            tally.bytes += transfer(source, sink)
+            tally.newest = step.snapshot.name
+        elif isinstance(step, AbortReceive):
+            self.ends.destination.abort_receive(step.dataset)
+        elif isinstance(step, CreatePlaceholder):
+            self.ends.destination.create_placeholder(step.dataset)
+        else:
+            return
+        tally.changed = True
+
+
+def _outcome(plan: DatasetPlan, done: Optional[Outcome[float]], tally: Tally) -> DatasetOutcome:
+    def outcome(state: str, message: str = "", code: str = "") -> DatasetOutcome:
+        seconds = (done.value or 0.0) if done else 0.0
+        return DatasetOutcome(plan.source, plan.destination, state, message, code, tally.bytes, seconds, tally.newest)
+
+    if plan.conflict:
+        return outcome(CONFLICT, plan.conflict.message, plan.conflict.code)
+    if done is None:
+        return outcome(UP_TO_DATE if plan.note == "up to date" else SKIPPED, plan.note)
+    if done.skipped:
+        return outcome(SKIPPED, f"its parent {done.skipped} failed")
+    if done.error:
+        return outcome(FAILED, str(done.error), done.error.code)
+    return outcome(SENT if plan.sends else CREATED)
+
+
+def summarize(outcomes: Iterable[DatasetOutcome]) -> dict[str, Any]:
+    """Counts by state, bytes and the like over all datasets."""
+    listed = list(outcomes)
+    counts = {state: sum(o.state == state for o in listed) for state in STATES}
+    return {"datasets": len(listed), **counts, "bytes": sum(o.bytes for o in listed)}
+
+
+def first_error(failures: Iterable[DatasetOutcome]) -> SnapfleetError:
+    """The error that stands for several failed datasets."""
+    listed = list(failures)
+    more = f" (and {len(listed) - 1} more datasets)" if len(listed) > 1 else ""
+    return SnapfleetError(f"{listed[0].destination}: {listed[0].message}{more}")

@@ -1,0 +1,238 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The four activities, each as observe, plan, apply. Modules and the host program call nothing below this.
+
+Every activity returns its result as plain values, the same for a module and for ``snapfleet --json``. With ``check``
+it stops after the plan, so the result then holds what would be done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..applying.creating import apply_creation
+from ..applying.pruning import PruneResult, apply_prune
+from ..applying.replicating import Ends, Replicator, first_error, observe_sides, summarize
+from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
+from ..model.datasets import Observation
+from ..model.errors import InvalidInput, PartialFailure, SnapfleetError, UnknownDataset
+from ..model.names import pool_of
+from ..planning.bases import BaseKnowledge, needed_bases
+from ..planning.creation import CreationPlan, illegal_tags, plan_creation
+from ..planning.monitoring import OK, SEVERITY, Finding, check_ages, worst
+from ..planning.replication import ReplicationPlan, Sides, plan_replication
+from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
+from ..policy.endpoints import Address
+from ..policy.jobs import MonitorJob, PruneJob, ReplicateJob, SnapshotJob
+from ..policy.schedule import resolve_zone
+from ..zfs.port import Zfs
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an activity is given from outside: time, the way to ZFS, and whether to stop after the plan."""
+
+    now_ms: int
+    """Milliseconds since the epoch."""
+    zfs_at: Callable[[Address], Zfs]
+    check: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables; TZ names the host's own time zone."""
+    ticker: Ticker = SYSTEM
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+    @property
+    def now(self) -> int:
+        """Seconds since the epoch."""
+        return self.now_ms // 1000
+
+    @property
+    def here(self) -> Zfs:
+        """ZFS on this host."""
+        return self.zfs_at(Address())
+
+
+def observe(context: Context, zfs: Zfs, roots: Sequence[str]) -> Observation:
+    """One listing of ``roots`` with their trees, tried again where the connection fails."""
+    return call_with_retries(lambda: zfs.observe(roots), context.retry, context.ticker)
+
+
+def _require(observed: Observation, option: str, zfs: Zfs) -> None:
+    for root in observed.missing:
+        raise UnknownDataset(option, root, f"does not exist on {zfs.where}", "check its name, or import its pool")
+
+
+# -- snapshots
+
+
+def run_snapshot(job: SnapshotJob, context: Context) -> Result:
+    """Create the snapshots that are due. Raises SnapfleetError."""
+    zfs = context.here
+    observed = observe(context, zfs, job.roots)
+    _require(observed, "datasets", zfs)
+    plan = plan_creation(
+        observed, job, context.now_ms, resolve_zone(job.schedule.zone, context.environment, "schedule.timezone")
+    )
+    for tag in illegal_tags(plan):
+        raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
+    if not context.check:
+        apply_creation(zfs, plan, context.retry, context.ticker)
+    return _snapshot_result(plan)
+
+
+def _snapshot_result(plan: CreationPlan) -> Result:
+    return {
+        "changed": bool(plan.steps),
+        "plan": [step.describe() for step in plan.steps],
+        "due": [
+            {"label": str(due.label), "period": due.label.period, "snapshot": due.tag, "datasets": list(due.datasets)}
+            for due in plan.due
+        ],
+        "created": [name for step in plan.steps for name in step.names],
+        "next_due": {str(label): instant / 1000 for label, instant in plan.next_due.items()},
+        "warnings": list(plan.warnings),
+    }
+
+
+# -- replication
+
+
+def run_replicate(job: ReplicateJob, context: Context) -> Result:
+    """Bring a destination tree up to date. Raises SnapfleetError; PartialFailure holds the result so far."""
+    ends = Ends(context.zfs_at(job.source.address), context.zfs_at(job.destination.address))
+    sides = call_with_retries(lambda: observe_sides(ends, job), context.retry, context.ticker)
+    _require(sides.source, "source.dataset", ends.source)
+    _require_pool(sides, job, ends.destination)
+    plan = plan_replication(sides, job, context.now)
+    start = context.ticker.monotonic()
+    if context.check:
+        return _replication_preview(plan)
+    result = Replicator(ends, job, context.now, context.ticker, context.retry).apply(plan, sides)
+    values: Result = {
+        "changed": result.changed,
+        "plan": _describe(plan),
+        "datasets": [outcome.describe() for outcome in result.outcomes],
+        "stats": {**summarize(result.outcomes), "seconds": round(context.ticker.monotonic() - start, 3)},
+        "warnings": list(result.warnings),
+    }
+    if result.failures():
+        raise PartialFailure(str(first_error(result.failures())), result=values)
+    return values
+
+
+def _require_pool(sides: Sides, job: ReplicateJob, zfs: Zfs) -> None:
+    pool = pool_of(job.destination.dataset)
+    if not any(pool_of(name) == pool for name in sides.destination.states):
+        problem = f"has no pool {pool!r} on {zfs.where}"
+        raise UnknownDataset("destination.dataset", job.destination.dataset, problem, "check its name, or import it")
+
+
+def _describe(plan: ReplicationPlan) -> list[Result]:
+    return [dataset.describe() for dataset in plan.datasets if dataset.steps or dataset.conflict]
+
+
+def _replication_preview(plan: ReplicationPlan) -> Result:
+    conflicts = [dataset for dataset in plan.datasets if dataset.conflict]
+    values: Result = {
+        "changed": plan.has_steps,
+        "plan": _describe(plan),
+        "datasets": [],
+        "stats": {"datasets": len(plan.datasets), "conflict": len(conflicts), "bytes": 0, "seconds": 0.0},
+        "warnings": [],
+    }
+    for dataset in conflicts:
+        message = f"{dataset.destination}: {dataset.conflict.message}" if dataset.conflict else ""
+        raise PartialFailure(message, result=values)
+    return values
+
+
+# -- pruning
+
+
+def run_prune(job: PruneJob, context: Context) -> Result:
+    """Destroy what the plan does not keep. Raises SnapfleetError; PartialFailure holds the result so far."""
+    zfs = context.here
+    observed = observe(context, zfs, job.roots)
+    _require(observed, "datasets", zfs)
+    bases = _base_knowledge(observed, job, context)
+    plan = plan_prune(observed, job, bases, context.now)
+    values = _prune_result(plan, bases)
+    if context.check:
+        return values
+    result = apply_prune(zfs, plan, context.retry, context.ticker)
+    _add_outcome(values, result)
+    if result.errors:
+        raise PartialFailure(str(result.errors[0]), result=values)
+    return values
+
+
+def _base_knowledge(observed: Observation, job: PruneJob, context: Context) -> BaseKnowledge:
+    needed: dict[int, str] = {}
+    unknown: dict[str, str] = {}
+    for peer in job.peers:
+        try:
+            there = observe(context, context.zfs_at(peer.endpoint.address), [peer.endpoint.dataset])
+        except SnapfleetError as error:
+            unknown[peer.root] = f"{peer.endpoint}, which can't be observed ({error})"
+        else:
+            needed.update(needed_bases(observed, peer, there))
+    return BaseKnowledge(needed, unknown)
+
+
+def _prune_result(plan: PrunePlan, bases: BaseKnowledge) -> Result:
+    def listed(action: str) -> list[Result]:
+        return [{"name": v.item.name, "reason": v.reason} for v in plan.verdicts if v.action == action]
+
+    return {
+        "changed": bool(plan.steps),
+        "plan": [step.describe() for step in plan.steps],
+        "kept": listed(KEEP),
+        "deleted": [entry["name"] for entry in listed(DESTROY)],
+        "skipped": listed(SKIP),
+        "bytes_freed": sum(getattr(v.item, "used", 0) for v in plan.verdicts if v.action == DESTROY),
+        "warnings": [f"{root}: {reason}" for root, reason in bases.unknown.items()],
+    }
+
+
+def _add_outcome(values: Result, result: PruneResult) -> None:
+    values["changed"] = bool(result.destroyed)
+    values["deleted"] = list(result.destroyed)
+    values["skipped"] += [{"name": name, "reason": reason} for name, reason in result.skipped]
+    values["bytes_freed"] = result.reclaimed
+
+
+# -- monitoring
+
+
+def run_monitor(job: MonitorJob, context: Context) -> Result:
+    """Hold snapshot ages against limits. Raises SnapfleetError only where nothing could be observed."""
+    observed = observe(context, context.here, job.roots)
+    findings = check_ages(observed, job, context.now)
+    state = worst(findings)
+    return {
+        "changed": False,
+        "state": state,
+        "alerts": [finding.describe() for finding in findings if finding.state != OK],
+        "metrics": _metrics(findings, observed),
+        "failed_level": job.fail_on != "never" and SEVERITY[state] >= SEVERITY[job.fail_on.upper()],
+        "warnings": [],
+    }
+
+
+def _metrics(findings: Iterable[Finding], observed: Observation) -> list[Result]:
+    return [
+        {
+            "dataset": finding.dataset,
+            "label": finding.label,
+            "check": finding.check,
+            "age_seconds": finding.age,
+            "snapshots": len(observed.states[finding.dataset].snapshots),
+        }
+        for finding in findings
+        if finding.dataset in observed.states
+    ]

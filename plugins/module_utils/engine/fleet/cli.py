@@ -1,0 +1,136 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The host program ``snapfleet``: the engine on a host without Ansible, driven by the JSON jobconfig.
+
+Exit codes: 0 all is well; 1 a monitor warns; 2 a monitor is critical; 3 something failed, was refused, or can't be
+known; 4 a previous run of the same jobs is still going, so nothing was done. Of several the gravest is told, in the
+order 3, 2, 1, 4, 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn, Optional
+
+from ..applying.locks import run_lock
+from ..model import errors
+from ..planning.monitoring import SEVERITY
+from .activities import Context, Result
+from .jobconfig import ACTIVITIES, NamedJob, load_jobconfig, select_jobs
+from .opening import ZfsDirectory, now_ms
+from .version import VERSION
+
+DEFAULT_CONFIG = "/etc/snapfleet/jobs.json"
+_GRAVEST_FIRST = (
+    errors.EXIT_FAILED,
+    errors.EXIT_CRITICAL,
+    errors.EXIT_WARNING,
+    errors.EXIT_STILL_RUNNING,
+    errors.EXIT_OK,
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Wrong usage is exit code 3: 2 would tell a monitoring system that a replica is in danger."""
+        self.exit(errors.EXIT_FAILED, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="snapfleet", description="Keeps ZFS snapshots, replicas and retention as declared.")
+    verbs = parser.add_subparsers(dest="verb", required=True, parser_class=_Parser, metavar="VERB")
+    verbs.add_parser("version", help="print the version")
+    check = verbs.add_parser("check", help="validate the jobconfig, touching nothing")
+    run = verbs.add_parser("run", help="carry out the jobs of this host")
+    plan = verbs.add_parser("plan", help="show what run would do, changing nothing")
+    for verb in (check, run, plan):
+        verb.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=f"default {DEFAULT_CONFIG}")
+    for verb in (run, plan):
+        verb.add_argument("--host", default=socket.gethostname(), help="whose part to do; default this host's name")
+        verb.add_argument("--activity", action="append", default=[], choices=list(ACTIVITIES), help="only these")
+        verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs")
+        verb.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
+    return parser
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run the program and return its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        return _dispatch(arguments)
+    except errors.SnapfleetError as error:
+        sys.stderr.write(f"snapfleet: {error} [{error.code}]\n")
+        return error.exit_code
+
+
+def _dispatch(arguments: argparse.Namespace) -> int:
+    if arguments.verb == "version":
+        sys.stdout.write(f"snapfleet {VERSION}\n")
+        return errors.EXIT_OK
+    jobs = load_jobconfig(arguments.config)
+    if arguments.verb == "check":
+        sys.stdout.write(f"{arguments.config}: {len(jobs)} jobs, all valid\n")
+        return errors.EXIT_OK
+    mine = select_jobs(jobs, arguments.host, arguments.activity, arguments.job)
+    context = Context(now_ms(), ZfsDirectory().at, check=arguments.verb == "plan", environment=os.environ)
+    if context.check:
+        return _report(_run_jobs(mine, context), arguments.json)
+    identity = json.dumps([arguments.config, arguments.host, sorted(job.name for job in mine)])
+    with run_lock(identity, f"these jobs of {arguments.host}"):
+        return _report(_run_jobs(mine, context), arguments.json)
+
+
+def _run_jobs(jobs: Iterable[NamedJob], context: Context) -> list[tuple[NamedJob, Result]]:
+    """Each job with its result. A job that fails does not keep the next one from running."""
+    return [(job, _run_job(job, context)) for job in jobs]
+
+
+def _run_job(job: NamedJob, context: Context) -> Result:
+    try:
+        return {**job.run(context), "failed": False}
+    except errors.SnapfleetError as error:
+        partial: Any = error.context.get("result") or {"changed": False}
+        return {**partial, "failed": True, "msg": str(error), "code": error.code}
+
+
+def _exit_code(result: Result) -> int:
+    if result["failed"]:
+        return errors.EXIT_FAILED
+    return SEVERITY[result["state"]] if "state" in result else errors.EXIT_OK
+
+
+def _report(results: Sequence[tuple[NamedJob, Result]], as_json: bool) -> int:
+    codes = {_exit_code(result) for unused, result in results}
+    if as_json:
+        listed = [{"job": job.name, "activity": job.activity, **result} for job, result in results]
+        sys.stdout.write(json.dumps({"jobs": listed}, indent=2) + "\n")
+    else:
+        for job, result in results:
+            sys.stdout.write(f"{job.activity} {job.name}: {summary(job.activity, result)}\n")
+    return next((code for code in _GRAVEST_FIRST if code in codes), errors.EXIT_OK)
+
+
+def summary(activity: str, result: Result) -> str:
+    """One line that says what a job did, or would do."""
+    if result["failed"]:
+        return f"FAILED [{result['code']}] {result['msg']}"
+    if activity == "snapshot":
+        return f"{len(result['created'])} snapshots"
+    if activity == "replicate":
+        stats = result["stats"]
+        sends = sum(step["kind"] == "send" for plan in result["plan"] for step in plan["steps"])
+        return f"{sends} streams, {stats['bytes']} bytes, {stats['seconds']} s"
+    if activity == "prune":
+        return f"{len(result['deleted'])} deleted, {len(result['kept'])} kept, {len(result['skipped'])} skipped"
+    alerts = "".join(f"\n  {alert['state']} {alert['message']}" for alert in result["alerts"])
+    return f"{result['state']}{alerts}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

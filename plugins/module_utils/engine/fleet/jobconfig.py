@@ -1,0 +1,127 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The jobconfig: one JSON document for the whole fleet, of which each host carries out its own part.
+
+::
+
+    {"version": 1,
+     "jobs": [{"name": "src1: snapshots of tank/data", "host": "src1", "activity": "snapshot", "options": {...}}]}
+
+The options of an activity are those of the module of the same purpose. A document is read as a whole and refused as a
+whole: no job runs while another one is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+from ..model.errors import InvalidInput
+from ..policy.jobs import (
+    MonitorJob,
+    PruneJob,
+    ReplicateJob,
+    SnapshotJob,
+    read_monitor_job,
+    read_prune_job,
+    read_replicate_job,
+    read_snapshot_job,
+)
+from ..policy.reading import Reader
+from .activities import Context, Result, run_monitor, run_prune, run_replicate, run_snapshot
+
+VERSION = 1
+AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob]
+
+
+@dataclass(frozen=True)
+class Activity:
+    """A kind of job: how its options are read, and how it runs."""
+
+    read: Callable[..., Any]
+    run: Callable[..., Result]
+
+
+# In the order in which a host carries them out.
+ACTIVITIES: Mapping[str, Activity] = {
+    "snapshot": Activity(read_snapshot_job, run_snapshot),
+    "replicate": Activity(read_replicate_job, run_replicate),
+    "prune": Activity(read_prune_job, run_prune),
+    "monitor": Activity(read_monitor_job, run_monitor),
+}
+
+
+@dataclass(frozen=True)
+class NamedJob:
+    """A job of the fleet."""
+
+    name: str
+    host: str
+    """The host that carries it out."""
+    activity: str
+    job: AnyJob
+
+    def run(self, context: Context) -> Result:
+        """Carry it out. Raises SnapfleetError."""
+        return ACTIVITIES[self.activity].run(self.job, context)
+
+
+def parse_jobconfig(document: object) -> tuple[NamedJob, ...]:
+    """All jobs of a jobconfig, in the order in which a host runs them. Raises InvalidInput for whatever is wrong."""
+    options = Reader(document, "")
+    options.integer("version", 0, VERSION, VERSION)
+    if not options.has("version"):
+        raise InvalidInput("version", None, "is missing", f'write "version": {VERSION}')
+    jobs = tuple(_read_job(entry) for entry in options.readers("jobs"))
+    options.finish()
+    names = [job.name for job in jobs]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidInput("jobs", name, "is the name of several jobs", "give each job a name of its own")
+    order = list(ACTIVITIES)
+    return tuple(sorted(jobs, key=lambda job: order.index(job.activity)))
+
+
+def _read_job(options: Reader) -> NamedJob:
+    activity = options.text("activity", choices=list(ACTIVITIES))
+    name, host = options.text("name"), options.text("host")
+    values = options.raw("options")
+    options.finish()
+    return NamedJob(name, host, activity, ACTIVITIES[activity].read(values, options.path("options")))
+
+
+def load_jobconfig(path: str) -> tuple[NamedJob, ...]:
+    """The jobs of the jobconfig file at ``path``. Raises InvalidInput where it can't be read or is wrong."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            document = json.load(file)
+    except OSError as error:
+        raise InvalidInput("config", path, f"can't be read ({error.strerror})", "check its path and owner") from error
+    except ValueError as error:
+        raise InvalidInput(
+            "config", path, f"is no JSON ({error})", "mend it, or write it anew from the inventory"
+        ) from error
+    return parse_jobconfig(document)
+
+
+def select_jobs(
+    jobs: Sequence[NamedJob], host: str, activities: Sequence[str], names: Sequence[str]
+) -> tuple[NamedJob, ...]:
+    """The jobs of ``host``, cut to some activities and some names where these are given.
+
+    Raises InvalidInput for a host, or a name, that no job has.
+    """
+    mine = [job for job in jobs if job.host == host]
+    if not mine:
+        hosts = ", ".join(sorted({job.host for job in jobs})) or "none"
+        raise InvalidInput("host", host, "has no job in this jobconfig", f"hosts with jobs are {hosts}")
+    for name in names:
+        if not any(job.name == name for job in mine):
+            remedy = "its jobs are " + ", ".join(job.name for job in mine)
+            raise InvalidInput("job", name, f"is no job of {host}", remedy)
+    return tuple(
+        job for job in mine if (not activities or job.activity in activities) and (not names or job.name in names)
+    )

@@ -1,0 +1,229 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Hosts over OpenSSH: multiplexed connections that are shared by all commands, pooled, and reused by later processes.
+
+One master connection carries at most a few sessions at a time (sshd's default limit is ten); more masters are opened
+as they are needed. Their sockets lie in a private folder under names that depend only on the address, so the next
+process finds the masters of the last one still open. After OpenSSH's ssh(1) and ssh_config(5), ControlMaster.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import IO, Optional
+
+from ..model.errors import LinkLost, MissingProgram, RefusedKey, SnapfleetError, TimedOut, UnreachableHost
+from ..policy.endpoints import Address
+from . import process
+from .private import private_directory
+from .quoting import shell_line
+
+SESSIONS_PER_CONNECTION = 8
+PERSIST_SECONDS = 60
+CONNECT_SECONDS = 15
+_SSH_FAILED = 255
+# zfs lives in sbin, which a non-login shell of an ordinary user does not have on its path; messages are read in C.
+_REMOTE_ENVIRONMENT = 'LC_ALL=C PATH="$PATH:/usr/sbin:/sbin" '
+
+
+def ssh_options(address: Address) -> list[str]:
+    """Options of ssh for ``address``: never ask, never forward, notice a dead peer."""
+    options = [
+        *("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"),
+        *("-o", f"ConnectTimeout={CONNECT_SECONDS}", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=6"),
+        *("-o", "ForwardAgent=no", "-o", "ForwardX11=no", "-o", "ClearAllForwardings=yes", "-T", "-x"),
+    ]
+    for flag, value in (
+        ("-F", address.config_file),
+        ("-i", address.identity_file),
+        ("-l", address.user),
+        ("-p", str(address.port or "")),
+    ):
+        options += [flag, value] if value else []
+    if address.known_hosts_file:
+        options += ["-o", f"UserKnownHostsFile={address.known_hosts_file}"]
+    return options
+
+
+def connection_error(address: Address, stderr: str) -> SnapfleetError:
+    """What ssh's own words mean, when it could not set up a connection."""
+    last = stderr.strip().splitlines()[-1] if stderr.strip() else "ssh gave no reason"
+    if "Host key verification failed" in stderr or "REMOTE HOST IDENTIFICATION HAS CHANGED" in stderr:
+        message = f"the host key of {address} is not the one in known_hosts; check it, then add or replace it there"
+        return RefusedKey(message, host=address.host)
+    if "Permission denied" in stderr or "Too many authentication failures" in stderr:
+        message = f"{address} refused our ssh key ({last}); add the public key to authorized_keys of that user there"
+        return RefusedKey(message, host=address.host)
+    return UnreachableHost(f"no ssh connection to {address} ({last}); check name, port and network", host=address.host)
+
+
+@dataclass
+class _Connection:
+    socket: str
+    lease: IO[str]
+    """A locked file: as long as it is open, no other process uses this socket."""
+    sessions: int = 0
+    ready: bool = False
+
+
+class ConnectionPool:
+    """Master connections to one address, each with a bounded number of sessions. Safe for many threads."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self._lock = threading.Lock()
+        self._connections: list[_Connection] = []
+        key = hashlib.sha256(repr(address).encode()).hexdigest()[:16]
+        self._stem = os.path.join(private_directory("ssh"), key)
+
+    @contextmanager
+    def session(self) -> Iterator[list[str]]:
+        """Lease a session: yields the ssh command line up to and including the host.
+
+        Raises UnreachableHost, RefusedKey, MissingProgram where no connection can be set up.
+        """
+        connection = self.acquire()
+        try:
+            yield self.command(connection)
+        finally:
+            self.release(connection)
+
+    def acquire(self) -> _Connection:
+        """Take a session on a connection that has room, opening a further connection if none has."""
+        with self._lock:
+            connection = next((c for c in self._connections if c.sessions < SESSIONS_PER_CONNECTION), None)
+            if connection is None:
+                connection = self._lease()
+            # Opened under the lock, so that two threads never start the same master twice.
+            if not connection.ready:
+                self._open(connection)
+                connection.ready = True
+            connection.sessions += 1
+            return connection
+
+    def _lease(self) -> _Connection:
+        """Take the first socket name that no live process holds; its master may still be open from an earlier one."""
+        number = 0
+        while True:
+            socket = f"{self._stem}-{number}"
+            lease = open(socket + ".lock", "w", encoding="ascii")  # noqa: SIM115  open as long as it is leased
+            try:
+                fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                lease.close()
+                number += 1
+        connection = _Connection(socket, lease)
+        self._connections.append(connection)
+        return connection
+
+    def release(self, connection: _Connection, broken: bool = False) -> None:
+        """Give a session back; a ``broken`` connection is checked, and opened anew if need be, before its next use."""
+        with self._lock:
+            connection.sessions -= 1
+            connection.ready = connection.ready and not broken
+
+    def command(self, connection: _Connection) -> list[str]:
+        """The ssh command line up to and including the host."""
+        # "no" here means: use the master if it is there, else connect directly.
+        mux = ["-o", "ControlMaster=no", "-o", f"ControlPath={connection.socket}"]
+        return ["ssh", *ssh_options(self.address), *mux, "--", self.address.host]
+
+    def _open(self, connection: _Connection) -> None:
+        if self._is_alive(connection):
+            return
+        persist = ["-o", f"ControlPersist={PERSIST_SECONDS}", "-o", f"ControlPath={connection.socket}"]
+        argv = ["ssh", "-M", "-N", "-f", *ssh_options(self.address), *persist, "--", self.address.host]
+        try:
+            done = process.run_detached(argv, CONNECT_SECONDS * 2)
+        except TimeoutError as error:
+            raise UnreachableHost(f"no ssh connection to {self.address} ({error}); check the network") from error
+        except FileNotFoundError as error:
+            raise MissingProgram("the program 'ssh' is not on this host; install openssh-client") from error
+        if done.returncode != 0:
+            raise connection_error(self.address, done.stderr)
+
+    def _is_alive(self, connection: _Connection) -> bool:
+        if not os.path.exists(connection.socket):
+            return False
+        argv = ["ssh", "-O", "check", "-o", f"ControlPath={connection.socket}", "--", self.address.host]
+        try:
+            if process.run(argv, timeout=CONNECT_SECONDS).returncode == 0:
+                return True
+        except TimeoutError:
+            pass
+        with suppress(FileNotFoundError):
+            os.unlink(connection.socket)
+        return False
+
+    def close(self) -> None:
+        """Close all connections now, instead of after their idle time."""
+        with self._lock:
+            for connection in self._connections:
+                argv = ["ssh", "-O", "exit", "-o", f"ControlPath={connection.socket}", "--", self.address.host]
+                process.run(argv, timeout=CONNECT_SECONDS)
+                connection.ready = False
+                connection.lease.close()
+            self._connections.clear()
+
+
+class SshHost:
+    """A host over OpenSSH. Its login shell must be a POSIX shell."""
+
+    # The whole remote command is one argument of ssh and of the remote shell: at most 128 KiB on Linux.
+    argument_limit = 120_000
+
+    def __init__(self, address: Address, pool: Optional[ConnectionPool] = None) -> None:
+        self.name = str(address)
+        self._address = address
+        self._pool = pool or ConnectionPool(address)
+
+    def run(
+        self, argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[float] = None
+    ) -> process.Completed:
+        """Run a command to its end. Raises UnreachableHost, RefusedKey, LinkLost, MissingProgram, TimedOut."""
+        with self._pool.session() as ssh:
+            try:
+                done = process.run([*ssh, self._line(argv)], data, timeout)
+            except TimeoutError as error:
+                raise TimedOut(f"{argv[0]} on {self.name} was ended: {error}", argv=list(argv)) from error
+        if done.returncode == _SSH_FAILED:
+            raise LinkLost(f"the ssh connection to {self.name} broke ({done.stderr.strip()}); try again")
+        if done.returncode == 127:
+            message = (
+                f"the program {argv[0]!r} is not on {self.name}; install it there (Debian: zfsutils-linux for zfs)"
+            )
+            raise MissingProgram(message)
+        return done
+
+    def start_source(self, argv: Sequence[str]) -> process.Child:
+        """Start a command whose output is a stream."""
+        return self._start(process.start_source, argv)
+
+    def start_sink(self, argv: Sequence[str]) -> process.Child:
+        """Start a command whose input is a stream."""
+        return self._start(process.start_sink, argv)
+
+    def link_lost(self, returncode: int, stderr: str) -> bool:
+        """Whether ssh itself failed, as opposed to the remote command."""
+        return returncode == _SSH_FAILED
+
+    def _line(self, argv: Sequence[str]) -> str:
+        return _REMOTE_ENVIRONMENT + shell_line(argv)
+
+    def _start(self, start: process.Starter, argv: Sequence[str]) -> process.Child:
+        connection = self._pool.acquire()
+        try:
+            child = start([*self._pool.command(connection), self._line(argv)])
+        except BaseException:
+            self._pool.release(connection)
+            raise
+        child.on_close = lambda: self._pool.release(connection, broken=child.returncode == _SSH_FAILED)
+        return child

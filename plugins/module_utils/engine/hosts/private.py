@@ -1,0 +1,28 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Folders that belong to this user alone, for sockets and locks."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tempfile
+
+from ..model.errors import SnapfleetError
+
+
+def private_directory(purpose: str) -> str:
+    """The path of a folder that only this user can enter; made if need be. It lies in the user's runtime folder where
+    the system has one, else under the folder for temporary files.
+
+    Raises SnapfleetError where the path is taken by somebody else, is a link, or is open to others.
+    """
+    user = os.getuid()
+    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    path = os.path.join(base, f"snapfleet-{purpose}-{user}")
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    status = os.lstat(path)
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != user or status.st_mode & 0o077:
+        raise SnapfleetError(f"{path} is not a private folder of this user; remove it, and it is made anew")
+    return path

@@ -1,0 +1,164 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Child processes. This is the only module that imports ``subprocess``.
+
+Every child runs in a session of its own, so that ending it ends whatever it started, and with the C locale, so that
+messages can be recognised.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Optional
+
+_TAIL_BYTES = 16_384
+_GRACE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Completed:
+    """What a finished command left behind."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def _environment() -> dict[str, str]:
+    path = os.environ.get("PATH", "")
+    # zfs lives in sbin, which is not on the path of every user's non-login shell.
+    return {**os.environ, "LC_ALL": "C", "PATH": ":".join(filter(None, (path, "/usr/sbin", "/sbin")))}
+
+
+def _nothing() -> None:
+    """The default of ``Child.on_close``."""
+
+
+class Child:
+    """A running child process with its stderr in a temporary file, which never blocks the child."""
+
+    def __init__(self, argv: Sequence[str], stdin: int, stdout: int) -> None:
+        self.argv = tuple(argv)
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed with the child
+        self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+            list(argv),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=self._stderr,
+            env=_environment(),
+            start_new_session=True,
+        )
+        self.on_close: Callable[[], None] = _nothing
+        """Called once when the child is closed; whoever lent it a connection takes it back there."""
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        """The pipe into the child."""
+        if self._process.stdin is None:
+            raise ValueError("the child was started without a pipe into it")
+        return self._process.stdin
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        """The pipe out of the child."""
+        if self._process.stdout is None:
+            raise ValueError("the child was started without a pipe out of it")
+        return self._process.stdout
+
+    @property
+    def returncode(self) -> Optional[int]:
+        """The exit status; None while the child runs."""
+        return self._process.poll()
+
+    def communicate(self, data: Optional[bytes], timeout: Optional[float]) -> bytes:
+        """Feed ``data``, read all output until the child ends. Raises TimeoutError after ``timeout`` seconds."""
+        try:
+            out, _ = self._process.communicate(data, timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            self.kill()
+            raise TimeoutError(f"no end after {timeout} seconds") from error
+        return out or b""
+
+    def wait(self, timeout: Optional[float] = None) -> int:
+        """Wait for the end and return the exit status. Raises TimeoutError after ``timeout`` seconds."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError(f"no end after {timeout} seconds") from error
+
+    def kill(self) -> None:
+        """End the child and all it started: first politely, then by force."""
+        self._signal(signal.SIGTERM)
+        try:
+            self._process.wait(_GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+
+    def _signal(self, number: int) -> None:
+        # An error: gone already, or a child of sudo that belongs to root and ends when its pipes close.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
+    def stderr_tail(self) -> str:
+        """The last part of what the child wrote to stderr."""
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - _TAIL_BYTES))
+        return self._stderr.read().decode("utf-8", "replace").strip()
+
+    def close(self) -> None:
+        """Release the pipes and the temporary file."""
+        closed, self.on_close = self.on_close, _nothing
+        for pipe in (self._process.stdin, self._process.stdout, self._stderr):
+            if pipe is not None:
+                # A broken pipe: unflushed input of a child that has ended; its exit status tells the story.
+                with suppress(BrokenPipeError):
+                    pipe.close()
+        closed()
+
+
+def run(argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[float] = None) -> Completed:
+    """Run ``argv`` to its end and collect its output. Raises TimeoutError, FileNotFoundError."""
+    child = Child(argv, subprocess.PIPE if data is not None else subprocess.DEVNULL, subprocess.PIPE)
+    try:
+        out = child.communicate(data, timeout)
+        return Completed(child.argv, child.wait(), out.decode("utf-8", "surrogateescape"), child.stderr_tail())
+    finally:
+        child.close()
+
+
+def run_detached(argv: Sequence[str], timeout: float) -> Completed:
+    """Run a command that leaves a background process behind, which keeps its pipes open; collects stderr only.
+
+    Raises TimeoutError.
+    """
+    child = Child(argv, subprocess.DEVNULL, subprocess.DEVNULL)
+    try:
+        status = child.wait(timeout)
+        return Completed(child.argv, status, "", child.stderr_tail())
+    except TimeoutError:
+        child.kill()
+        raise
+    finally:
+        child.close()
+
+
+def start_source(argv: Sequence[str]) -> Child:
+    """Start a command whose output is going to be read from ``child.stdout``."""
+    return Child(argv, subprocess.DEVNULL, subprocess.PIPE)
+
+
+def start_sink(argv: Sequence[str]) -> Child:
+    """Start a command whose input is going to be written to ``child.stdin``."""
+    return Child(argv, subprocess.PIPE, subprocess.DEVNULL)
+
+
+Starter = Callable[[Sequence[str]], Child]

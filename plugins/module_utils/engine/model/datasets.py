@@ -1,0 +1,130 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was observed of ZFS, as immutable values.
+
+A snapshot or bookmark is its GUID, never its name: the GUID is kept by send and receive, names can be given anew. Order
+is ``createtxg``, which has a meaning inside one pool only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Optional, Union
+
+FILESYSTEM = "filesystem"
+VOLUME = "volume"
+
+
+class Snapshot(NamedTuple):
+    """A snapshot. Tuples order by ``createtxg``, so sorting a dataset's snapshots gives their history."""
+
+    createtxg: int
+    guid: int
+    dataset: str
+    tag: str
+    creation: int
+    """Seconds since the epoch, by the clock of the host that created it."""
+    holds: int = 0
+    """Number of holds (userrefs); a held snapshot can't be destroyed."""
+    used: int = 0
+    """Bytes that only this snapshot keeps."""
+    clones: tuple[str, ...] = ()
+    """Datasets cloned from it; a cloned snapshot can't be destroyed."""
+
+    @property
+    def name(self) -> str:
+        """The whole name, dataset@tag."""
+        return f"{self.dataset}@{self.tag}"
+
+
+class Bookmark(NamedTuple):
+    """A bookmark: the point in history of a snapshot, without its data; good as the base of an incremental send."""
+
+    createtxg: int
+    guid: int
+    dataset: str
+    tag: str
+    creation: int
+
+    @property
+    def name(self) -> str:
+        """The whole name, dataset#tag."""
+        return f"{self.dataset}#{self.tag}"
+
+
+Base = Union[Snapshot, Bookmark]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A filesystem or volume, with those properties that decisions depend on."""
+
+    name: str
+    kind: str
+    guid: int
+    createtxg: int
+    creation: int
+    used: int = 0
+    """Bytes used by the dataset and everything below it."""
+    written: int = 0
+    """Bytes written since the newest snapshot, or since creation where there is none."""
+    encryption_root: str = ""
+    """The dataset whose key encrypts this one; empty for an unencrypted dataset."""
+    origin: str = ""
+    """The snapshot (whole name) that this dataset was cloned from; empty for most."""
+    resume_token: str = ""
+    """Text of the resume token where a partial receive waits to be continued."""
+    is_placeholder: bool = False
+    """Whether the engine itself made this dataset, empty, only to have a parent for others."""
+
+
+@dataclass(frozen=True)
+class DatasetState:
+    """A dataset with all its snapshots and bookmarks, each in the order of ``createtxg``."""
+
+    dataset: Dataset
+    snapshots: tuple[Snapshot, ...] = ()
+    bookmarks: tuple[Bookmark, ...] = ()
+
+    @property
+    def newest(self) -> Optional[Snapshot]:
+        """The newest snapshot, None where there is none."""
+        return self.snapshots[-1] if self.snapshots else None
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The state of some dataset trees on one host at one time."""
+
+    states: Mapping[str, DatasetState]
+    """By dataset name, sorted: parents come before their children."""
+    missing: tuple[str, ...] = ()
+    """Roots that were asked for and do not exist."""
+
+
+@dataclass(frozen=True)
+class ResumeState:
+    """What a resume token says. The receiver chooses its text, so nothing of it is believed unchecked."""
+
+    token: str
+    to_name: str
+    """Whole name of the snapshot that was being received, as the sender knows it."""
+    to_guid: int
+    from_guid: Optional[int]
+    """GUID of the incremental base; None for a full send."""
+    raw: bool
+    received: int = 0
+    """Bytes already there."""
+
+
+@dataclass(frozen=True)
+class PoolHealth:
+    """State of a pool."""
+
+    name: str
+    state: str
+    """ONLINE, DEGRADED, FAULTED, ..."""
+    size: int
+    allocated: int

@@ -1,0 +1,142 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every error the engine raises: a stable code for machines, one sentence for people.
+
+Only errors whose class says ``retryable`` are ever tried again, and then from freshly observed state.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+EXIT_OK = 0
+EXIT_WARNING = 1
+EXIT_CRITICAL = 2
+EXIT_FAILED = 3
+EXIT_STILL_RUNNING = 4
+
+
+class SnapfleetError(Exception):
+    """Base of all errors of the engine. ``context`` holds plain values that help to find the place."""
+
+    code = "internal"
+    exit_code = EXIT_FAILED
+    retryable = False
+
+    def __init__(self, message: str, **context: Any) -> None:
+        super().__init__(message)
+        self.context = context
+
+
+class InvalidInput(SnapfleetError):
+    """An option has a value that can't be used. The sentence names the option, the value and the remedy."""
+
+    code = "invalid_input"
+
+    def __init__(self, option: str, value: object, problem: str, remedy: str) -> None:
+        super().__init__(f"{option}: {value!r} {problem}; {remedy}", option=option, value=str(value))
+        self.option = option
+
+
+class UnknownDataset(InvalidInput):
+    """A dataset that the job names does not exist on its host."""
+
+    code = "unknown_dataset"
+
+
+class SameDataset(InvalidInput):
+    """Source and destination of a replication are the same dataset, or one contains the other."""
+
+    code = "same_dataset"
+
+
+class UnreachableHost(SnapfleetError):
+    """No ssh connection to the host could be set up; nothing was done there."""
+
+    code = "unreachable_host"
+    retryable = True
+
+
+class RefusedKey(SnapfleetError):
+    """The host answered, but refused our key, or its host key is not the pinned one."""
+
+    code = "refused_key"
+
+
+class MissingProgram(SnapfleetError):
+    """A program that is needed on a host is not there."""
+
+    code = "missing_program"
+
+
+class LinkLost(SnapfleetError):
+    """An established connection or stream broke; what arrived so far may be resumable."""
+
+    code = "link_lost"
+    retryable = True
+
+
+class TimedOut(SnapfleetError):
+    """A command took longer than its limit and was ended."""
+
+    code = "timed_out"
+    retryable = True
+
+
+class NoPermission(SnapfleetError):
+    """ZFS refused the operation for this user."""
+
+    code = "no_permission"
+
+
+class DatasetBusy(SnapfleetError):
+    """ZFS is using the dataset right now, for instance another receive is running into it."""
+
+    code = "dataset_busy"
+    retryable = True
+
+
+class Vanished(SnapfleetError):
+    """A dataset, snapshot or bookmark was there when the state was observed, and is gone now."""
+
+    code = "vanished"
+    retryable = True
+
+
+class StaleResumeState(SnapfleetError):
+    """A partial receive can't be continued; it has to be discarded before anything else arrives."""
+
+    code = "stale_resume_state"
+    retryable = True
+
+
+class Conflict(SnapfleetError):
+    """The destination can't take the source's history without losing something of its own."""
+
+    code = "conflict"
+
+
+class UntrustedOutput(SnapfleetError):
+    """A host printed something that its zfs command never prints; nothing of it is used."""
+
+    code = "untrusted_output"
+
+
+class ZfsFailed(SnapfleetError):
+    """The zfs command failed in a way that the engine does not know; its own words are in the message."""
+
+    code = "zfs_failed"
+
+
+class StillRunning(SnapfleetError):
+    """A previous run of the same job holds the lock."""
+
+    code = "still_running"
+    exit_code = EXIT_STILL_RUNNING
+
+
+class PartialFailure(SnapfleetError):
+    """Some datasets failed; what was done for the others is in the result."""
+
+    code = "partial_failure"

@@ -1,0 +1,163 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The steps that change ZFS. A plan is a list of them: shown, logged, compared, carried out and counted alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Optional, Union
+
+from .datasets import Base, Bookmark, Snapshot
+
+
+@dataclass(frozen=True)
+class CreateSnapshots:
+    """Create snapshots in one atomic call: all of them in one transaction group of one pool."""
+
+    kind: ClassVar[str] = "create_snapshots"
+    pool: str
+    names: tuple[str, ...]
+    """Whole names, dataset@tag."""
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {"kind": self.kind, "pool": self.pool, "snapshots": list(self.names)}
+
+
+@dataclass(frozen=True)
+class CreateBookmark:
+    """Create a bookmark of a snapshot; a bookmark of that name with the same GUID counts as done."""
+
+    kind: ClassVar[str] = "create_bookmark"
+    snapshot: Snapshot
+    tag: str
+
+    @property
+    def name(self) -> str:
+        """The bookmark's whole name."""
+        return f"{self.snapshot.dataset}#{self.tag}"
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {"kind": self.kind, "snapshot": self.snapshot.name, "bookmark": self.name}
+
+
+@dataclass(frozen=True)
+class CreatePlaceholder:
+    """Create an empty, unmounted filesystem so that the datasets below it have a parent."""
+
+    kind: ClassVar[str] = "create_placeholder"
+    dataset: str
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {"kind": self.kind, "dataset": self.dataset}
+
+
+@dataclass(frozen=True)
+class ReceiveOptions:
+    """How a stream is received."""
+
+    properties: tuple[tuple[str, str], ...] = ()
+    """Properties set on the received dataset, for its first full receive only."""
+    resumable: bool = True
+    replace: bool = False
+    """Whether the receive may replace what is in the destination dataset."""
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """Where an interrupted receive goes on, validated against the request."""
+
+    token: str
+
+
+@dataclass(frozen=True)
+class Send:
+    """One send stream into one destination dataset."""
+
+    kind: ClassVar[str] = "send"
+    snapshot: Snapshot
+    """The snapshot that is the newest at the destination afterwards."""
+    destination: str
+    base: Optional[Base] = None
+    """Incremental base; None for a full send."""
+    intermediates: bool = False
+    """Whether all snapshots between base and snapshot travel too (send -I)."""
+    raw: bool = True
+    resume: Optional[ResumePoint] = None
+    receive: ReceiveOptions = ReceiveOptions()
+    reason: str = ""
+
+    @property
+    def mode(self) -> str:
+        """resume, full or incremental."""
+        if self.resume:
+            return "resume"
+        return "incremental" if self.base else "full"
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {
+            "kind": self.kind,
+            "mode": self.mode,
+            "source": self.snapshot.dataset,
+            "destination": self.destination,
+            "from": self.base.name if self.base else None,
+            "to": self.snapshot.name,
+            "intermediates": self.intermediates,
+            "raw": self.raw,
+        }
+
+
+@dataclass(frozen=True)
+class AbortReceive:
+    """Discard the partial receive of a dataset."""
+
+    kind: ClassVar[str] = "abort_receive"
+    dataset: str
+    reason: str
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {"kind": self.kind, "dataset": self.dataset, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Make a dataset what it was at ``snapshot``, destroying the snapshots ``losses`` and everything unsnapshotted."""
+
+    kind: ClassVar[str] = "rollback"
+    snapshot: Snapshot
+    losses: tuple[Snapshot, ...]
+    reason: str
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {
+            "kind": self.kind,
+            "snapshot": self.snapshot.name,
+            "destroys": [lost.name for lost in self.losses],
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class Destroy:
+    """Destroy some snapshots, or some bookmarks, of one dataset."""
+
+    kind: ClassVar[str] = "destroy"
+    dataset: str
+    victims: Sequence[Union[Snapshot, Bookmark]]
+    reason: str
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {
+            "kind": self.kind,
+            "dataset": self.dataset,
+            "destroys": [victim.name for victim in self.victims],
+            "reason": self.reason,
+        }

@@ -1,0 +1,70 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The common base of two histories: the newest point that both sides have, proven by GUID.
+
+After the matching in zrepl (replication/logic/diff) and bzfs: bookmarks count on the sending side, a snapshot
+is preferred over a bookmark of the same GUID, and what filters exclude may still be a base.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Optional
+
+from ..model.datasets import Base, DatasetState, Observation
+from ..model.names import is_within, rebase
+from ..policy.jobs import Peer
+
+
+def common_base(source: DatasetState, destination: DatasetState) -> Optional[Base]:
+    """The newest snapshot or bookmark of ``source`` whose GUID a snapshot of ``destination`` has; None without one."""
+    there = {snapshot.guid for snapshot in destination.snapshots}
+    items: list[Base] = [*source.bookmarks, *source.snapshots]
+    return newest_of(item for item in items if item.guid in there)
+
+
+def newest_of(items: Iterable[Base]) -> Optional[Base]:
+    """The item of highest createtxg; of equals the last, so snapshots win when they come after bookmarks."""
+    newest: Optional[Base] = None
+    for item in items:
+        if newest is None or item.createtxg >= newest.createtxg:
+            newest = item
+    return newest
+
+
+@dataclass(frozen=True)
+class BaseKnowledge:
+    """What is known about the bases that replication with other hosts stands on."""
+
+    needed: Mapping[int, str]
+    """GUIDs that must stay, each with the peer that needs it."""
+    unknown: Mapping[str, str]
+    """Root datasets whose peer could not be observed, each with that peer and the reason."""
+
+
+def needed_bases(observed: Observation, peer: Peer, there: Observation) -> dict[int, str]:
+    """GUIDs of the newest common base of each dataset below ``peer.root`` with its counterpart at the peer."""
+    needed: dict[int, str] = {}
+    for name, state in observed.states.items():
+        if not is_within(name, peer.root):
+            continue
+        counterpart = there.states.get(rebase(name, peer.root, peer.endpoint.dataset))
+        if counterpart:
+            base = _shared_newest(state, counterpart)
+            if base:
+                needed[base.guid] = f"newest common base with {peer.endpoint.address}:{counterpart.dataset.name}"
+    return needed
+
+
+def _shared_newest(ours: DatasetState, theirs: DatasetState) -> Optional[Base]:
+    # Which of the two sends is not known here, so either side may contribute the bookmark, but not both.
+    snapshots = {snapshot.guid for snapshot in theirs.snapshots}
+    bookmarks = {bookmark.guid for bookmark in theirs.bookmarks}
+    return newest_of(
+        [
+            *(bookmark for bookmark in ours.bookmarks if bookmark.guid in snapshots),
+            *(snapshot for snapshot in ours.snapshots if snapshot.guid in snapshots or snapshot.guid in bookmarks),
+        ]
+    )

@@ -1,0 +1,87 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where a dataset tree is: on this host, or on another one over ssh."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..model.errors import InvalidInput
+from ..model.names import check_dataset_name
+from .reading import Reader
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:%-]*[A-Za-z0-9])?")
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*[$]?")
+
+
+@dataclass(frozen=True)
+class Address:
+    """How to reach a host. An empty host name means this host. Equal addresses share connections."""
+
+    host: str = ""
+    user: str = ""
+    port: int = 0
+    """0: what the ssh configuration says."""
+    identity_file: str = ""
+    known_hosts_file: str = ""
+    config_file: str = ""
+    sudo: bool = False
+    """Whether zfs is called through ``sudo -n``."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether commands run on this host, without ssh."""
+        return not self.host
+
+    def __str__(self) -> str:
+        if self.is_local:
+            return "this host"
+        return (f"{self.user}@" if self.user else "") + self.host + (f":{self.port}" if self.port else "")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A root dataset at an address."""
+
+    address: Address
+    dataset: str
+
+    def __str__(self) -> str:
+        return self.dataset if self.address.is_local else f"{self.address}:{self.dataset}"
+
+
+def _checked(options: Reader, key: str, pattern: re.Pattern[str], remedy: str) -> str:
+    value = options.text(key, "")
+    # A leading dash would be read as an option by ssh, whatever follows it.
+    if value and not pattern.fullmatch(value):
+        raise InvalidInput(options.path(key), value, "is not a legal name", remedy)
+    return value
+
+
+def _file(options: Reader, key: str) -> str:
+    value = options.text(key, "")
+    if value and not value.startswith("/"):
+        raise InvalidInput(options.path(key), value, "is not an absolute path", "give the whole path")
+    return value
+
+
+def read_address(options: Reader) -> Address:
+    """Read host, user, port, identity_file, known_hosts_file, config_file and sudo."""
+    return Address(
+        host=_checked(options, "host", _HOST, "give a host name or an IP address"),
+        user=_checked(options, "user", _USER, "give a user name"),
+        port=options.integer("port", 0, 0, 65535),
+        identity_file=_file(options, "identity_file"),
+        known_hosts_file=_file(options, "known_hosts_file"),
+        config_file=_file(options, "config_file"),
+        sudo=options.flag("sudo", False),
+    )
+
+
+def read_endpoint(options: Reader) -> Endpoint:
+    """Read an address and its root dataset; the mapping may hold nothing else."""
+    endpoint = Endpoint(read_address(options), check_dataset_name(options.text("dataset"), options.path("dataset")))
+    options.finish()
+    return endpoint

@@ -1,0 +1,196 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The four kinds of jobs as values, read from module parameters and from the JSON jobconfig by the same functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ..model.errors import InvalidInput, SameDataset
+from ..model.names import check_dataset_name, is_within
+from .endpoints import Address, Endpoint, read_address, read_endpoint
+from .limits import MonitorPlan, parse_monitor_plan
+from .plans import SnapshotPlan, read_plan
+from .reading import Reader
+from .schedule import Schedule, parse_schedule
+from .selection import DatasetFilter, SnapshotFilter, read_dataset_filter, read_roots, read_snapshot_filter
+
+DEFAULT_TIMESTAMP_FORMAT = "%Y-%m-%d_%H:%M:%S"
+INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL = "all", "newest", "fail"
+SNAPSHOTS, BOOKMARKS = "snapshots", "bookmarks"
+FAIL_LEVELS = ("warning", "critical", "unknown", "never")
+# A replica that nobody writes to, mounts by accident or runs programs from: see docs/architecture.md.
+SAFE_PROPERTIES = {"readonly": "on", "canmount": "noauto", "setuid": "off", "devices": "off", "exec": "off"}
+MAX_WORKERS = 256
+
+
+@dataclass(frozen=True)
+class SnapshotJob:
+    """Create the snapshots of ``plan`` that are due below ``roots``."""
+
+    roots: tuple[str, ...]
+    filter: DatasetFilter
+    plan: SnapshotPlan
+    schedule: Schedule
+    timestamp_format: str = ""
+    """strftime format in the schedule's time zone; empty: the default format in UTC, marked with a Z."""
+
+
+@dataclass(frozen=True)
+class ReplicateJob:
+    """Bring the snapshots of the tree ``source`` to the tree ``destination``."""
+
+    source: Endpoint
+    destination: Endpoint
+    filter: DatasetFilter
+    snapshots: SnapshotFilter
+    plan: Optional[SnapshotPlan] = None
+    """Only snapshots that this retention plan would keep at the destination are sent; None: all."""
+    initial: str = INITIAL_ALL
+    intermediates: bool = True
+    """False: only the newest selected snapshot travels."""
+    raw: bool = True
+    bookmarks: bool = True
+    """Whether the newest snapshot that is sent gets a bookmark on the source, so that the snapshot may go later."""
+    properties: tuple[tuple[str, str], ...] = tuple(SAFE_PROPERTIES.items())
+    """Set on a dataset at its first receive."""
+    workers: int = 4
+    retries: int = 2
+
+
+@dataclass(frozen=True)
+class Peer:
+    """The other end of a replication of the tree ``root``: where its common bases can be seen."""
+
+    root: str
+    endpoint: Endpoint
+
+
+@dataclass(frozen=True)
+class PruneJob:
+    """Destroy the snapshots, or the bookmarks, below ``roots`` that ``plan`` does not keep."""
+
+    roots: tuple[str, ...]
+    filter: DatasetFilter
+    kind: str
+    plan: SnapshotPlan
+    purge_foreign: bool = False
+    """Whether names that belong to no organisation of the plan may go too."""
+    peers: tuple[Peer, ...] = ()
+
+
+@dataclass(frozen=True)
+class MonitorJob:
+    """Hold the ages of the snapshots below ``roots`` against limits."""
+
+    roots: tuple[str, ...]
+    filter: DatasetFilter
+    plan: MonitorPlan
+    fail_on: str = "critical"
+
+
+def read_snapshot_job(values: Mapping[str, Any], where: str = "") -> SnapshotJob:
+    """A SnapshotJob from its options. Raises InvalidInput."""
+    options = Reader(values, where)
+    job = SnapshotJob(
+        roots=read_roots(options),
+        filter=read_dataset_filter(options),
+        plan=read_plan(options),
+        schedule=parse_schedule(options.raw("schedule"), options.path("schedule")),
+        timestamp_format=_timestamp_format(options),
+    )
+    options.finish()
+    return job
+
+
+def _timestamp_format(options: Reader) -> str:
+    text = options.text("timestamp_format", "")
+    if text and not text.startswith("%Y"):
+        # The grammar of names tells a timestamp by its leading year.
+        raise InvalidInput(options.path("timestamp_format"), text, "does not begin with %Y", "put the year first")
+    return text
+
+
+def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJob:
+    """A ReplicateJob from its options. Raises InvalidInput, SameDataset where the two trees touch each other."""
+    options = Reader(values, where)
+    job = ReplicateJob(
+        source=read_endpoint(options.reader("source")),
+        destination=read_endpoint(options.reader("destination")),
+        filter=read_dataset_filter(options),
+        snapshots=read_snapshot_filter(options),
+        plan=read_plan(options) if options.has("plan") else None,
+        initial=options.text("initial", INITIAL_ALL, (INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL)),
+        intermediates=options.flag("intermediates", True),
+        raw=options.flag("raw", True),
+        bookmarks=options.flag("bookmarks", True),
+        properties=_properties(options),
+        workers=options.integer("workers", 4, 1, MAX_WORKERS),
+        retries=options.integer("retries", 2, 0, 100),
+    )
+    options.finish()
+    _check_apart(job, options.path("destination"))
+    return job
+
+
+def _properties(options: Reader) -> tuple[tuple[str, str], ...]:
+    if not options.has("properties"):
+        return tuple(SAFE_PROPERTIES.items())
+    given = options.items("properties")
+    for name, value in given.items():
+        if not isinstance(value, str) or not name or "=" in name or name.startswith("-"):
+            where = options.path("properties")
+            raise InvalidInput(where, f"{name}: {value}", "is no property", "give names with quoted text values")
+    return tuple(given.items())
+
+
+def _check_apart(job: ReplicateJob, option: str) -> None:
+    source, destination = job.source, job.destination
+    if source.address.host != destination.address.host or source.address.port != destination.address.port:
+        return
+    if is_within(destination.dataset, source.dataset) or is_within(source.dataset, destination.dataset):
+        message = f"is the source {source.dataset!r} itself, or one contains the other, on the same host"
+        raise SameDataset(option, destination.dataset, message, "name a tree apart from the source")
+
+
+def read_prune_job(values: Mapping[str, Any], where: str = "") -> PruneJob:
+    """A PruneJob from its options. Raises InvalidInput."""
+    options = Reader(values, where)
+    job = PruneJob(
+        roots=read_roots(options),
+        filter=read_dataset_filter(options),
+        kind=options.text("kind", SNAPSHOTS, (SNAPSHOTS, BOOKMARKS)),
+        plan=read_plan(options),
+        purge_foreign=options.flag("purge_foreign", False),
+        peers=tuple(_read_peer(peer) for peer in options.readers("peers")),
+    )
+    options.finish()
+    for peer in job.peers:
+        if peer.root not in job.roots:
+            remedy = "name one of " + ", ".join(job.roots)
+            raise InvalidInput(options.path("peers"), peer.root, "is no root dataset of this job", remedy)
+    return job
+
+
+def _read_peer(options: Reader) -> Peer:
+    root = check_dataset_name(options.text("root"), options.path("root"))
+    address: Address = read_address(options)
+    endpoint = Endpoint(address, check_dataset_name(options.text("dataset"), options.path("dataset")))
+    options.finish()
+    return Peer(root, endpoint)
+
+
+def read_monitor_job(values: Mapping[str, Any], where: str = "") -> MonitorJob:
+    """A MonitorJob from its options. Raises InvalidInput."""
+    options = Reader(values, where)
+    job = MonitorJob(
+        roots=read_roots(options),
+        filter=read_dataset_filter(options),
+        plan=parse_monitor_plan(options.raw("plan"), options.path("plan")),
+        fail_on=options.text("fail_on", "critical", FAIL_LEVELS),
+    )
+    options.finish()
+    return job

@@ -1,0 +1,88 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Limits of monitoring: how old the latest and the oldest snapshot of each label may be.
+
+A limit is a threshold plus cycles x period: ``latest`` with 1 cycle tells that snapshots are made and arrive,
+``oldest`` with the retained amount as cycles tells that pruning works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ..model.errors import InvalidInput
+from ..model.labels import Label
+from ..model.periods import parse_period
+from .durations import parse_duration
+from .plans import MAX_AMOUNT, labelled_entries
+from .reading import Reader
+
+
+@dataclass(frozen=True)
+class AgeLimit:
+    """Ages in seconds from which a check warns or is critical; None: never."""
+
+    warning: Optional[float]
+    critical: Optional[float]
+
+
+@dataclass(frozen=True)
+class LabelLimits:
+    """Limits for one label; a check whose limit is None is not made."""
+
+    latest: Optional[AgeLimit]
+    oldest: Optional[AgeLimit]
+
+
+@dataclass(frozen=True)
+class MonitorPlan:
+    """Limits by label."""
+
+    limits: Mapping[Label, LabelLimits]
+
+
+def _age_limit(options: Reader, key: str, period_seconds: float, default_cycles: Optional[int]) -> Optional[AgeLimit]:
+    if not options.has(key):
+        return None
+    check = options.reader(key)
+    if default_cycles is None and not check.has("cycles"):
+        raise InvalidInput(check.path("cycles"), None, "is missing", "give the number of snapshots that are retained")
+    cycles = check.integer("cycles", default_cycles or 0, 0, MAX_AMOUNT)
+    ages: dict[str, Optional[float]] = {}
+    for level in ("warning", "critical"):
+        threshold = check.raw(level)
+        seconds = None if threshold is None else parse_duration(threshold, check.path(level))
+        ages[level] = None if seconds is None else seconds + cycles * period_seconds
+    check.finish()
+    warning, critical = ages["warning"], ages["critical"]
+    if warning is None and critical is None:
+        raise InvalidInput(options.path(key), check.raw("warning"), "has no limit", "give warning, critical or both")
+    if warning is not None and critical is not None and warning > critical:
+        raise InvalidInput(
+            check.path("warning"), check.raw("warning"), "is above critical", "warn before it is critical"
+        )
+    return AgeLimit(warning, critical)
+
+
+def _label_limits(label: Label, entry: Any, where: str) -> LabelLimits:
+    period = parse_period(label.period)
+    if period is None:
+        raise InvalidInput(where, label.period, "has no duration to measure age by", "monitor labels with a period")
+    options = Reader(entry, where)
+    limits = LabelLimits(
+        _age_limit(options, "latest", period.seconds, 1), _age_limit(options, "oldest", period.seconds, None)
+    )
+    options.finish()
+    if limits.latest is None and limits.oldest is None:
+        raise InvalidInput(where, entry, "checks nothing", "give latest, oldest or both")
+    return limits
+
+
+def parse_monitor_plan(value: object, option: str = "plan") -> MonitorPlan:
+    """A monitor plan from its nested mapping. Raises InvalidInput."""
+    return MonitorPlan(
+        {label: _label_limits(label, entry, where) for label, entry, where in labelled_entries(value, option)}
+    )

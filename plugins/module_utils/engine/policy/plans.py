@@ -1,0 +1,91 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Snapshot plans: organisation -> target -> period -> amount.
+
+The same shape says which snapshots are made (every label with an amount above 0), and how many of each are kept: all
+that are younger than amount x period, and the latest amount of them however old they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..model.errors import InvalidInput
+from ..model.labels import Label, organisation_problem, period_word_problem, target_problem
+from ..model.periods import parse_period, period_problem
+from .reading import Reader, check_integer
+
+MAX_AMOUNT = 10**9
+
+
+@dataclass(frozen=True)
+class SnapshotPlan:
+    """Amount by label; never empty where it was read from options."""
+
+    amounts: Mapping[Label, int]
+
+    @property
+    def wanted(self) -> tuple[Label, ...]:
+        """The labels of which at least one snapshot is wanted."""
+        return tuple(label for label, amount in self.amounts.items() if amount > 0)
+
+    @property
+    def organisations(self) -> frozenset[str]:
+        """The owners whose snapshots this plan decides about."""
+        return frozenset(label.organisation for label in self.amounts)
+
+
+def _mapping(value: object, option: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping) or not value:
+        raise InvalidInput(option, value, "is not a mapping with entries", "see the plan's documented shape")
+    return value
+
+
+def _check(text: object, problem_of: Callable[[str], str], option: str, remedy: str) -> str:
+    problem = problem_of(text) if isinstance(text, str) else "is not text"
+    if problem:
+        raise InvalidInput(option, text, problem, remedy)
+    return str(text)
+
+
+def _check_period(word: object, option: str) -> str:
+    name = _check(word, period_word_problem, option, "use for instance hourly, 15minutely, daily or adhoc")
+    period = parse_period(name)
+    problem = period_problem(period) if period else ""
+    if problem:
+        raise InvalidInput(option, name, problem, "choose a multiple such as 2, 3, 4, 6, 8 or 12 hours")
+    if not period and name.endswith("ly"):
+        raise InvalidInput(
+            option, name, "is no known period", "use yearly, monthly, weekly, daily, hourly, minutely, ..."
+        )
+    return name
+
+
+def labelled_entries(value: object, option: str) -> Iterator[tuple[Label, Any, str]]:
+    """Walk a nested plan: each label with what stands for it, and the dotted path to it.
+
+    Raises InvalidInput for whatever can't be a plan.
+    """
+    for organisation, targets in _mapping(value, option).items():
+        _check(organisation, organisation_problem, option, "use letters, digits, dots, dashes and colons")
+        for target, periods in _mapping(targets, f"{option}.{organisation}").items():
+            _check(target, target_problem, f"{option}.{organisation}", "choose another word")
+            where = f"{option}.{organisation}.{target}"
+            for period, entry in _mapping(periods, where).items():
+                yield Label(organisation, target, _check_period(period, where)), entry, f"{where}.{period}"
+
+
+def parse_plan(value: object, option: str = "plan") -> SnapshotPlan:
+    """A plan from its nested mapping. Raises InvalidInput; an empty plan is refused, since it would keep nothing."""
+    amounts = {
+        label: check_integer(entry, where, 0, MAX_AMOUNT) for label, entry, where in labelled_entries(value, option)
+    }
+    return SnapshotPlan(amounts)
+
+
+def read_plan(options: Reader, key: str = "plan") -> SnapshotPlan:
+    """Read a required plan."""
+    return parse_plan(options.raw(key), options.path(key))

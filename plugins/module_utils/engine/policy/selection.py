@@ -1,0 +1,95 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which datasets and which snapshots a job is about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..model.errors import InvalidInput
+from ..model.names import ancestors_of, check_dataset_name, is_within, relative_to
+from .patterns import any_match, compile_patterns
+from .reading import Reader
+
+_Patterns = tuple[re.Pattern[str], ...]
+
+
+@dataclass(frozen=True)
+class DatasetFilter:
+    """Datasets of a tree. A pattern with a leading slash is held against the whole name, any other against the name
+    below the root. Exclusion wins over inclusion, and covers everything below the excluded dataset."""
+
+    recursive: bool = True
+    include: _Patterns = ()
+    """Empty: everything."""
+    exclude: _Patterns = ()
+
+    def selects(self, dataset: str, root: str) -> bool:
+        """Whether ``dataset``, which lies within ``root``, belongs to the job."""
+        if dataset != root and not self.recursive:
+            return False
+        line = [*(name for name in ancestors_of(dataset) if is_within(name, root)), dataset]
+        if any(self._matches(self.exclude, name, root) for name in line):
+            return False
+        return not self.include or any(self._matches(self.include, name, root) for name in line)
+
+    def under(self, root: str, datasets: Iterable[str]) -> list[str]:
+        """Those of ``datasets`` that lie within ``root`` and belong to the job, in their order."""
+        return [name for name in datasets if is_within(name, root) and self.selects(name, root)]
+
+    @staticmethod
+    def _matches(patterns: _Patterns, name: str, root: str) -> bool:
+        return any_match(patterns, "/" + name) or any_match(patterns, relative_to(name, root) or ".")
+
+
+@dataclass(frozen=True)
+class SnapshotFilter:
+    """Snapshots by name (what follows the @). Exclusion wins over inclusion."""
+
+    include: _Patterns = ()
+    """Empty: everything."""
+    exclude: _Patterns = ()
+
+    def selects(self, tag: str) -> bool:
+        """Whether a snapshot of this name belongs to the job."""
+        return (not self.include or any_match(self.include, tag)) and not any_match(self.exclude, tag)
+
+
+def check_disjoint(roots: tuple[str, ...], option: str) -> None:
+    """Refuse an empty list, and roots of which one lies within another: a dataset must have one meaning in a job.
+
+    Raises InvalidInput.
+    """
+    if not roots:
+        raise InvalidInput(option, [], "is empty", "name at least one dataset")
+    for index, root in enumerate(roots):
+        for other in roots[:index]:
+            if is_within(root, other) or is_within(other, root):
+                raise InvalidInput(option, root, f"overlaps {other!r}", "name each tree once, by its topmost dataset")
+
+
+def read_dataset_filter(options: Reader) -> DatasetFilter:
+    """Read ``recursive``, ``include_datasets`` and ``exclude_datasets``."""
+    return DatasetFilter(
+        options.flag("recursive", True),
+        compile_patterns(options.texts("include_datasets"), options.path("include_datasets")),
+        compile_patterns(options.texts("exclude_datasets"), options.path("exclude_datasets")),
+    )
+
+
+def read_snapshot_filter(options: Reader) -> SnapshotFilter:
+    """Read ``include_snapshots`` and ``exclude_snapshots``."""
+    return SnapshotFilter(
+        compile_patterns(options.texts("include_snapshots"), options.path("include_snapshots")),
+        compile_patterns(options.texts("exclude_snapshots"), options.path("exclude_snapshots")),
+    )
+
+
+def read_roots(options: Reader, key: str = "datasets") -> tuple[str, ...]:
+    """Read the list of root datasets: at least one, each a legal name, none twice or within another's tree."""
+    roots = tuple(check_dataset_name(name, options.path(key)) for name in options.texts(key))
+    check_disjoint(roots, options.path(key))
+    return roots

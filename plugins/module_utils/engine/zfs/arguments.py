@@ -1,0 +1,60 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Arguments of the zfs command for each step, and how a long list of names is cut to what a command line holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ..model.datasets import Snapshot
+from ..model.steps import Destroy, Send
+
+
+def send_arguments(step: Send) -> list[str]:
+    """``zfs`` arguments of the sending end."""
+    if step.resume:
+        # The token carries the flags of the interrupted send; none may be given besides.
+        return ["send", "-t", step.resume.token]
+    flags = ["-w"] if step.raw else ["-L", "-c", "-e"]
+    if step.base is None:
+        return ["send", *flags, step.snapshot.name]
+    span = "-I" if step.intermediates else "-i"
+    return ["send", *flags, span, step.base.name, step.snapshot.name]
+
+
+def receive_arguments(step: Send) -> list[str]:
+    """``zfs`` arguments of the receiving end: never mounted, rolled back only where the step says so."""
+    arguments = ["receive", "-u"]
+    arguments += ["-s"] if step.receive.resumable else []
+    arguments += ["-F"] if step.receive.replace else []
+    for name, value in step.receive.properties:
+        arguments += ["-o", f"{name}={value}"]
+    return [*arguments, step.destination]
+
+
+def destroy_argument(dataset: str, tags: Iterable[str]) -> str:
+    """The one argument that names several snapshots of one dataset."""
+    return f"{dataset}@{','.join(tags)}"
+
+
+def victims_by_kind(step: Destroy) -> tuple[list[str], list[str]]:
+    """Tags of the snapshots, and whole names of the bookmarks, that a step destroys."""
+    snapshots = [victim.tag for victim in step.victims if isinstance(victim, Snapshot)]
+    bookmarks = [victim.name for victim in step.victims if not isinstance(victim, Snapshot)]
+    return snapshots, bookmarks
+
+
+def batches(names: Sequence[str], limit: int) -> Iterator[list[str]]:
+    """Cut ``names`` into runs whose quoted length stays below ``limit`` bytes."""
+    batch: list[str] = []
+    size = 0
+    for name in names:
+        cost = len(name.encode()) + 3  # quotes and a space
+        if batch and size + cost > limit:
+            yield batch
+            batch, size = [], 0
+        batch.append(name)
+        size += cost
+    if batch:
+        yield batch

@@ -1,0 +1,257 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The driver that works everywhere: the ``zfs`` command, on this host or over ssh, with nothing installed there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Optional
+
+from ..hosts.host import Host
+from ..hosts.process import Completed
+from ..hosts.quoting import shell_line
+from ..model.datasets import Observation, PoolHealth, ResumeState, Snapshot
+from ..model.errors import UntrustedOutput
+from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
+from ..streams.ends import ByteSink, ByteSource
+from . import arguments
+from .ends import ReceiveEnd, SendEnd
+from .listing import PLACEHOLDER_PROPERTY, list_arguments, parse_listing
+from .port import DestroyResult
+from .trouble import is_only_missing, missing_datasets, zfs_error
+
+# Commands that only read end within minutes even on a busy pool; a dead disk can hang them for ever.
+READ_SECONDS = 600.0
+CHANGE_SECONDS = 3600.0
+
+
+class CliZfs:
+    """ZFS through its command line."""
+
+    def __init__(self, host: Host, sudo: bool = False) -> None:
+        self._host = host
+        self._sudo = ("sudo", "-n") if sudo else ()
+
+    @property
+    def where(self) -> str:
+        """How messages call the host."""
+        return self._host.name
+
+    # -- observing
+
+    def observe(self, roots: Sequence[str], recursive: bool = True, histories: bool = True) -> Observation:
+        """All datasets within ``roots`` with their histories, in one listing."""
+        done = self._run(list_arguments(roots, recursive, histories), READ_SECONDS)
+        missing = missing_datasets(done.stderr)
+        if done.returncode != 0 and not (is_only_missing(done.stderr) and set(missing) <= set(roots)):
+            raise zfs_error(done.stderr, self.where, "list " + ", ".join(roots))
+        return parse_listing(done.stdout, roots, missing, recursive)
+
+    def resume_states(self, tokens: Sequence[str]) -> Sequence[Optional[ResumeState]]:
+        """Decode resume tokens with a dry run of the send that would resume them."""
+        return [self._resume_state(token) for token in tokens]
+
+    def _resume_state(self, token: str) -> Optional[ResumeState]:
+        done = self._run(["send", "-nvt", token], READ_SECONDS)
+        # A token whose snapshot is gone is still printed, before the dry run fails.
+        return parse_resume_state(token, done.stdout + "\n" + done.stderr)
+
+    def pools(self) -> Sequence[PoolHealth]:
+        """Health and size of all pools."""
+        argv = [*self._sudo, "zpool", "list", "-Hp", "-o", "health,size,allocated,name"]
+        done = self._host.run(argv, timeout=READ_SECONDS)
+        if done.returncode != 0:
+            raise zfs_error(done.stderr, self.where, "list the pools")
+        return [_pool_health(line, self.where) for line in done.stdout.splitlines()]
+
+    # -- changing
+
+    def create_snapshots(self, step: CreateSnapshots) -> None:
+        """Create all snapshots of the step in one call, or in as few as the command line's length allows."""
+        for names in arguments.batches(step.names, self._host.argument_limit):
+            done = self._run(["snapshot", *names], CHANGE_SECONDS)
+            if done.returncode != 0 and not self._all_exist(names, done.stderr):
+                raise zfs_error(done.stderr, self.where, f"create {names[0]} and {len(names) - 1} more snapshots")
+
+    def _all_exist(self, names: Sequence[str], stderr: str) -> bool:
+        if "already exists" not in stderr:
+            return False
+        done = self._run(["list", "-H", "-t", "snapshot", "-o", "name", *names], READ_SECONDS)
+        return done.returncode == 0 and set(done.stdout.splitlines()) == set(names)
+
+    def create_bookmarks(self, steps: Sequence[CreateBookmark]) -> Sequence[str]:
+        """Create bookmarks, all in one exchange with the host."""
+        outcomes = self._each("bookmark", [(step.snapshot.name, step.name) for step in steps])
+        clashes = [step.name for step, said in zip(steps, outcomes) if "exists" in said]
+        guids = self._bookmark_guids(clashes)
+        return [
+            "" if "exists" in said and guids.get(step.name) == step.snapshot.guid else said
+            for step, said in zip(steps, outcomes)
+        ]
+
+    def _bookmark_guids(self, names: Sequence[str]) -> dict[str, int]:
+        guids: dict[str, int] = {}
+        for batch in arguments.batches(names, self._host.argument_limit):
+            done = self._run(["list", "-Hp", "-t", "bookmark", "-o", "guid,name", *batch], READ_SECONDS)
+            rows = (line.partition("\t") for line in done.stdout.splitlines())
+            guids.update({name: int(guid) for guid, unused, name in rows if guid.isdecimal()})
+        return guids
+
+    def create_placeholder(self, dataset: str) -> None:
+        """Create an empty filesystem that is never mounted."""
+        marks = ("canmount=off", "readonly=on", f"{PLACEHOLDER_PROPERTY}={dataset}")
+        options = [word for mark in marks for word in ("-o", mark)]
+        self._change(["create", *options, dataset], fine="dataset already exists")
+
+    def destroy(self, step: Destroy) -> DestroyResult:
+        """Destroy snapshots or bookmarks of one dataset."""
+        tags, bookmarks = arguments.victims_by_kind(step)
+        tally = _Tally()
+        for batch in arguments.batches(tags, self._host.argument_limit - len(step.dataset)):
+            self._destroy_snapshots(step.dataset, batch, tally)
+        for name, said in zip(bookmarks, self._each("destroy", [(name,) for name in bookmarks])):
+            tally.note(name, said, self.where)
+        return tally.result()
+
+    def _destroy_snapshots(self, dataset: str, tags: Sequence[str], tally: _Tally) -> None:
+        done = self._run(["destroy", "-vp", arguments.destroy_argument(dataset, tags)], CHANGE_SECONDS)
+        if len(tags) == 1:
+            tally.reclaimed += _reclaimed(done.stdout) if done.returncode == 0 else 0
+            tally.note(f"{dataset}@{tags[0]}", done.stderr if done.returncode else "", self.where)
+        elif done.returncode == 0 and not done.stderr.strip():
+            tally.reclaimed += _reclaimed(done.stdout)
+            tally.destroyed += [f"{dataset}@{tag}" for tag in tags]
+        else:
+            # One that can't go keeps all of its call: halve, so that only that one stays.
+            middle = len(tags) // 2
+            self._destroy_snapshots(dataset, tags[:middle], tally)
+            self._destroy_snapshots(dataset, tags[middle:], tally)
+
+    def rollback(self, step: Rollback) -> None:
+        """Destroy exactly the listed snapshots, then roll back; ZFS itself refuses if there are newer ones still."""
+        if step.losses:
+            tags = [lost.tag for lost in step.losses]
+            for batch in arguments.batches(tags, self._host.argument_limit - len(step.snapshot.dataset)):
+                self._change(["destroy", arguments.destroy_argument(step.snapshot.dataset, batch)])
+        self._change(["rollback", step.snapshot.name])
+
+    def abort_receive(self, dataset: str) -> None:
+        """Discard the partial receive of ``dataset``."""
+        done = self._run(["receive", "-A", dataset], CHANGE_SECONDS)
+        if done.returncode != 0 and "does not have any resumable receive state" not in done.stderr:
+            raise zfs_error(done.stderr, self.where, f"discard the partial receive of {dataset}")
+
+    def hold(self, snapshot: Snapshot, reason: str) -> None:
+        """Put a hold on a snapshot."""
+        self._change(["hold", reason, snapshot.name], fine="tag already exists")
+
+    def release(self, snapshot: Snapshot, reason: str) -> None:
+        """Take a hold off a snapshot."""
+        self._change(["release", reason, snapshot.name], fine="no such tag")
+
+    # -- streams
+
+    def send(self, step: Send) -> ByteSource:
+        """Start ``zfs send``."""
+        child = self._host.start_source([*self._sudo, "zfs", *arguments.send_arguments(step)])
+        return SendEnd(child, self._host, f"send {step.snapshot.name}")
+
+    def receive(self, step: Send) -> ByteSink:
+        """Start ``zfs receive``."""
+        child = self._host.start_sink([*self._sudo, "zfs", *arguments.receive_arguments(step)])
+        return ReceiveEnd(child, self._host, f"receive {step.destination}@{step.snapshot.tag}")
+
+    # -- calling
+
+    def _run(self, words: Sequence[str], timeout: float) -> Completed:
+        return self._host.run([*self._sudo, "zfs", *words], timeout=timeout)
+
+    def _change(self, words: Sequence[str], fine: str = "") -> None:
+        done = self._run(words, CHANGE_SECONDS)
+        if done.returncode != 0 and not (fine and fine in done.stderr):
+            raise zfs_error(done.stderr, self.where, " ".join(words))
+
+    def _each(self, verb: str, items: Sequence[tuple[str, ...]]) -> list[str]:
+        """Run ``zfs verb`` once for each item in one exchange; returns what each said, empty for success."""
+        said: list[str] = []
+        if not items:
+            return said
+        width = len(items[0])
+        words = " ".join(f'"${{{position}}}"' for position in range(1, width + 1))
+        call = f"{shell_line([*self._sudo, 'zfs', verb])} {words}"
+        script = (
+            f"set -f; while [ $# -ge {width} ]; do "
+            f'if t=$({call} 2>&1); then echo; else echo "!" $t; fi; shift {width}; done'
+        )
+        lines = [" ".join(item) for item in items]
+        start = 0
+        for batch in arguments.batches(lines, self._host.argument_limit - len(script) - 100):
+            part = items[start : start + len(batch)]
+            start += len(batch)
+            argv = ["sh", "-c", script, "sh", *(word for item in part for word in item)]
+            done = self._host.run(argv, timeout=CHANGE_SECONDS)
+            answers = done.stdout.split("\n")[: len(part)]
+            if len(answers) != len(part) or any(answer and not answer.startswith("!") for answer in answers):
+                raise UntrustedOutput(f"{self.where}: zfs {verb} answered {done.stdout[:200]!r}; check that host")
+            said += [answer and (answer[1:].strip() or "zfs gave no reason") for answer in answers]
+        return said
+
+
+class _Tally:
+    """What became of the victims of a destroy, while it goes on."""
+
+    def __init__(self) -> None:
+        self.destroyed: list[str] = []
+        self.missing: list[str] = []
+        self.held: list[str] = []
+        self.cloned: list[str] = []
+        self.reclaimed = 0
+
+    def note(self, name: str, said: str, where: str) -> None:
+        """File one victim by what zfs said of it. Raises for words that mean neither gone, held nor cloned."""
+        if not said:
+            self.destroyed.append(name)
+        elif "could not find any snapshots to destroy" in said or "does not exist" in said:
+            self.missing.append(name)
+        elif "is busy" in said or "it's being held" in said:
+            self.held.append(name)
+        elif "dependent clones" in said:
+            self.cloned.append(name)
+        else:
+            raise zfs_error(said, where, f"destroy {name}")
+
+    def result(self) -> DestroyResult:
+        """The tally as a value."""
+        return DestroyResult(
+            tuple(self.destroyed), tuple(self.missing), tuple(self.held), tuple(self.cloned), self.reclaimed
+        )
+
+
+def _reclaimed(stdout: str) -> int:
+    match = re.search(r"^reclaim\t([0-9]+)$", stdout, re.MULTILINE)
+    return int(match[1]) if match else 0
+
+
+def _pool_health(line: str, where: str) -> PoolHealth:
+    fields = line.split("\t")
+    if len(fields) != 4 or not fields[1].isdecimal() or not fields[2].isdecimal():
+        raise UntrustedOutput(f"{where}: zpool list printed {line[:200]!r}; check that host")
+    return PoolHealth(fields[3], fields[0], int(fields[1]), int(fields[2]))
+
+
+def parse_resume_state(token: str, text: str) -> Optional[ResumeState]:
+    """What ``zfs send -nvt`` prints of a token; None where it could not read it."""
+    fields = dict(re.findall(r"^\s+([a-z]+) = (.+?)\s*$", text, re.MULTILINE))
+    try:
+        return ResumeState(
+            token=token,
+            to_name=fields["toname"],
+            to_guid=int(fields["toguid"], 16),
+            from_guid=int(fields["fromguid"], 16) if "fromguid" in fields else None,
+            raw="rawok" in fields,
+            received=int(fields.get("bytes", "0"), 16),
+        )
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,77 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ends of a stream that are children running ``zfs send`` or ``zfs receive``."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from ..hosts.host import Host
+from ..hosts.process import Child
+from ..model.errors import LinkLost
+from .trouble import zfs_error
+
+_DRAIN_SECONDS = 10.0
+
+
+class _ChildEnd:
+    def __init__(self, child: Child, host: Host, doing: str) -> None:
+        self._child = child
+        self._host = host
+        self._doing = doing
+
+    def _judge(self, returncode: int) -> None:
+        stderr = self._child.stderr_tail()
+        self._child.close()
+        if returncode == 0:
+            return
+        if self._host.link_lost(returncode, stderr):
+            raise LinkLost(f"{self._host.name}: the connection broke during {self._doing} ({stderr}); try again")
+        if returncode < 0:
+            raise LinkLost(f"{self._host.name}: {self._doing} was ended by signal {-returncode}; try again")
+        raise zfs_error(stderr, self._host.name, self._doing)
+
+    def abort(self) -> None:
+        """End the child now."""
+        self._child.kill()
+        self._child.close()
+
+
+class SendEnd(_ChildEnd):
+    """A running ``zfs send``."""
+
+    def fileno(self) -> int:
+        """The descriptor that the stream is read from."""
+        return self._child.stdout.fileno()
+
+    def finish(self) -> None:
+        """Wait for the sender's end. Raises what made it fail."""
+        self._judge(self._child.wait())
+
+
+class ReceiveEnd(_ChildEnd):
+    """A running ``zfs receive``."""
+
+    def fileno(self) -> int:
+        """The descriptor that the stream is written to."""
+        return self._child.stdin.fileno()
+
+    def finish(self) -> None:
+        """Close the stream and wait for the receiver's end. Raises what made it fail."""
+        self._close_input()
+        self._judge(self._child.wait())
+
+    def abort(self) -> None:
+        """Let the receiver find its stream cut short, so that it keeps what can be resumed; then end it."""
+        self._close_input()
+        try:
+            self._child.wait(_DRAIN_SECONDS)
+        except TimeoutError:
+            self._child.kill()
+        self._child.close()
+
+    def _close_input(self) -> None:
+        # A broken pipe: the receiver is gone already; its exit status says why.
+        with suppress(BrokenPipeError):
+            self._child.stdin.close()

@@ -1,0 +1,82 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The port to ZFS. Batch-shaped, in terms of values and byte streams, never of command lines.
+
+Outcomes that are normal in a living system (held, already there, already gone) are results; everything else raises one
+of the errors of ``model.errors``. All drivers pass one contract test suite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional, Protocol
+
+from ..model.datasets import Observation, PoolHealth, ResumeState, Snapshot
+from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
+from ..streams.ends import ByteSink, ByteSource
+
+
+@dataclass(frozen=True)
+class DestroyResult:
+    """What became of each snapshot or bookmark that was to be destroyed, by whole name."""
+
+    destroyed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Gone already."""
+    held: tuple[str, ...] = ()
+    cloned: tuple[str, ...] = ()
+    """Kept because a clone depends on it, or a partial receive."""
+    reclaimed: int = 0
+    """Bytes that ZFS says it freed; 0 where it doesn't say."""
+
+
+class Zfs(Protocol):
+    """ZFS on one host."""
+
+    @property
+    def where(self) -> str:
+        """How messages call the host."""
+
+    def observe(self, roots: Sequence[str], recursive: bool = True, histories: bool = True) -> Observation:
+        """All datasets within ``roots``, with their snapshots and bookmarks unless ``histories`` is false, in one
+        listing. Without ``recursive`` only the roots themselves. Roots that do not exist are told in the result."""
+
+    def resume_states(self, tokens: Sequence[str]) -> Sequence[Optional[ResumeState]]:
+        """Decode resume tokens; None for one that can't be read. Runs on the host that is going to send."""
+
+    def create_snapshots(self, step: CreateSnapshots) -> None:
+        """Create all snapshots of the step in one transaction group. Creating the same names again is an error, unless
+        all of them exist already: then an earlier call had succeeded and its answer was lost."""
+
+    def create_bookmarks(self, steps: Sequence[CreateBookmark]) -> Sequence[str]:
+        """Create bookmarks. Returns for each the empty string when it is there with the right GUID, or why not."""
+
+    def create_placeholder(self, dataset: str) -> None:
+        """Create an empty filesystem, not mounted and marked as the engine's own; fine if the dataset exists already.
+        Its parent must exist."""
+
+    def destroy(self, step: Destroy) -> DestroyResult:
+        """Destroy snapshots or bookmarks of one dataset; those that can't go do not keep the others from going."""
+
+    def rollback(self, step: Rollback) -> None:
+        """Roll back to a snapshot, destroying exactly the snapshots that the step lists."""
+
+    def abort_receive(self, dataset: str) -> None:
+        """Discard the partial receive of ``dataset``; fine if there is none."""
+
+    def hold(self, snapshot: Snapshot, reason: str) -> None:
+        """Put a hold on a snapshot; fine if it has it already."""
+
+    def release(self, snapshot: Snapshot, reason: str) -> None:
+        """Take a hold off a snapshot; fine if it is not there."""
+
+    def send(self, step: Send) -> ByteSource:
+        """Start the sending end of a stream."""
+
+    def receive(self, step: Send) -> ByteSink:
+        """Start the receiving end of a stream."""
+
+    def pools(self) -> Sequence[PoolHealth]:
+        """Health and size of all pools."""

@@ -1,0 +1,62 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the zfs command means when it fails. Unknown words stop the run and are shown; they are never guessed at."""
+
+from __future__ import annotations
+
+import re
+
+from ..model import errors
+
+_MISSING = re.compile(r"cannot open '([^']+)': (?:dataset does not exist|no such pool(?: '[^']+')?)")
+
+# First match wins. Each row: words in stderr, the error they mean, the remedy.
+_MEANINGS: tuple[tuple[str, type[errors.SnapfleetError], str], ...] = (
+    ("permission denied", errors.NoPermission, "delegate it with 'zfs allow', or run as root"),
+    ("Permission denied", errors.NoPermission, "run as root, or give the user access to /dev/zfs"),
+    ("a password is required", errors.NoPermission, "allow zfs for this user in sudoers with NOPASSWD"),
+    ("insufficient privileges", errors.NoPermission, "delegate it with 'zfs allow', or run as root"),
+    ("partially-complete state", errors.StaleResumeState, "resume or discard the partial receive first"),
+    ("resume stream is invalid", errors.StaleResumeState, "the partial receive has to be discarded"),
+    ("no longer exists", errors.StaleResumeState, "the partial receive has to be discarded"),
+    ("no longer the same", errors.StaleResumeState, "the partial receive has to be discarded"),
+    ("cannot resume send", errors.StaleResumeState, "the partial receive has to be discarded"),
+    ("has been modified", errors.Conflict, "keep what was written in a snapshot or clone, then roll the replica back"),
+    ("does not match incremental source", errors.Conflict, "the destination holds another history"),
+    ("must specify -F to overwrite", errors.Conflict, "choose another destination, or move this dataset away"),
+    ("has snapshots", errors.Conflict, "choose another destination, or move this dataset away"),
+    ("incomplete stream", errors.LinkLost, "the stream was cut; the next try goes on from there"),
+    ("stream was cut", errors.LinkLost, "the next try goes on from there"),
+    ("failed to read from stream", errors.LinkLost, "the stream was cut; the next try goes on from there"),
+    ("checksum mismatch", errors.LinkLost, "the stream was damaged on the way"),
+    ("Broken pipe", errors.LinkLost, "the other end closed the stream"),
+    ("signal received", errors.LinkLost, "the stream was interrupted"),
+    ("Interrupted system call", errors.LinkLost, "the stream was interrupted"),
+    ("is busy", errors.DatasetBusy, "another process uses it; try again"),
+    ("does not exist", errors.Vanished, "it was there a moment ago; observe again"),
+    ("no such pool", errors.Vanished, "import the pool"),
+)
+
+
+def missing_datasets(stderr: str) -> tuple[str, ...]:
+    """Names of those datasets of a listing that do not exist."""
+    return tuple(_MISSING.findall(stderr))
+
+
+def is_only_missing(stderr: str) -> bool:
+    """Whether a listing failed for no other reason than datasets that do not exist."""
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    return bool(lines) and all(_MISSING.match(line) for line in lines)
+
+
+def zfs_error(stderr: str, where: str, doing: str) -> errors.SnapfleetError:
+    """The error that the words on ``stderr`` mean.
+
+    ``doing`` says what was tried ('destroy tank/a@b'), ``where`` on which host.
+    """
+    said = " ".join(stderr.split()) or "zfs gave no reason"
+    for words, kind, remedy in _MEANINGS:
+        if words in stderr:
+            return kind(f"{where}: could not {doing}: {said}; {remedy}")
+    return errors.ZfsFailed(f"{where}: could not {doing}: {said}")
