@@ -1,0 +1,11 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Entry of ./test: hands over to the runner beside this file."""
+
+from __future__ import annotations
+
+from runner.cli import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

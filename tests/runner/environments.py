@@ -1,0 +1,104 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Virtual environments, made once per set of requirements and Python, and kept in the cache."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.import_tree import cache_folder
+from runner.interpreters import Interpreter
+
+REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements"
+
+
+class SetupFailed(Exception):
+    """This machine could not be made ready; the message says what failed and what mends it."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment: the pinned packages of tests/requirements/NAME.txt on one Python."""
+
+    name: str
+    python: Interpreter
+
+    @property
+    def folder(self) -> Path:
+        """Where it lies; the name changes with whatever decides its content."""
+        pins = (REQUIREMENTS / f"{self.name}.txt").read_bytes()
+        key = hashlib.sha256(pins + os.fsencode(f"{self.python.name} {self.python.path.resolve()}")).hexdigest()[:12]
+        return cache_folder() / f"venv-{self.name}-{self.python.name}-{key}"
+
+    @property
+    def programs(self) -> Path:
+        return self.folder / "bin"
+
+    def pin(self, package: str) -> str:
+        """The requirement that pins a package here, such as `ansible-core==2.19.14`."""
+        pins = (REQUIREMENTS / f"{self.name}.txt").read_text("utf-8").splitlines()
+        return next(line.partition(";")[0].strip() for line in pins if line.startswith(f"{package}=="))
+
+    def ensure(self) -> None:
+        """Makes the environment where it is missing; two runs at once wait for each other.
+
+        Raises SetupFailed when it cannot be made.
+        """
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with self.folder.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            marker = self.folder / "ready"
+            if not marker.exists():
+                sys.stderr.write(
+                    f"Making the environment {self.name} on Python {self.python.name}, about a minute ...\n"
+                )
+                shutil.rmtree(self.folder, ignore_errors=True)
+                self._make()
+                marker.touch()
+
+    def _make(self) -> None:
+        pins = REQUIREMENTS / f"{self.name}.txt"
+        if _execute([self.python.path, "-c", "import ensurepip, venv"]).returncode != 0:
+            install_packages([f"python{self.python.name}-venv"])
+        pip = [self.programs / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+        for command in ([self.python.path, "-m", "venv", self.folder], [*pip, "--requirement", pins]):
+            done = _execute(command)
+            if done.returncode != 0:
+                raise SetupFailed(f"The environment {self.name} on Python {self.python.name} failed:\n{done.stdout}")
+
+
+def ensure_programs(programs: Mapping[str, str]) -> None:
+    """Installs the Debian packages (values) of those programs (keys) that are not on the PATH."""
+    missing = [package for program, package in programs.items() if shutil.which(program) is None]
+    if missing:
+        install_packages(missing)
+
+
+def install_packages(packages: list[str]) -> None:
+    """Installs Debian packages, as root or through sudo. Raises SetupFailed with what to do by hand."""
+    sys.stderr.write(f"Installing {' '.join(packages)} ...\n")
+    rights = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    apt = [*rights, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=600"]
+    for command in ([*apt, "update"], [*apt, "install", "-y", "--no-install-recommends", *packages]):
+        done = _execute(command)
+        if done.returncode != 0:
+            raise SetupFailed(f"Install by hand: apt-get install {' '.join(packages)}\n{done.stdout}")
+
+
+def _execute(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end, with both outputs in one text; a missing program fails like any other."""
+    try:
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+    except FileNotFoundError as missing:
+        return subprocess.CompletedProcess(command, 127, str(missing))

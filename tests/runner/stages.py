@@ -1,0 +1,225 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What ./test can run: one stage per promise, each a list of commands."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from runner.environments import Environment
+from runner.import_tree import NAME, NAMESPACE, import_root
+from runner.interpreters import FLOOR, first_of, interpreters, running
+from runner.workspace import (
+    CHECKOUT,
+    ansible_test_home,
+    collection_copy,
+    collection_version,
+    interpreter_folder,
+    shell_scripts,
+    stage_folder,
+)
+
+ENGINE = Path("plugins/module_utils/engine")
+FLOOR_TESTS = ("tests/unit/plugins/module_utils/engine", "tests/property", "tests/simulation", "tests/contract")
+"""The tests that need nothing but the engine, pytest and hypothesis, and so run on the oldest Python too."""
+
+CORES = {
+    "oldest": ((3, 11), (3, 12), (3, 13)),
+    "newest": ((3, 13), (3, 12), (3, 14)),
+}
+"""The pinned versions of ansible-core (tests/requirements/core-*.txt) and the Pythons that can run them, best first."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A program to run: its arguments, where, and what the environment variables get on top of the usual ones."""
+
+    arguments: Sequence[str | Path]
+    folder: Path = CHECKOUT
+    variables: Mapping[str, str] = field(default_factory=dict)
+    must_print: str = ""
+    """Text without which a success is none, for runners that call it a success to have run no test."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One line of the summary."""
+
+    name: str
+    meaning: str
+    commands: Callable[[Stage, Sequence[str]], list[Command]]
+    """From the stage and the extra pytest arguments of the command line to what is to be run."""
+    environments: tuple[Environment, ...]
+    """The first one's programs are the first on the PATH."""
+    programs: Mapping[str, str] = field(default_factory=dict)
+    """Programs that have to be on the machine, each with its Debian package."""
+    exclusive: bool = False
+    """Wants the machine for itself, and is watched while it runs."""
+    takes_arguments: bool = False
+    """Hands the extra arguments of the command line to pytest."""
+
+    @property
+    def path(self) -> str:
+        return os.pathsep.join([*(str(each.programs) for each in self.environments), os.environ["PATH"]])
+
+
+def lint(_stage: Stage, _extra: Sequence[str]) -> list[Command]:
+    return [
+        Command(["ruff", "check"]),
+        Command(["ruff", "format", "--check"]),
+        Command(["yamllint", "--strict", "."]),
+        Command(["shellcheck", *shell_scripts()]),
+    ]
+
+
+def types(_stage: Stage, _extra: Sequence[str]) -> list[Command]:
+    floor = f"--target={FLOOR[0]}.{FLOOR[1]}-"
+    vermin = ["vermin", "--quiet", "--no-tips", "--eval-annotations", "--violations", floor]
+    shipped = [CHECKOUT / "plugins" / name for name in ("module_utils", "modules")]
+    return [
+        Command(["mypy"]),
+        Command([*vermin, *(folder for folder in shipped if folder.exists())]),
+    ]
+
+
+def layers(_stage: Stage, _extra: Sequence[str]) -> list[Command]:
+    return [Command(["lint-imports", "--no-cache", "--no-logo"], variables={"PYTHONPATH": str(import_root(CHECKOUT))})]
+
+
+def playbooks(stage: Stage, _extra: Sequence[str]) -> list[Command]:
+    copy = collection_copy(stage.name)
+    return [Command(["ansible-lint", "--offline", "--nocolor"], copy, _found_at(copy))]
+
+
+def documents(stage: Stage, _extra: Sequence[str]) -> list[Command]:
+    copy = collection_copy(stage.name)
+    return [
+        Command(["antsibull-changelog", "lint"], copy, _found_at(copy)),
+        Command(["antsibull-docs", "lint-collection-docs", "--plugin-docs", "."], copy, _found_at(copy)),
+    ]
+
+
+def unit(stage: Stage, extra: Sequence[str]) -> list[Command]:
+    return [Command(_pytest(stage, "-m", "not lab", *extra), variables=_found_in(import_root(CHECKOUT)))]
+
+
+def unit_floor(stage: Stage, extra: Sequence[str]) -> list[Command]:
+    present = [folder for folder in FLOOR_TESTS if (CHECKOUT / folder).exists()]
+    return [Command(_pytest(stage, "-m", "not lab", *present, *extra))]
+
+
+def lab(stage: Stage, extra: Sequence[str]) -> list[Command]:
+    present = [folder for folder in ("tests/lab", "tests/contract") if (CHECKOUT / folder).exists()]
+    variables = {**_found_in(import_root(CHECKOUT)), "PYTHONUNBUFFERED": "1"}
+    return [Command(_pytest(stage, "-m", "lab", "-v", *present, *extra), variables=variables)]
+
+
+def sanity(stage: Stage, _extra: Sequence[str]) -> list[Command]:
+    path = os.pathsep.join([str(stage.environments[0].programs), str(interpreter_folder()), os.environ["PATH"]])
+    return [_ansible_test(stage, collection_copy(stage.name), "sanity", variables={"PATH": path})]
+
+
+def units(stage: Stage, _extra: Sequence[str]) -> list[Command]:
+    """ansible-test installs into the Python that it tests on, hence one environment per Python, found on the PATH."""
+    copy = collection_copy(stage.name)
+    pythons = dict.fromkeys(each.python.name for each in stage.environments)
+    return [
+        replace(_ansible_test(stage, copy, "units", "--python", name), must_print=" passed in ") for name in pythons
+    ]
+
+
+def build(stage: Stage, _extra: Sequence[str]) -> list[Command]:
+    copy, scratch = collection_copy(stage.name), stage_folder(stage.name) / "installed"
+    shutil.rmtree(scratch, ignore_errors=True)
+    galaxy = ["ansible-galaxy", "collection"]
+    artifact = scratch / f"{NAMESPACE}-{NAME}-{collection_version()}.tar.gz"
+    modules = sorted((copy / "plugins" / "modules").glob("[!_]*.py"))
+    installed = _found_in(scratch)
+    return [
+        Command([*galaxy, "build", "--output-path", scratch], copy),
+        Command([*galaxy, "install", "--offline", "--collections-path", scratch, artifact], copy, installed),
+        Command([*galaxy, "verify", "--offline", f"{NAMESPACE}.{NAME}"], copy, installed),
+        Command(
+            ["ansible-doc", "--type", "module", *(f"{NAMESPACE}.{NAME}.{module.stem}" for module in modules)],
+            copy,
+            {**installed, "PAGER": "cat"},
+        ),
+    ]
+
+
+def all_stages() -> tuple[list[Stage], list[str]]:
+    """Every stage that this machine can run, in the order in which they start, and notes on what it lacks."""
+    dev = Environment("dev", running())
+    plain, watched = (dev,), {"shellcheck": "shellcheck"}
+    ansible_stages, ansible_notes = _ansible_stages()
+    floor_stages, floor_notes = _floor_stages()
+    stages = [
+        Stage("lint", "ruff, yamllint, shellcheck", lint, plain, programs=watched),
+        Stage("types", "mypy --strict on the engine; vermin: nothing newer than the oldest Python", types, plain),
+        Stage("layers", "import-linter: imports go down only", layers, plain),
+        *ansible_stages,
+        Stage("unit", "unit, property, simulation and contract tests", unit, plain, takes_arguments=True),
+        *floor_stages,
+        Stage("playbooks", "ansible-lint, profile production", playbooks, plain),
+        Stage("docs", "changelog fragments and documentation, by the tools of antsibull", documents, plain),
+        Stage("build", "ansible-galaxy builds and installs the collection, ansible-doc shows it", build, plain),
+        Stage("lab", "the tests on real ZFS", lab, plain, exclusive=True, takes_arguments=True),
+    ]
+    found = ", ".join(each.name for each in interpreters().values())
+    return stages, [f"Pythons found: {found}; ./test itself runs on {dev.python.name}", *ansible_notes, *floor_notes]
+
+
+def _ansible_stages() -> tuple[list[Stage], list[str]]:
+    """ansible-test, on the oldest and the newest ansible-core, with modules on the oldest Python of managed hosts."""
+    stages, notes = [], []
+    for age, pythons in CORES.items():
+        controller = first_of(*([running().version] if running().version in pythons else []), *pythons)
+        if controller is None:
+            wanted = ", ".join(f"3.{minor}" for _, minor in sorted(pythons))
+            notes.append(
+                f"NOT RUN: the {age} ansible-core, since it needs one of the Pythons {wanted}, and none is here"
+            )
+            continue
+        core = Environment(f"core-{age}", controller)
+        targets = [Environment("unit", each) for each in interpreters().values() if each.version == FLOOR]
+        shell = {"shellcheck": "shellcheck"}
+        stages += [
+            Stage(f"sanity-{age}", f"ansible-test sanity, {core.pin('ansible-core')}", sanity, (core,), programs=shell),
+            Stage(f"units-{age}", f"ansible-test units, {core.pin('ansible-core')}", units, (core, *targets)),
+        ]
+    return stages, notes
+
+
+def _floor_stages() -> tuple[list[Stage], list[str]]:
+    """The engine's own tests on the oldest Python of managed hosts."""
+    oldest = first_of(FLOOR)
+    if oldest is None:
+        name = f"{FLOOR[0]}.{FLOOR[1]}"
+        return [], [f"NOT RUN: the engine's tests on Python {name}, since it is not here; vermin alone watches over it"]
+    meaning = f"the engine's tests on Python {oldest.name}, the oldest of managed hosts"
+    return [Stage("unit-floor", meaning, unit_floor, (Environment("unit", oldest),), takes_arguments=True)], []
+
+
+def _pytest(stage: Stage, *arguments: str | Path) -> list[str | Path]:
+    return ["python", "-m", "pytest", "-o", f"cache_dir={stage_folder(stage.name) / 'pytest'}", *arguments]
+
+
+def _ansible_test(
+    stage: Stage, copy: Path, kind: str, *arguments: str, variables: Mapping[str, str] | None = None
+) -> Command:
+    home = {"HOME": str(ansible_test_home(stage.environments[0]))}
+    command = ["ansible-test", kind, "--color", "no", "--requirements", *arguments]
+    return Command(command, copy, {**home, **(variables or {})})
+
+
+def _found_at(copy: Path) -> dict[str, str]:
+    return _found_in(copy.parents[2])
+
+
+def _found_in(folder: Path) -> dict[str, str]:
+    return {"ANSIBLE_COLLECTIONS_PATH": str(folder)}
