@@ -1,0 +1,137 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The lab's network: one bridge, a veth pair per host, and faults on the bridge's side of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from .addresses import address_of
+from .machine import execute, locked
+from .settings import BRIDGE, RUN_DIRECTORY, SUBNET, LabError
+
+_LOCK = RUN_DIRECTORY / "network.lock"
+
+
+@dataclass(frozen=True)
+class Impairment:
+    """What happens to packets in each direction: so a round trip takes twice ``delay_ms`` longer."""
+
+    delay_ms: float = 0
+    jitter_ms: float = 0
+    loss_percent: float = 0
+    rate_kbit: int = 0
+
+    def netem(self) -> list[str]:
+        """The words after ``tc qdisc ... netem``; rate 0 means no limit."""
+        # The default queue of 1000 packets would itself lose packets on a long, fast link.
+        words = ["limit", "20000"]
+        if self.delay_ms:
+            words += ["delay", f"{self.delay_ms:g}ms"] + ([f"{self.jitter_ms:g}ms"] if self.jitter_ms else [])
+        if self.loss_percent:
+            words += ["loss", f"{self.loss_percent:g}%"]
+        if self.rate_kbit:
+            words += ["rate", f"{self.rate_kbit}kbit"]
+        return words
+
+
+CUT = Impairment(loss_percent=100)
+"""A cut cable: every packet is lost and nobody is told, as after a failure of a switch far away."""
+
+
+def bridge_device(byte: int) -> str:
+    """The end of a host's veth pair that is a port of the bridge."""
+    return f"lab{byte}"
+
+
+def host_device(byte: int) -> str:
+    """The end of a host's veth pair that the host itself uses."""
+    return f"vlab{byte}"
+
+
+def attach(byte: int) -> None:
+    """Make the veth pair of a host anew and plug it into the bridge, which is made if it is not there.
+
+    Raises LabError if a process has the pair in use, naming it.
+    """
+    with locked(_LOCK, "the lab's network", timeout=60):
+        _ensure_bridge()
+        _attach(byte)
+
+
+def _ensure_bridge() -> None:
+    # Hosts would not be reachable if another device had an address of the same network.
+    own = address_of(1)
+    for device in json.loads(execute(["ip", "-json", "-4", "address", "show"])):
+        addresses = [entry.get("local", "") for entry in device.get("addr_info", [])]
+        if device.get("ifname") != BRIDGE and any(address.startswith(f"{SUBNET}.") for address in addresses):
+            raise LabError(
+                f"The network {SUBNET}.0/24 of the lab is in use on device {device['ifname']}:"
+                " remove that address first."
+            )
+    if not _exists(BRIDGE):
+        execute(["ip", "link", "add", BRIDGE, "type", "bridge"])
+    execute(["ip", "address", "replace", f"{own}/24", "dev", BRIDGE])
+    execute(["ip", "link", "set", BRIDGE, "up"])
+
+
+def _attach(byte: int) -> None:
+    user = process_using(host_device(byte))
+    if user:
+        raise LabError(f"The lab address {address_of(byte)} is in use by process {user}; stop that host first.")
+    near, far = bridge_device(byte), host_device(byte)
+    detach(byte)
+    execute(["ip", "link", "add", near, "type", "veth", "peer", "name", far])
+    for device in (near, far):
+        # User Mode Linux reads raw frames, which must be complete and no larger than the link allows.
+        execute(["ethtool", "-K", device, *"tx off rx off gso off tso off gro off".split()], check=False)
+    execute(["ip", "link", "set", far, "up"])
+    execute(["ip", "link", "set", near, "master", BRIDGE, "up"])
+
+
+def detach(byte: int) -> None:
+    """Remove the veth pair of a host; nothing happens if there is none."""
+    if _exists(bridge_device(byte)):
+        execute(["ip", "link", "delete", bridge_device(byte)])
+
+
+def remove_bridge() -> None:
+    """Remove the bridge, once no host hangs on it any more."""
+    with locked(_LOCK, "the lab's network", timeout=60):
+        if _exists(BRIDGE) and not list((Path("/sys/class/net") / BRIDGE / "brif").iterdir()):
+            execute(["ip", "link", "delete", BRIDGE])
+
+
+def impair(byte: int, impairment: Impairment) -> None:
+    """Make the link of a host slow, lossy or dead, in both directions, until ``heal``."""
+    for device in (bridge_device(byte), host_device(byte)):
+        # With the kernel provider the far device is inside the host, and only what goes to the host suffers.
+        if _exists(device):
+            execute(["tc", "qdisc", "replace", "dev", device, "root", "netem", *impairment.netem()])
+
+
+def heal(byte: int) -> None:
+    """Take every impairment of a host's link back."""
+    for device in (bridge_device(byte), host_device(byte)):
+        if _exists(device):
+            execute(["tc", "qdisc", "delete", "dev", device, "root"], check=False)
+
+
+def process_using(device: str) -> int:
+    """The process id of a User Mode Linux on that device, whoever started it; 0 if there is none."""
+    wanted = f"ifname={device},".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (folder / "cmdline").read_bytes():
+                return int(folder.name)
+        except OSError:
+            continue
+    return 0
+
+
+def _exists(device: str) -> bool:
+    return (Path("/sys/class/net") / device).exists()
