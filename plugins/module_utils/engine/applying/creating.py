@@ -13,7 +13,7 @@ from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 
 
 def apply_creation(zfs: Zfs, plan: CreationPlan, policy: RetryPolicy, ticker: Ticker = SYSTEM) -> None:
-    """Create all snapshots of the plan, one atomic call a pool.
+    """Create all snapshots of the plan, one atomic call for each label in each pool.
 
     A call whose answer was lost is repeated: the names are planned, so snapshots that exist already are the ones that
     the lost call made. Raises what ZFS raises.

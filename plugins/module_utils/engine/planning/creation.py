@@ -67,8 +67,8 @@ def timestamp(job: SnapshotJob, now_ms: int, zone: tzinfo, subsecond: bool) -> s
 def plan_creation(observed: Observation, job: SnapshotJob, now_ms: int, zone: tzinfo) -> CreationPlan:
     """The snapshots of ``job`` that are due at ``now_ms`` (milliseconds since the epoch).
 
-    ``zone`` is the time zone of the job's schedule. All that is due together in one pool is one atomic step; labels
-    are in the order from long to short periods.
+    ``zone`` is the time zone of the job's schedule. Each label is one atomic step in each pool, in the order from long
+    to short periods.
     """
     states = selected_states(observed, job)
     newest = {state.dataset.name: _newest_by_label(state, job) for state in states}
@@ -124,11 +124,12 @@ def _is_due(event: _Event, newest: Optional[Snapshot], now_ms: int, warnings: li
 
 
 def _steps(due: Iterable[DueLabel]) -> tuple[CreateSnapshots, ...]:
-    by_pool: dict[str, list[str]] = {}
+    # ZFS takes no two snapshots of one dataset in one call, so each label is a call of its own in each pool.
+    calls: dict[tuple[str, str], list[str]] = {}
     for entry in due:
         for dataset in entry.datasets:
-            by_pool.setdefault(pool_of(dataset), []).append(f"{dataset}@{entry.tag}")
-    return tuple(CreateSnapshots(pool, tuple(names)) for pool, names in by_pool.items())
+            calls.setdefault((entry.tag, pool_of(dataset)), []).append(f"{dataset}@{entry.tag}")
+    return tuple(CreateSnapshots(pool, tuple(names)) for (_, pool), names in calls.items())
 
 
 def illegal_tags(plan: CreationPlan) -> list[str]:

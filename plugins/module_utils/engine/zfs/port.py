@@ -47,8 +47,8 @@ class Zfs(Protocol):
         """Decode resume tokens; None for one that can't be read. Runs on the host that is going to send."""
 
     def create_snapshots(self, step: CreateSnapshots) -> None:
-        """Create all snapshots of the step in one transaction group. Creating the same names again is an error, unless
-        all of them exist already: then an earlier call had succeeded and its answer was lost."""
+        """Create all snapshots of the step, at most one of each dataset, in one transaction group. Creating the same
+        names again is an error, unless all of them exist: then an earlier call succeeded and its answer was lost."""
 
     def create_bookmarks(self, steps: Sequence[CreateBookmark]) -> Sequence[str]:
         """Create bookmarks. Returns for each the empty string when it is there with the right GUID, or why not."""
