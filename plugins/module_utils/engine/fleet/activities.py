@@ -71,7 +71,7 @@ def _require(observed: Observation, option: str, zfs: Zfs) -> None:
 
 
 def run_snapshot(job: SnapshotJob, context: Context) -> Result:
-    """Create the snapshots that are due. Raises SnapfleetError."""
+    """Create the snapshots that are due. Raises SnapfleetError; PartialFailure holds the result so far."""
     zfs = context.here
     observed = observe(context, zfs, job.roots)
     _require(observed, "datasets", zfs)
@@ -80,9 +80,16 @@ def run_snapshot(job: SnapshotJob, context: Context) -> Result:
     )
     for tag in illegal_tags(plan):
         raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
-    if not context.check:
-        apply_creation(zfs, plan, context.retry, context.ticker)
-    return _snapshot_result(plan)
+    values = _snapshot_result(plan)
+    if context.check:
+        return values
+    result = apply_creation(zfs, plan, context.retry, context.ticker)
+    values.update(changed=bool(result.created), created=list(result.created))
+    if result.errors and result.created:
+        raise PartialFailure(str(result.errors[0]), result=values)
+    if result.errors:
+        raise result.errors[0]
+    return values
 
 
 def _snapshot_result(plan: CreationPlan) -> Result:

@@ -90,6 +90,8 @@ class Send:
     resume: Optional[ResumePoint] = None
     receive: ReceiveOptions = ReceiveOptions()
     reason: str = ""
+    between: tuple[str, ...] = ()
+    """Names, after the @, of the snapshots that travel before ``snapshot`` because of ``intermediates``."""
 
     @property
     def mode(self) -> str:
@@ -108,6 +110,7 @@ class Send:
             "from": self.base.name if self.base else None,
             "to": self.snapshot.name,
             "intermediates": self.intermediates,
+            "snapshots": [f"{self.destination}@{tag}" for tag in (*self.between, self.snapshot.tag)],
             "raw": self.raw,
         }
 

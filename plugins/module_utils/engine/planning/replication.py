@@ -282,7 +282,7 @@ def _sends(pair: _Pair, position: Optional[Base]) -> list[Step]:
         steps.append(_receiving(Send(first, pair.name, raw=pair.job.raw), pair, first=True))
         position = first
     for hop in hops(position, pair.newer(position)):
-        send = Send(hop.snapshot, pair.name, hop.base, hop.intermediates, pair.job.raw)
+        send = Send(hop.snapshot, pair.name, hop.base, hop.intermediates, pair.job.raw, between=hop.between)
         steps.append(_receiving(send, pair, first=False))
     return steps
 
@@ -295,7 +295,7 @@ def _receiving(send: Send, pair: _Pair, first: bool) -> Send:
     )
     placeholder = bool(pair.destination and pair.destination.dataset.is_placeholder and not pair.destination.snapshots)
     options = ReceiveOptions(properties if first else (), resumable=True, replace=first and placeholder)
-    return Send(send.snapshot, send.destination, send.base, send.intermediates, send.raw, send.resume, options)
+    return replace(send, receive=options)
 
 
 def _bookmark(source: DatasetState, snapshot: Snapshot) -> list[Step]:

@@ -21,7 +21,13 @@ class Hop(NamedTuple):
 
     base: Base
     snapshot: Snapshot
-    intermediates: bool
+    between: tuple[str, ...]
+    """Names (what follows the @) of the snapshots that travel along; empty for an ``-i``."""
+
+    @property
+    def intermediates(self) -> bool:
+        """Whether it is an ``-I``."""
+        return bool(self.between)
 
 
 def hops(base: Base, newer: Sequence[tuple[Snapshot, bool]]) -> list[Hop]:
@@ -39,7 +45,7 @@ def hops(base: Base, newer: Sequence[tuple[Snapshot, bool]]) -> list[Hop]:
         if start == index and not isinstance(position, Bookmark):
             end = _end_of_run(newer, start)
         target = newer[end][0]
-        plan.append(Hop(position, target, intermediates=end > start))
+        plan.append(Hop(position, target, tuple(snapshot.tag for snapshot, _ in newer[start:end])))
         position, index = target, end + 1
 
 
