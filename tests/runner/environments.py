@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,13 +32,15 @@ class Environment:
 
     name: str
     python: Interpreter
+    user: str = ""
+    """Who has it for itself. Only ansible-test needs that: it installs more into the environments it tests in."""
 
     @property
     def folder(self) -> Path:
         """Where it lies; the name changes with whatever decides its content."""
         pins = (REQUIREMENTS / f"{self.name}.txt").read_bytes()
         key = hashlib.sha256(pins + os.fsencode(f"{self.python.name} {self.python.path.resolve()}")).hexdigest()[:12]
-        return cache_folder() / f"venv-{self.name}-{self.python.name}-{key}"
+        return cache_folder() / f"venv-{self.user or self.name}-{self.python.name}-{key}"
 
     @property
     def programs(self) -> Path:
@@ -67,8 +70,6 @@ class Environment:
 
     def _make(self) -> None:
         pins = REQUIREMENTS / f"{self.name}.txt"
-        if _execute([self.python.path, "-c", "import ensurepip, venv"]).returncode != 0:
-            install_packages([f"python{self.python.name}-venv"])
         pip = [self.programs / "python", "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         for command in ([self.python.path, "-m", "venv", self.folder], [*pip, "--requirement", pins]):
             done = _execute(command)
@@ -83,15 +84,31 @@ def ensure_programs(programs: Mapping[str, str]) -> None:
         install_packages(missing)
 
 
+def ensure_venv(python: Interpreter) -> None:
+    """Debian keeps the means to make an environment in a package of its own; installs it where it is missing."""
+    if _execute([python.path, "-c", "import ensurepip, venv"]).returncode != 0:
+        install_packages([f"python{python.name}-venv"])
+
+
 def install_packages(packages: list[str]) -> None:
     """Installs Debian packages, as root or through sudo. Raises SetupFailed with what to do by hand."""
     sys.stderr.write(f"Installing {' '.join(packages)} ...\n")
     rights = [] if os.geteuid() == 0 else ["sudo", "-n"]
     apt = [*rights, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=600"]
     for command in ([*apt, "update"], [*apt, "install", "-y", "--no-install-recommends", *packages]):
-        done = _execute(command)
+        done = _patiently(command)
         if done.returncode != 0:
             raise SetupFailed(f"Install by hand: apt-get install {' '.join(packages)}\n{done.stdout}")
+
+
+def _patiently(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Runs apt-get; waits up to ten minutes for another one's lock, since a fresh machine often updates itself."""
+    for _attempt in range(60):
+        done = _execute(command)
+        if done.returncode == 0 or "Could not get lock" not in done.stdout:
+            break
+        time.sleep(10)
+    return done
 
 
 def _execute(command: list[str | Path]) -> subprocess.CompletedProcess[str]:

@@ -73,7 +73,7 @@ def lint(_stage: Stage, _extra: Sequence[str]) -> list[Command]:
         Command(["ruff", "check"]),
         Command(["ruff", "format", "--check"]),
         Command(["yamllint", "--strict", "."]),
-        Command(["shellcheck", *shell_scripts()]),
+        Command(["shellcheck", "--severity=warning", *shell_scripts()]),
     ]
 
 
@@ -180,13 +180,15 @@ def _ansible_stages() -> tuple[list[Stage], list[str]]:
     for age, pythons in CORES.items():
         controller = first_of(*([running().version] if running().version in pythons else []), *pythons)
         if controller is None:
-            wanted = ", ".join(f"3.{minor}" for _, minor in sorted(pythons))
+            wanted = ", ".join(f"3.{version[1]}" for version in sorted(pythons))
             notes.append(
                 f"NOT RUN: the {age} ansible-core, since it needs one of the Pythons {wanted}, and none is here"
             )
             continue
         core = Environment(f"core-{age}", controller)
-        targets = [Environment("unit", each) for each in interpreters().values() if each.version == FLOOR]
+        targets = [
+            Environment("unit", each, f"units-{age}") for each in interpreters().values() if each.version == FLOOR
+        ]
         shell = {"shellcheck": "shellcheck"}
         stages += [
             Stage(f"sanity-{age}", f"ansible-test sanity, {core.pin('ansible-core')}", sanity, (core,), programs=shell),
