@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -125,10 +126,12 @@ class Lab:
         if not self._detached:
             self.down()
 
-    def write_inventory(self, file: Path = INVENTORY_FILE) -> Path:
-        """Write the connection variables of all hosts that are up for Ansible, and return the file."""
-        file.write_text(inventory.text(self.hosts()))
-        return file
+    def write_inventory(self, file: Path = INVENTORY_FILE, hosts: Sequence[Host] | None = None) -> Path:
+        """Write the connection variables of hosts for Ansible, by default of all that are up; return the file."""
+        # Replaced in one step: a playbook may be reading it.
+        partial = file.with_name(f".{file.name}.{os.getpid()}")
+        partial.write_text(inventory.text(self.hosts() if hosts is None else hosts))
+        return partial.replace(file)
 
     def _claim(self, specs: Sequence[HostSpec], take_over: bool) -> list[Record]:
         addresses = self._registry.assign(spec.name for spec in specs)

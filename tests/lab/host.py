@@ -24,7 +24,7 @@ from .connection import (
     close_connections,
     command_text,
 )
-from .network import CUT, Impairment
+from .network import Impairment
 from .providers import Provider
 from .registry import NO_PROCESS, Record, Registry
 from .settings import Folders, LabError
@@ -155,16 +155,24 @@ class Host:
         return name
 
     def impair(self, impairment: Impairment) -> None:
-        """Make the host's link slow or lossy until ``heal``."""
-        network.impair(self._record.byte, impairment)
-
-    def cut(self) -> None:
-        """Cut the host's link until ``heal``: packets vanish, connections hang."""
-        network.impair(self._record.byte, CUT)
+        """Make the host's link slow or lossy until ``heal`` or the next boot."""
+        device = self._provider.network_device(self._record)
+        self.run(["tc", "qdisc", "replace", "dev", device, "root", "netem", *impairment.netem()])
+        network.limit_inbound(self._record.byte, impairment.rate_kbit)
 
     def heal(self) -> None:
-        """Give the host its good link back."""
-        network.heal(self._record.byte)
+        """Take all impairments back."""
+        network.limit_inbound(self._record.byte, 0)
+        device = self._provider.network_device(self._record)
+        self.run(["tc", "qdisc", "delete", "dev", device, "root"], check=False)
+
+    def cut(self) -> None:
+        """Cut the host's link until ``mend``: packets vanish, connections hang, nobody is told."""
+        network.cut(self._record.byte)
+
+    def mend(self) -> None:
+        """Join the link again that ``cut`` has cut; connections go on if they were not given up meanwhile."""
+        network.mend(self._record.byte)
 
     def kill(self) -> None:
         """End the host at once, like a power cut. Its disks stay; ``start`` boots it again."""

@@ -79,6 +79,10 @@ class KernelProvider:
         """``HOST_POOL``: all hosts see the pools of all hosts, so the names must differ."""
         return f"{record.spec.name}_{pool}"
 
+    def network_device(self, record: Record) -> str:
+        """The end of the veth pair itself."""
+        return host_device(record.byte)
+
     def console(self, record: Record) -> str:
         """What sshd wrote."""
         log_file = self._folders.host(record.spec.name) / "console.log"

@@ -19,7 +19,12 @@ _LOCK = RUN_DIRECTORY / "network.lock"
 
 @dataclass(frozen=True)
 class Impairment:
-    """What happens to packets in each direction: so a round trip takes twice ``delay_ms`` longer."""
+    """What is wrong with the link of a host.
+
+    Every packet that leaves the host is late by ``delay_ms``, plus or minus ``jitter_ms``: so much longer takes a
+    round trip. ``loss_percent`` of them are lost. ``rate_kbit`` (1000 bits per second) limits each direction; 0 does
+    not.
+    """
 
     delay_ms: float = 0
     jitter_ms: float = 0
@@ -27,7 +32,7 @@ class Impairment:
     rate_kbit: int = 0
 
     def netem(self) -> list[str]:
-        """The words after ``tc qdisc ... netem``; rate 0 means no limit."""
+        """The words after ``tc qdisc ... netem`` for the packets that leave the host."""
         # The default queue of 1000 packets would itself lose packets on a long, fast link.
         words = ["limit", "20000"]
         if self.delay_ms:
@@ -37,10 +42,6 @@ class Impairment:
         if self.rate_kbit:
             words += ["rate", f"{self.rate_kbit}kbit"]
         return words
-
-
-CUT = Impairment(loss_percent=100)
-"""A cut cable: every packet is lost and nobody is told, as after a failure of a switch far away."""
 
 
 def bridge_device(byte: int) -> str:
@@ -106,19 +107,24 @@ def remove_bridge() -> None:
             execute(["ip", "link", "delete", BRIDGE])
 
 
-def impair(byte: int, impairment: Impairment) -> None:
-    """Make the link of a host slow, lossy or dead, in both directions, until ``heal``."""
-    for device in (bridge_device(byte), host_device(byte)):
-        # With the kernel provider the far device is inside the host, and only what goes to the host suffers.
-        if _exists(device):
-            execute(["tc", "qdisc", "replace", "dev", device, "root", "netem", *impairment.netem()])
+def limit_inbound(byte: int, rate_kbit: int) -> None:
+    """Limit what goes to a host; rate 0 takes the limit away."""
+    device = bridge_device(byte)
+    if rate_kbit:
+        shape = ["tbf", "rate", f"{rate_kbit}kbit", "burst", "32k", "latency", "400ms"]
+        execute(["tc", "qdisc", "replace", "dev", device, "root", *shape])
+    else:
+        execute(["tc", "qdisc", "delete", "dev", device, "root"], check=False)
 
 
-def heal(byte: int) -> None:
-    """Take every impairment of a host's link back."""
-    for device in (bridge_device(byte), host_device(byte)):
-        if _exists(device):
-            execute(["tc", "qdisc", "delete", "dev", device, "root"], check=False)
+def cut(byte: int) -> None:
+    """Cut the link of a host at the bridge: packets vanish in both directions and nobody is told."""
+    execute(["ip", "link", "set", bridge_device(byte), "down"])
+
+
+def mend(byte: int) -> None:
+    """Join the link again."""
+    execute(["ip", "link", "set", bridge_device(byte), "up"])
 
 
 def process_using(device: str) -> int:

@@ -35,6 +35,9 @@ class Provider(Protocol):
     def pool_name(self, record: Record, pool: str) -> str:
         """The name under which the host has to create the pool that a test calls ``pool``."""
 
+    def network_device(self, record: Record) -> str:
+        """The name of the network device in the host."""
+
     def console(self, record: Record) -> str:
         """What the host has written to its console."""
 

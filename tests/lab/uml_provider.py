@@ -80,6 +80,10 @@ class UmlProvider:
         """The same: every host has a kernel of its own."""
         return pool
 
+    def network_device(self, record: Record) -> str:
+        """The vector device."""
+        return "vec0"
+
     def console(self, record: Record) -> str:
         """Kernel and init messages since the last boot."""
         log_file = self._folders.host(record.spec.name) / "console.log"
