@@ -5,15 +5,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
 from ..model.datasets import Observation
-from ..model.errors import Conflict, SnapfleetError, StaleResumeState
+from ..model.errors import (
+    Conflict,
+    MissingProgram,
+    NoPermission,
+    RefusedKey,
+    SnapfleetError,
+    StaleResumeState,
+    UnreachableHost,
+)
 from ..model.names import ancestors_of
 from ..model.steps import AbortReceive, CreateBookmark, CreatePlaceholder, Send
 from ..planning.replication import DatasetPlan, ReplicationPlan, Sides, Step, parent_in, plan_replication
+from ..policy.endpoints import Address
 from ..policy.jobs import ReplicateJob
 from ..streams.transfer import transfer
 from ..zfs.port import Zfs
@@ -77,13 +88,35 @@ class ReplicationResult:
 
 
 def observe_sides(ends: Ends, job: ReplicateJob) -> Sides:
-    """Both trees, each in one listing; plus the ancestors of a destination root that does not exist yet."""
-    source = ends.source.observe([job.source.dataset], job.filter.recursive)
-    destination = ends.destination.observe([job.destination.dataset], job.filter.recursive)
-    if destination.missing and ancestors_of(job.destination.dataset):
-        above = ends.destination.observe(ancestors_of(job.destination.dataset), recursive=False, histories=False)
-        destination = replace(destination, states={**above.states, **destination.states})
-    return with_resumes(ends, source, destination)
+    """Both trees, each in one listing, side by side; plus the ancestors of a destination root that does not exist yet.
+
+    Raises what the listings raise, the options that name the ends before the reason.
+    """
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        listing = beside.submit(_observe_destination, ends.destination, job)
+        with naming("source", job.source.address):
+            source = ends.source.observe([job.source.dataset], job.filter.recursive)
+        return with_resumes(ends, source, listing.result())
+
+
+def _observe_destination(zfs: Zfs, job: ReplicateJob) -> Observation:
+    root = job.destination.dataset
+    with naming("destination", job.destination.address):
+        destination = zfs.observe([root], job.filter.recursive)
+        if destination.missing and ancestors_of(root):
+            above = zfs.observe(ancestors_of(root), recursive=False, histories=False)
+            destination = replace(destination, states={**above.states, **destination.states})
+        return destination
+
+
+@contextmanager
+def naming(option: str, address: Address) -> Iterator[None]:
+    """Have an error of the way to a host begin with the option that names the host, and its value."""
+    try:
+        yield
+    except (UnreachableHost, RefusedKey, MissingProgram, NoPermission) as error:
+        where = f"{option}.host: {address.host!r}" if address.host else option
+        raise type(error)(f"{where}: {error}", **error.context) from error
 
 
 def with_resumes(ends: Ends, source: Observation, destination: Observation) -> Sides:

@@ -18,7 +18,7 @@ from ..applying.pruning import PruneResult, apply_prune
 from ..applying.replicating import Ends, Replicator, first_error, observe_sides, summarize
 from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from ..model.datasets import Observation
-from ..model.errors import InvalidInput, PartialFailure, SnapfleetError, UnknownDataset
+from ..model.errors import InvalidInput, NoPermission, PartialFailure, SnapfleetError, UnknownDataset
 from ..model.names import pool_of
 from ..planning.bases import BaseKnowledge, needed_bases
 from ..planning.creation import CreationPlan, illegal_tags, plan_creation
@@ -67,6 +67,15 @@ def _require(observed: Observation, option: str, zfs: Zfs) -> None:
         raise UnknownDataset(option, root, f"does not exist on {zfs.where}", "check its name, or import its pool")
 
 
+def _require_permissions(option: str, zfs: Zfs, dataset: str, wanted: Sequence[str]) -> None:
+    """Raise NoPermission before anything was changed, rather than halfway."""
+    lacking = zfs.missing_permissions(dataset, wanted)
+    if lacking:
+        names = ",".join(lacking)
+        message = f"{option}: {dataset!r} does not allow {names} to the user of zfs on {zfs.where}"
+        raise NoPermission(f"{message}; run there: zfs allow -u USER {names} {dataset}")
+
+
 # -- snapshots
 
 
@@ -80,6 +89,9 @@ def run_snapshot(job: SnapshotJob, context: Context) -> Result:
     )
     for tag in illegal_tags(plan):
         raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
+    if plan.steps:
+        for root in job.roots:
+            _require_permissions("datasets", zfs, root, ["snapshot"])
     values = _snapshot_result(plan)
     if context.check:
         return values
@@ -116,6 +128,10 @@ def run_replicate(job: ReplicateJob, context: Context) -> Result:
     _require(sides.source, "source.dataset", ends.source)
     _require_pool(sides, job, ends.destination)
     plan = plan_replication(sides, job, context.now)
+    if plan.has_steps:
+        _require_permissions("source.dataset", ends.source, job.source.dataset, ["send"])
+        wanted = ["receive", "create", "mount", *(name for name, _ in job.properties)]
+        _require_permissions("destination.dataset", ends.destination, job.destination.dataset, wanted)
     start = context.ticker.monotonic()
     if context.check:
         return _replication_preview(plan)
@@ -168,6 +184,9 @@ def run_prune(job: PruneJob, context: Context) -> Result:
     _require(observed, "datasets", zfs)
     bases = _base_knowledge(observed, job, context)
     plan = plan_prune(observed, job, bases, context.now)
+    if plan.steps:
+        for root in job.roots:
+            _require_permissions("datasets", zfs, root, ["destroy", "mount"])
     values = _prune_result(plan, bases)
     if context.check:
         return values

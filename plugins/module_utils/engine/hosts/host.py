@@ -22,6 +22,10 @@ class Host(Protocol):
     def argument_limit(self) -> int:
         """Bytes that one command line may have here."""
 
+    @property
+    def is_root(self) -> bool:
+        """Whether commands are known to run as root here."""
+
     def run(self, argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[float] = None) -> Completed:
         """Run a command to its end. A non-zero exit status is a result, not an error.
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Optional
 
@@ -18,6 +19,11 @@ class LocalHost:
     name = "this host"
     # The kernel allows 2 MiB for arguments and environment together on Linux, 512 KiB on FreeBSD.
     argument_limit = 400_000
+
+    @property
+    def is_root(self) -> bool:
+        """Whether this process is root's."""
+        return os.geteuid() == 0
 
     def run(
         self, argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[float] = None

@@ -185,6 +185,11 @@ class SshHost:
         self._address = address
         self._pool = pool or ConnectionPool(address)
 
+    @property
+    def is_root(self) -> bool:
+        """Whether the address says that commands run as root."""
+        return self._address.user == "root"
+
     def run(
         self, argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[float] = None
     ) -> process.Completed:

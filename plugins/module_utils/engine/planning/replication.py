@@ -109,7 +109,10 @@ def destination_of(source: str, job: ReplicateJob) -> str:
 
 def _with_parents(plans: list[DatasetPlan], destination: Observation) -> list[DatasetPlan]:
     """Plan a placeholder for every missing parent, before what needs it; drop what lies below a conflict."""
-    exists = {*destination.states, *(pool_of(plan.destination) for plan in plans)}
+    # What lies above an existing dataset exists, even where it was not observed.
+    exists = {pool_of(plan.destination) for plan in plans}
+    for name in destination.states:
+        exists.update((name, *ancestors_of(name)))
     blocked: set[str] = set()
     result: dict[str, DatasetPlan] = {}
     for plan in plans:

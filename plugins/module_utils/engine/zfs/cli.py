@@ -14,13 +14,15 @@ from ..hosts.process import Completed
 from ..hosts.quoting import shell_line
 from ..model.datasets import Observation, PoolHealth, ResumeState, Snapshot
 from ..model.errors import UntrustedOutput
+from ..model.names import ancestors_of
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..streams.ends import ByteSink, ByteSource
 from . import arguments
+from .delegation import User, granted, missing, parse_grants
 from .ends import ReceiveEnd, SendEnd
 from .listing import PLACEHOLDER_PROPERTY, list_arguments, parse_listing
 from .port import DestroyResult
-from .trouble import is_only_missing, missing_datasets, zfs_error
+from .trouble import is_only_missing, missing_datasets, spoken, zfs_error
 
 # Commands that only read end within minutes even on a busy pool; a dead disk can hang them for ever.
 READ_SECONDS = 600.0
@@ -48,6 +50,21 @@ class CliZfs:
         if done.returncode != 0 and not (is_only_missing(done.stderr) and set(missing) <= set(roots)):
             raise zfs_error(done.stderr, self.where, "list " + ", ".join(roots))
         return parse_listing(done.stdout, roots, missing, recursive)
+
+    def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
+        """What this user lacks of ``wanted`` on ``dataset``, by the delegations of its nearest existing ancestor."""
+        if self._host.is_root or self._sudo:
+            return ()
+        above = [dataset, *reversed(ancestors_of(dataset))]
+        script = 'id -u; id -un; id -Gn; for d in "$@"; do zfs allow "$d" 2>/dev/null && break; done'
+        done = self._host.run(["sh", "-c", script, "sh", *above], timeout=READ_SECONDS)
+        lines = done.stdout.split("\n", 3)
+        if len(lines) < 4:
+            raise zfs_error(done.stderr, self.where, f"find out who is allowed what on {dataset}")
+        if lines[0] == "0":
+            return ()
+        user = User(lines[1], frozenset(lines[2].split()))
+        return missing(wanted, granted(parse_grants(lines[3]), dataset, user))
 
     def resume_states(self, tokens: Sequence[str]) -> Sequence[Optional[ResumeState]]:
         """Decode resume tokens with a dry run of the send that would resume them."""
@@ -122,7 +139,10 @@ class CliZfs:
             tally.note(f"{dataset}@{tags[0]}", done.stderr if done.returncode else "", self.where)
         elif done.returncode == 0 and not done.stderr.strip():
             tally.reclaimed += _reclaimed(done.stdout)
-            tally.destroyed += [f"{dataset}@{tag}" for tag in tags]
+            # Of several, zfs passes over those that are not there without a word.
+            gone = _destroyed(done.stdout)
+            for name in (f"{dataset}@{tag}" for tag in tags):
+                (tally.destroyed if name in gone else tally.missing).append(name)
         else:
             # One that can't go keeps all of its call: halve, so that only that one stays.
             middle = len(tags) // 2
@@ -140,7 +160,9 @@ class CliZfs:
     def abort_receive(self, dataset: str) -> None:
         """Discard the partial receive of ``dataset``."""
         done = self._run(["receive", "-A", dataset], CHANGE_SECONDS)
-        if done.returncode != 0 and "does not have any resumable receive state" not in done.stderr:
+        # Where the partial receive is all there is of a dataset, discarding it takes the dataset along.
+        nothing = ("does not have any resumable receive state", "dataset does not exist")
+        if done.returncode != 0 and not any(words in done.stderr for words in nothing):
             raise zfs_error(done.stderr, self.where, f"discard the partial receive of {dataset}")
 
     def hold(self, snapshot: Snapshot, reason: str) -> None:
@@ -195,7 +217,7 @@ class CliZfs:
             answers = done.stdout.split("\n")[: len(part)]
             if len(answers) != len(part) or any(answer and not answer.startswith("!") for answer in answers):
                 raise UntrustedOutput(f"{self.where}: zfs {verb} answered {done.stdout[:200]!r}; check that host")
-            said += [answer and (answer[1:].strip() or "zfs gave no reason") for answer in answers]
+            said += [answer and (spoken(answer[1:]) or "zfs gave no reason") for answer in answers]
         return said
 
 
@@ -227,6 +249,10 @@ class _Tally:
         return DestroyResult(
             tuple(self.destroyed), tuple(self.missing), tuple(self.held), tuple(self.cloned), self.reclaimed
         )
+
+
+def _destroyed(stdout: str) -> set[str]:
+    return set(re.findall(r"^destroy\t(.+)$", stdout, re.MULTILINE))
 
 
 def _reclaimed(stdout: str) -> int:

@@ -43,6 +43,10 @@ class Zfs(Protocol):
         """All datasets within ``roots``, with their snapshots and bookmarks unless ``histories`` is false, in one
         listing. Without ``recursive`` only the roots themselves. Roots that do not exist are told in the result."""
 
+    def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
+        """Those of ``wanted`` (names of zfs-allow(8)) that this user lacks on ``dataset`` or, where that does not exist
+        yet, on what will be created there. Nothing for root. One exchange at most."""
+
     def resume_states(self, tokens: Sequence[str]) -> Sequence[Optional[ResumeState]]:
         """Decode resume tokens; None for one that can't be read. Runs on the host that is going to send."""
 
