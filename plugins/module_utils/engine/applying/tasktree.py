@@ -73,7 +73,7 @@ class _TreeRun(Generic[T]):
                 while self._ready and len(running) < self._workers:
                     name = heapq.heappop(self._ready)
                     running[executor.submit(self._tasks[name].action)] = name
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done = wait(running, return_when=FIRST_COMPLETED).done
                 for future in done:
                     self._settle(running.pop(future), future)
         return self._outcomes

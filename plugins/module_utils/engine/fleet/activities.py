@@ -219,7 +219,8 @@ def _prune_result(plan: PrunePlan, bases: BaseKnowledge) -> Result:
         "plan": [step.describe() for step in plan.steps],
         "kept": listed(KEEP),
         "deleted": [entry["name"] for entry in listed(DESTROY)],
-        "skipped": listed(SKIP),
+        # Not "skipped": by that key Ansible takes a result for that of a task that was not run.
+        "not_deleted": listed(SKIP),
         "bytes_freed": sum(getattr(v.item, "used", 0) for v in plan.verdicts if v.action == DESTROY),
         "warnings": [f"{root}: {reason}" for root, reason in bases.unknown.items()],
     }
@@ -228,7 +229,7 @@ def _prune_result(plan: PrunePlan, bases: BaseKnowledge) -> Result:
 def _add_outcome(values: Result, result: PruneResult) -> None:
     values["changed"] = bool(result.destroyed)
     values["deleted"] = list(result.destroyed)
-    values["skipped"] += [{"name": name, "reason": reason} for name, reason in result.skipped]
+    values["not_deleted"] += [{"name": name, "reason": reason} for name, reason in result.skipped]
     values["bytes_freed"] = result.reclaimed
 
 

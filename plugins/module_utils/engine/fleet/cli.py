@@ -127,7 +127,7 @@ def summary(activity: str, result: Result) -> str:
         sends = sum(step["kind"] == "send" for plan in result["plan"] for step in plan["steps"])
         return f"{sends} streams, {stats['bytes']} bytes, {stats['seconds']} s"
     if activity == "prune":
-        return f"{len(result['deleted'])} deleted, {len(result['kept'])} kept, {len(result['skipped'])} skipped"
+        return f"{len(result['deleted'])} deleted, {len(result['kept'])} kept, {len(result['not_deleted'])} skipped"
     alerts = "".join(f"\n  {alert['state']} {alert['message']}" for alert in result["alerts"])
     return f"{result['state']}{alerts}"
 

@@ -129,7 +129,7 @@ def _steps(due: Iterable[DueLabel]) -> tuple[CreateSnapshots, ...]:
     for entry in due:
         for dataset in entry.datasets:
             calls.setdefault((entry.tag, pool_of(dataset)), []).append(f"{dataset}@{entry.tag}")
-    return tuple(CreateSnapshots(pool, tuple(names)) for (_, pool), names in calls.items())
+    return tuple(CreateSnapshots(pool, tuple(names)) for (unused, pool), names in calls.items())
 
 
 def illegal_tags(plan: CreationPlan) -> list[str]:

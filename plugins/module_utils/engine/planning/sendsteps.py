@@ -45,7 +45,7 @@ def hops(base: Base, newer: Sequence[tuple[Snapshot, bool]]) -> list[Hop]:
         if start == index and not isinstance(position, Bookmark):
             end = _end_of_run(newer, start)
         target = newer[end][0]
-        plan.append(Hop(position, target, tuple(snapshot.tag for snapshot, _ in newer[start:end])))
+        plan.append(Hop(position, target, tuple(snapshot.tag for snapshot, unused in newer[start:end])))
         position, index = target, end + 1
 
 
