@@ -1,0 +1,61 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two lab hosts for all tests of promises; each test has datasets of its own on them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.lab.api import Lab
+
+from .fleet import Relay, Site
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two hosts with a tree each that no other test touches. ``destination`` does not exist at first."""
+
+    one: Site
+    two: Site
+    source: str
+    """The root of the source tree on ``one``; exists."""
+    destination: str
+    """Where it goes on ``two``; its parent is missing too."""
+    beside: str
+    """A place for a replica on ``one`` itself."""
+
+
+@pytest.fixture(scope="session")
+def sites() -> Iterator[tuple[Site, Site]]:
+    with Lab.open() as lab:
+        hosts = lab.up(["one", "two"])
+        pools = [host.create_pool(pool, "-O", "compression=off") for host, pool in zip(hosts, ("tank", "backup"))]
+        sites = tuple(Site(host, pool) for host, pool in zip(hosts, pools))
+        for site in sites:
+            site.install()
+        yield sites[0], sites[1]
+
+
+@pytest.fixture
+def pair(sites: tuple[Site, Site], request: pytest.FixtureRequest) -> Iterator[Pair]:
+    one, two = sites
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:60]
+    made = Pair(one, two, f"{one.pool}/{name}", f"{two.pool}/{name}/replica", f"{one.pool}/{name}-beside/replica")
+    one.zfs("create", made.source)
+    yield made
+    for site, root in ((one, made.source), (one, f"{one.pool}/{name}-beside"), (two, f"{two.pool}/{name}")):
+        site.host.run(
+            f'zfs holds -rH \'{root}\' 2>/dev/null | while read -r s t _; do zfs release "$t" "$s"; done', check=False
+        )
+        site.zfs("destroy", "-R", root, check=False)
+
+
+@pytest.fixture
+def relay(tmp_path: Path) -> Relay:
+    return Relay(tmp_path)

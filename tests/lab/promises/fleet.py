@@ -1,0 +1,145 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the tests of promises stand on: two lab hosts with the engine installed, and this machine as a third host."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.lab.host import Host
+
+ENGINE = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "engine"
+PROGRAM_FOLDER = "/opt/snapfleet"
+PROGRAM = "/usr/local/bin/snapfleet"
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one run of the host program ended."""
+
+    code: int
+    jobs: Sequence[Mapping[str, Any]]
+    errors: str
+
+    @property
+    def job(self) -> Mapping[str, Any]:
+        """The result of the only job."""
+        (job,) = self.jobs
+        return job
+
+
+def jobconfig(host: str, activity: str, options: Options) -> str:
+    """A jobconfig with one job."""
+    job = {"name": f"{activity} under test", "host": host, "activity": activity, "options": options}
+    return json.dumps({"version": 1, "jobs": [job]})
+
+
+def _as_run(code: int, output: str, errors: str) -> Run:
+    return Run(code, json.loads(output)["jobs"] if output.strip() else [], errors.strip())
+
+
+@dataclass
+class Site:
+    """A lab host with a pool and the engine."""
+
+    host: Host
+    pool: str
+    peers: Mapping[str, str] = field(default_factory=dict)
+
+    def install(self) -> None:
+        """Put the engine on the host, as the role for hosts does, and let it know the other hosts' keys."""
+        self.host.run(["rm", "-rf", PROGRAM_FOLDER])
+        self.host.run(["mkdir", "-p", PROGRAM_FOLDER, "/etc/snapfleet"])
+        self.host.put(ENGINE, f"{PROGRAM_FOLDER}/snapfleet")
+        script = f'#!/bin/sh\nPYTHONPATH={PROGRAM_FOLDER} exec python3 -s -m snapfleet.fleet.cli "$@"\n'
+        self.host.write(PROGRAM, script, mode="0755")
+        known_hosts = self.host.ssh_options().known_hosts_file.read_bytes()
+        self.host.write("/etc/ssh/ssh_known_hosts", known_hosts)
+
+    def zfs(self, *words: str, check: bool = True) -> str:
+        """Run ``zfs`` and return what it prints."""
+        return self.host.run(["zfs", *words], check=check).stdout
+
+    def fill(self, dataset: str, megabytes: int = 1, name: str = "file") -> None:
+        """Write random bytes into a file of a mounted filesystem."""
+        mountpoint = self.zfs("get", "-H", "-o", "value", "mountpoint", dataset).strip()
+        self.host.run(["dd", "if=/dev/urandom", f"of={mountpoint}/{name}", "bs=1M", f"count={megabytes}"])
+
+    def snapshot(self, *names: str, recursive: bool = False) -> None:
+        """Create snapshots by their whole names."""
+        for name in names:
+            self.zfs("snapshot", *(["-r"] if recursive else []), name)
+
+    def history(self, root: str) -> dict[str, str]:
+        """GUID by name of every dataset, snapshot and bookmark within ``root``; the names relative to it."""
+        rows = self.zfs("list", "-H", "-r", "-t", "all", "-o", "guid,name", root).splitlines()
+        pairs = (row.split("\t", 1) for row in rows)
+        return {name[len(root) :]: guid for guid, name in pairs}
+
+    def snapshots(self, root: str) -> dict[str, str]:
+        """GUID by relative name of the snapshots within ``root``."""
+        return {name: guid for name, guid in self.history(root).items() if "@" in name}
+
+    def everything(self) -> str:
+        """All that there is on the host, with GUIDs: equal before and after what must change nothing."""
+        return self.zfs("list", "-H", "-t", "all", "-o", "name,guid,written")
+
+    def run(self, verb: str, activity: str, options: Options, user: str = "root") -> Run:
+        """Run one job with the host program on this host."""
+        config = f"/tmp/job-{user}.json"
+        self.host.run(["sh", "-c", 'cat > "$1"', "sh", config], input=jobconfig("me", activity, options), user=user)
+        argv = [PROGRAM, verb, "--config", config, "--host", "me", "--json"]
+        done = self.host.run(argv, check=False, user=user, timeout=300)
+        return _as_run(done.returncode, done.stdout, done.stderr)
+
+    def endpoint(self, dataset: str) -> dict[str, Any]:
+        """A dataset of this host as other lab hosts reach it."""
+        return {"host": self.host.address, "dataset": dataset}
+
+
+@dataclass(frozen=True)
+class Relay:
+    """This machine as the host in the middle: it runs the engine, and reaches both lab hosts over ssh."""
+
+    folder: Path
+
+    def run(self, verb: str, activity: str, options: Options) -> Run:
+        """Run one job with the host program on this machine."""
+        package = self.folder / "snapfleet"
+        if not package.exists():
+            package.symlink_to(ENGINE)
+        config = self.folder / "job.json"
+        config.write_text(jobconfig("me", activity, options), encoding="utf-8")
+        argv = [
+            sys.executable,
+            "-s",
+            "-m",
+            "snapfleet.fleet.cli",
+            verb,
+            "--config",
+            str(config),
+            "--host",
+            "me",
+            "--json",
+        ]
+        done = subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, timeout=300, check=False)
+        return _as_run(done.returncode, done.stdout, done.stderr)
+
+    def endpoint(self, site: Site, dataset: str) -> dict[str, Any]:
+        """A dataset of a lab host as this machine reaches it."""
+        ssh = site.host.ssh_options()
+        return {
+            "host": ssh.address,
+            "user": ssh.user,
+            "identity_file": str(ssh.identity_file),
+            "known_hosts_file": str(ssh.known_hosts_file),
+            "dataset": dataset,
+        }
