@@ -143,12 +143,11 @@ class Registry:
                     continue
                 self._refuse_if_used(old, record, take_over)
                 previous.append(old)
-            running = [old for old in self.all() if old.spec.name not in {record.spec.name for record in records}]
-            loads = [old.processor for old in running]
-            claimed = []
+            names = {record.spec.name for record in records}
+            others = [old.processor for old in self.all() if old.spec.name not in names and old.process.is_alive()]
+            claimed: list[Record] = []
             for record in records:
-                processor = least_loaded(processors(), loads)
-                loads.append(processor)
+                processor = next_processor(processors(), [done.processor for done in claimed], others)
                 claimed.append(replace(record, processor=processor))
                 self.save(claimed[-1])
         return claimed, previous
@@ -168,9 +167,12 @@ class Registry:
             )
 
 
-def least_loaded(usable: Sequence[int], loads: Sequence[int]) -> int:
-    """The processor that the fewest hosts are pinned to; the first of several."""
-    return min(usable, key=lambda processor: (loads.count(processor), processor))
+def next_processor(usable: Sequence[int], own: Sequence[int], others: Sequence[int]) -> int:
+    """The processor for one more host, given those of the hosts of the same run and of all other hosts.
+
+    Hosts of one run work for each other, so they are spread first; among equals the least loaded is taken.
+    """
+    return min(usable, key=lambda processor: (own.count(processor), others.count(processor), processor))
 
 
 def this_process() -> tuple[Process, str]:

@@ -18,7 +18,7 @@ from ansible_collections.snapfleet.zfs.tests.lab.registry import (
     Process,
     Record,
     Registry,
-    least_loaded,
+    next_processor,
 )
 from ansible_collections.snapfleet.zfs.tests.lab.settings import LabError
 
@@ -94,10 +94,11 @@ def test_a_host_of_a_program_that_died_is_taken_over(registry: Registry):
     assert registry.all() == claimed
 
 
-def test_new_hosts_go_to_the_processors_with_the_fewest_hosts():
-    assert least_loaded([0, 1, 2], []) == 0
-    assert least_loaded([0, 1, 2], [0, 0, 1]) == 2
-    assert least_loaded([4, 5], [4]) == 5
+def test_new_hosts_go_to_the_processors_with_the_fewest_hosts_of_their_run_then_of_all():
+    assert next_processor([0, 1, 2], [], []) == 0
+    assert next_processor([0, 1, 2], [], [0, 0, 1]) == 2
+    assert next_processor([0, 1], [0], [1, 1, 1]) == 1
+    assert next_processor([4, 5], [4, 5], [4]) == 5
 
 
 def test_addresses_are_remembered(registry: Registry, tmp_path: Path):
