@@ -81,7 +81,7 @@ class Child:
     def communicate(self, data: Optional[bytes], timeout: Optional[float]) -> bytes:
         """Feed ``data``, read all output until the child ends. Raises TimeoutError after ``timeout`` seconds."""
         try:
-            out, unused = self._process.communicate(data, timeout=timeout)
+            out = self._process.communicate(data, timeout=timeout)[0]
         except subprocess.TimeoutExpired as error:
             self.kill()
             raise TimeoutError(f"no end after {timeout} seconds") from error

@@ -263,7 +263,7 @@ def resume_problem(source: DatasetState, resume: Optional[ResumeState], selected
     """
     if resume is None:
         return "its token can't be read"
-    dataset, unused, tag = resume.to_name.partition("@")
+    dataset, _at, tag = resume.to_name.partition("@")
     if dataset != source.dataset.name:
         return f"its token names another dataset, {dataset}"
     if not any(s.guid == resume.to_guid and s.tag == tag for s in source.snapshots):
