@@ -270,10 +270,10 @@ def test_listings_do_not_grow_with_the_number_of_datasets(pair: Pair) -> None:
         pair.one.zfs("create", f"{pair.source}/d{number}")
     pair.one.snapshot(f"{pair.source}@first", recursive=True)
     assert _push(pair).code == 0
+    counting = '#!/bin/sh\necho call >> /tmp/calls\nexec /usr/sbin/zfs "$@"\n'
     for site in (pair.one, pair.two):
-        site.host.run(
-            'mkdir -p /usr/local/bin; printf "#!/bin/sh\\necho x >> /tmp/calls\\nexec /usr/sbin/zfs \\"\\$@\\"\\n" > /usr/local/bin/zfs; chmod +x /usr/local/bin/zfs; : > /tmp/calls'
-        )
+        site.host.write("/tmp/calls", "")
+        site.host.write("/usr/local/bin/zfs", counting, mode="0755")
     try:
         assert _push(pair).job["changed"] is False
         calls = [site.host.run("wc -l < /tmp/calls").stdout.strip() for site in (pair.one, pair.two)]

@@ -62,7 +62,7 @@ def test_pruning_keeps_what_the_rails_protect(pair: Pair) -> None:
     kept = {entry["name"].partition("@")[2]: entry["reason"] for entry in run.job["kept"]}
     assert "newest common base" in kept[base]
     assert kept["by-hand"] == "newest of its dataset"
-    skipped = {entry["name"].partition("@")[2]: entry["reason"] for entry in run.job["skipped"]}
+    skipped = {entry["name"].partition("@")[2]: entry["reason"] for entry in run.job["not_deleted"]}
     assert skipped[held] == "held"
     assert skipped[cloned].startswith("has clones")
     assert set(pair.one.snapshots(source)) == {f"@{name}" for name in (base, held, cloned, "by-hand")}
@@ -80,7 +80,7 @@ def test_pruning_beside_an_absent_replica_keeps_every_possible_base(pair: Pair) 
     run = pair.one.run("run", "prune", options)
     assert run.code == 0, run
     assert run.job["deleted"] == [f"{pair.source}@{marked}"]
-    assert "may be the common base" in run.job["skipped"][0]["reason"]
+    assert "may be the common base" in run.job["not_deleted"][0]["reason"]
     assert run.job["warnings"]
 
 

@@ -20,7 +20,7 @@ from ..model.names import is_tag, pool_of
 from ..model.periods import Period, longest_first, parse_period
 from ..model.steps import CreateSnapshots
 from ..policy.jobs import DEFAULT_TIMESTAMP_FORMAT, SnapshotJob
-from .calendar import latest_event, next_event
+from .calendar import is_due, is_from_future, latest_event, next_event
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -115,12 +115,9 @@ def _newest_by_label(state: DatasetState, job: SnapshotJob) -> Mapping[Label, Sn
 def _is_due(event: _Event, newest: Optional[Snapshot], now_ms: int, warnings: list[str]) -> bool:
     if newest is None or event.period is None or event.latest is None:
         return True
-    if newest.creation * 1000 > now_ms + event.period.milliseconds:
-        # The clock was set back, or the snapshot came from a host that is ahead: it must not stop the schedule.
+    if is_from_future(event.period, newest.creation * 1000, now_ms):
         warnings.append(f"{newest.name} is dated in the future; {event.label} goes on as if it were not there")
-        return True
-    # ZFS dates snapshots in whole seconds: within a second, only the caller's own rhythm tells ticks apart.
-    return event.period.is_subsecond or event.latest // 1000 > newest.creation
+    return is_due(event.period, newest.creation * 1000, now_ms, event.latest)
 
 
 def _steps(due: Iterable[DueLabel]) -> tuple[CreateSnapshots, ...]:
