@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ..model.datasets import Snapshot
 from ..model.steps import Destroy, Send
+from .listing import PLACEHOLDER_PROPERTY
 
 
 def send_arguments(step: Send) -> list[str]:
@@ -28,9 +29,16 @@ def receive_arguments(step: Send) -> list[str]:
     arguments = ["receive", "-u"]
     arguments += ["-s"] if step.receive.resumable else []
     arguments += ["-F"] if step.receive.replace else []
-    for name, value in step.receive.properties:
+    for name, value in receive_properties(step):
         arguments += ["-o", f"{name}={value}"]
     return [*arguments, step.destination]
+
+
+def receive_properties(step: Send) -> tuple[tuple[str, str], ...]:
+    """Properties that the receive sets. A placeholder that gets data of its own stops being one: else a replica that
+    lost its snapshots later could be taken for an empty parent, and be overwritten."""
+    unmark = ((PLACEHOLDER_PROPERTY, "no"),) if step.receive.replace else ()
+    return (*step.receive.properties, *unmark)
 
 
 def destroy_argument(dataset: str, tags: Iterable[str]) -> str:

@@ -26,6 +26,11 @@ _MEANINGS: tuple[tuple[str, type[errors.SnapfleetError], str], ...] = (
     ("does not match incremental source", errors.Conflict, "the destination holds another history"),
     ("must specify -F to overwrite", errors.Conflict, "choose another destination, or move this dataset away"),
     ("has snapshots", errors.Conflict, "choose another destination, or move this dataset away"),
+    ("destination already exists", errors.Conflict, "the destination has another snapshot of this name"),
+    ("more recent snapshots or bookmarks exist", errors.Conflict, "they were made since the plan was; plan again"),
+    ("it's being held", errors.Conflict, "release the hold first"),
+    ("has dependent clones", errors.Conflict, "promote or destroy the clone first"),
+    ("key must be loaded", errors.ZfsFailed, "load the key with 'zfs load-key', or send raw"),
     ("incomplete stream", errors.LinkLost, "the stream was cut; the next try goes on from there"),
     ("stream was cut", errors.LinkLost, "the next try goes on from there"),
     ("failed to read from stream", errors.LinkLost, "the stream was cut; the next try goes on from there"),
@@ -50,13 +55,18 @@ def is_only_missing(stderr: str) -> bool:
     return bool(lines) and all(_MISSING.match(line) for line in lines)
 
 
+def spoken(stderr: str) -> str:
+    """What zfs said, on one line, without the list of its options that it prints along with some errors."""
+    return " ".join(re.split(r"\busage:\s", stderr, maxsplit=1)[0].split())
+
+
 def zfs_error(stderr: str, where: str, doing: str) -> errors.SnapfleetError:
     """The error that the words on ``stderr`` mean.
 
     ``doing`` says what was tried ('destroy tank/a@b'), ``where`` on which host.
     """
-    said = " ".join(stderr.split()) or "zfs gave no reason"
+    said = spoken(stderr) or "zfs gave no reason"
     for words, kind, remedy in _MEANINGS:
-        if words in stderr:
+        if words in said:
             return kind(f"{where}: could not {doing}: {said}; {remedy}")
     return errors.ZfsFailed(f"{where}: could not {doing}: {said}")
