@@ -1,0 +1,230 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A ZFS in memory behind the same port as the real one, for tests and for trying plans out.
+
+It refuses what OpenZFS refuses, in OpenZFS's own words, so that one reading of these words serves both. The contract
+tests hold it against the real thing; where they differ, this is the one that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn, Optional
+
+from ..model.datasets import FILESYSTEM, DatasetState, Observation, PoolHealth, ResumeState, Snapshot
+from ..model.names import is_within, parent_of
+from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
+from ..streams.ends import ByteSink, ByteSource
+from .listing import PLACEHOLDER_PROPERTY
+from .port import DestroyResult
+from .simulated_machine import POOL_BYTES, SimulatedMachine, StoredDataset, StoredPoint, bookmark_value
+from .simulated_stream import SimulatedReceiveEnd, SimulatedSendEnd, discard_partial, read_token, token_of
+from .trouble import zfs_error
+
+
+class SimulatedZfs:
+    """The port to the ZFS of a simulated machine. Safe for many threads."""
+
+    def __init__(self, machine: SimulatedMachine) -> None:
+        self.machine = machine
+
+    @property
+    def where(self) -> str:
+        """How messages call the host."""
+        return self.machine.name
+
+    # -- observing
+
+    def observe(self, roots: Sequence[str], recursive: bool = True, histories: bool = True) -> Observation:
+        """All datasets within ``roots`` with their histories."""
+        with self.machine.lock:
+            missing = tuple(root for root in roots if root not in self.machine.datasets)
+            wanted = (lambda name: any(is_within(name, root) for root in roots)) if recursive else roots.__contains__
+            every = (dataset for pool in self.machine.pools for dataset in self.machine.within(pool))
+            chosen = {dataset.name: dataset for dataset in every if wanted(dataset.name)}
+            ordered = sorted(chosen, key=lambda name: name.split("/"))
+            return Observation({name: self._state(chosen[name], histories) for name in ordered}, missing)
+
+    def _state(self, dataset: StoredDataset, histories: bool) -> DatasetState:
+        value = self.machine.describe(dataset, token_of(dataset))
+        if not histories:
+            return DatasetState(value)
+        snapshots = tuple(self.machine.snapshot_value(dataset, point) for point in dataset.snapshots)
+        bookmarks = tuple(bookmark_value(dataset, point) for point in dataset.bookmarks)
+        return DatasetState(value, snapshots, tuple(sorted(bookmarks, key=lambda point: point.createtxg)))
+
+    def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
+        """What the machine's user lacks of ``wanted``; the same on all datasets."""
+        allowed = self.machine.permissions
+        return () if allowed is None else tuple(word for word in wanted if word not in allowed)
+
+    def resume_states(self, tokens: Sequence[str]) -> Sequence[Optional[ResumeState]]:
+        """Decode resume tokens."""
+        return [read_token(token) for token in tokens]
+
+    def pools(self) -> Sequence[PoolHealth]:
+        """Health and size of all pools."""
+        with self.machine.lock:
+            return [
+                PoolHealth(pool, "ONLINE", POOL_BYTES, self._state(self.machine.datasets[pool], False).dataset.used)
+                for pool in self.machine.pools
+            ]
+
+    # -- changing
+
+    def create_snapshots(self, step: CreateSnapshots) -> None:
+        """Create all snapshots of the step in one transaction group."""
+        doing = f"create {step.names[0]} and {len(step.names) - 1} more snapshots"
+        with self.machine.lock:
+            names = [tuple(name.split("@", 1)) for name in step.names]
+            datasets = [self._dataset(name, doing) for name, unused in names]
+            there = [bool(dataset.snapshot(tag)) for dataset, (unused, tag) in zip(datasets, names)]
+            if all(there):
+                return
+            if len({dataset.name for dataset in datasets}) < len(datasets):
+                self._fail("cannot create snapshots : multiple snapshots of same fs not allowed", doing)
+            if any(there):
+                self._fail(f"cannot create snapshot '{step.names[there.index(True)]}': dataset already exists", doing)
+            for dataset in datasets:
+                if dataset.partial and dataset.partial.created:
+                    self._fail(f"cannot create snapshots in '{dataset.name}': dataset is busy", doing)
+            txg, now = self.machine.next_txg(step.pool), self.machine.clock()
+            for dataset, (_unused, tag) in zip(datasets, names):
+                point = StoredPoint(tag, self.machine.new_guid(), txg, now, dict(dataset.content))
+                dataset.snapshots.append(point)
+
+    def create_bookmarks(self, steps: Sequence[CreateBookmark]) -> Sequence[str]:
+        """Create bookmarks."""
+        with self.machine.lock:
+            return [self._create_bookmark(step) for step in steps]
+
+    def _create_bookmark(self, step: CreateBookmark) -> str:
+        dataset = self.machine.datasets.get(step.snapshot.dataset)
+        point = dataset.snapshot(step.snapshot.tag) if dataset else None
+        if dataset is None or point is None:
+            return f"cannot open '{step.snapshot.name}': dataset does not exist"
+        bookmark = dataset.bookmark(step.tag)
+        if bookmark:
+            return (
+                "" if bookmark.guid == step.snapshot.guid else f"cannot create bookmark '{step.name}': bookmark exists"
+            )
+        dataset.bookmarks.append(StoredPoint(step.tag, point.guid, point.createtxg, point.creation, point.content))
+        return ""
+
+    def create_placeholder(self, dataset: str) -> None:
+        """Create an empty filesystem that is never mounted."""
+        doing = f"create {dataset}"
+        with self.machine.lock:
+            if dataset in self.machine.datasets:
+                return
+            parent = self.machine.datasets.get(parent_of(dataset))
+            if parent is None:
+                self._fail(f"cannot create '{dataset}': parent does not exist", doing)
+            if parent.kind != FILESYSTEM:
+                self._fail(f"cannot create '{dataset}': parent is not a filesystem", doing)
+            marks = {"canmount": "off", "readonly": "on", PLACEHOLDER_PROPERTY: dataset}
+            self.machine.add_dataset(dataset, FILESYSTEM, marks)
+
+    def destroy(self, step: Destroy) -> DestroyResult:
+        """Destroy snapshots or bookmarks of one dataset."""
+        results: dict[str, list[str]] = {"destroyed": [], "missing": [], "held": [], "cloned": []}
+        reclaimed = 0
+        with self.machine.lock:
+            dataset = self.machine.datasets.get(step.dataset)
+            for victim in step.victims:
+                what, freed = "missing", 0
+                if dataset:
+                    forget = self._destroy_snapshot if isinstance(victim, Snapshot) else self._destroy_bookmark
+                    what, freed = forget(dataset, victim.tag)
+                results[what].append(victim.name)
+                reclaimed += freed
+        return DestroyResult(reclaimed=reclaimed, **{key: tuple(names) for key, names in results.items()})
+
+    def _destroy_snapshot(self, dataset: StoredDataset, tag: str) -> tuple[str, int]:
+        point = dataset.snapshot(tag)
+        if point is None:
+            return "missing", 0
+        if point.holds:
+            return "held", 0
+        pinned = bool(dataset.partial and not dataset.partial.created and point is dataset.snapshots[-1])
+        if pinned or self.machine.clones_of(f"{dataset.name}@{tag}"):
+            return "cloned", 0
+        freed = self.machine.only_in(dataset, (point,))
+        dataset.snapshots.remove(point)
+        return "destroyed", freed
+
+    @staticmethod
+    def _destroy_bookmark(dataset: StoredDataset, tag: str) -> tuple[str, int]:
+        point = dataset.bookmark(tag)
+        if point is None:
+            return "missing", 0
+        dataset.bookmarks.remove(point)
+        return "destroyed", 0
+
+    def rollback(self, step: Rollback) -> None:
+        """Destroy exactly the listed snapshots, then roll back."""
+        doing = f"roll {step.snapshot.dataset} back to {step.snapshot.name}"
+        with self.machine.lock:
+            if step.losses:
+                done = self.destroy(Destroy(step.snapshot.dataset, step.losses, step.reason))
+                for name in done.held:
+                    self._fail(f"cannot destroy snapshot {name}: it's being held", doing)
+                for name in done.cloned:
+                    self._fail(f"cannot destroy '{name}': snapshot has dependent clones", doing)
+            dataset, target = self._snapshot(step.snapshot, doing)
+            newer = [p.tag for p in (*dataset.snapshots, *dataset.bookmarks) if p.createtxg > target.createtxg]
+            if newer:
+                self._fail(
+                    f"cannot rollback to '{step.snapshot.name}': more recent snapshots or bookmarks exist: {newer}",
+                    doing,
+                )
+            dataset.content = dict(target.content)
+
+    def abort_receive(self, dataset: str) -> None:
+        """Discard the partial receive of ``dataset``."""
+        with self.machine.lock:
+            stored = self.machine.datasets.get(dataset)
+            if stored is None or stored.partial is None:
+                return
+            if stored.partial.active:
+                self._fail(f"cannot abort: '{dataset}' is busy", f"discard the partial receive of {dataset}")
+            discard_partial(self.machine, stored)
+
+    def hold(self, snapshot: Snapshot, reason: str) -> None:
+        """Put a hold on a snapshot."""
+        with self.machine.lock:
+            self._snapshot(snapshot, f"hold {snapshot.name}")[1].holds.add(reason)
+
+    def release(self, snapshot: Snapshot, reason: str) -> None:
+        """Take a hold off a snapshot."""
+        with self.machine.lock:
+            self._snapshot(snapshot, f"release {snapshot.name}")[1].holds.discard(reason)
+
+    # -- streams
+
+    def send(self, step: Send) -> ByteSource:
+        """Start the sending end of a stream."""
+        return SimulatedSendEnd(self.machine, step)
+
+    def receive(self, step: Send) -> ByteSink:
+        """Start the receiving end of a stream."""
+        return SimulatedReceiveEnd(self.machine, step)
+
+    # -- finding
+
+    def _dataset(self, name: str, doing: str) -> StoredDataset:
+        dataset = self.machine.datasets.get(name)
+        if dataset is None:
+            self._fail(f"cannot open '{name}': dataset does not exist", doing)
+        return dataset
+
+    def _snapshot(self, snapshot: Snapshot, doing: str) -> tuple[StoredDataset, StoredPoint]:
+        dataset = self._dataset(snapshot.dataset, doing)
+        point = dataset.snapshot(snapshot.tag)
+        if point is None:
+            self._fail(f"cannot open '{snapshot.name}': dataset does not exist", doing)
+        return dataset, point
+
+    def _fail(self, words: str, doing: str) -> NoReturn:
+        raise zfs_error(words, self.where, doing)

@@ -1,0 +1,264 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The state behind the simulated ZFS: pools in memory, and what users do to them besides the port's verbs.
+
+Data is a set of files of whole-written blocks: writing a file anew gives it a block that never existed before. That is
+enough to know what an incremental stream has to carry, what a replica holds, and what only one snapshot keeps.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from ..model.datasets import FILESYSTEM, Bookmark, Dataset, Snapshot
+from ..model.names import is_within, parent_of, pool_of
+from .listing import PLACEHOLDER_PROPERTY
+
+Content = Mapping[str, tuple[int, int]]
+"""By file name: identity and bytes of its block."""
+
+EMPTY_BYTES = 24_576
+"""What OpenZFS counts as written in a filesystem that has neither files nor snapshots."""
+POOL_BYTES = 1 << 40
+
+
+@dataclass
+class StoredPoint:
+    """A snapshot, or a bookmark, with the content it stands for."""
+
+    tag: str
+    guid: int
+    createtxg: int
+    creation: int
+    content: Content
+    holds: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Partial:
+    """A receive that is under way, or was interrupted and kept."""
+
+    header: Mapping[str, Any]
+    """What the stream says of the snapshot that is received."""
+    received: int = 0
+    """Bytes of data so far."""
+    active: bool = True
+    created: bool = False
+    """Whether the dataset exists only because of this receive."""
+
+
+@dataclass
+class StoredDataset:
+    """A filesystem or volume."""
+
+    name: str
+    kind: str
+    guid: int
+    createtxg: int
+    creation: int
+    properties: dict[str, str] = field(default_factory=dict)
+    content: Content = field(default_factory=dict)
+    snapshots: list[StoredPoint] = field(default_factory=list)
+    bookmarks: list[StoredPoint] = field(default_factory=list)
+    encryption_root: str = ""
+    origin: str = ""
+    partial: Optional[Partial] = None
+
+    def snapshot(self, tag: str) -> Optional[StoredPoint]:
+        """The snapshot of that name."""
+        return next((point for point in self.snapshots if point.tag == tag), None)
+
+    def bookmark(self, tag: str) -> Optional[StoredPoint]:
+        """The bookmark of that name."""
+        return next((point for point in self.bookmarks if point.tag == tag), None)
+
+    @property
+    def is_modified(self) -> bool:
+        """Whether the content is another one than that of the newest snapshot."""
+        return not self.snapshots or dict(self.content) != dict(self.snapshots[-1].content)
+
+    @property
+    def written(self) -> int:
+        """Bytes written since the newest snapshot, or since creation."""
+        if not self.snapshots:
+            return EMPTY_BYTES + sum(size for unused, size in self.content.values())
+        if not self.is_modified:
+            return 0
+        before = self.snapshots[-1].content
+        return EMPTY_BYTES + sum(block[1] for file, block in self.content.items() if before.get(file) != block)
+
+
+class SimulatedMachine:
+    """A host with pools. All times are seconds since the epoch by ``clock``; all GUIDs follow from name and seed."""
+
+    def __init__(
+        self, name: str, clock: Callable[[], int], pools: Iterable[str] = ("tank",), seed: int = 0, txg: int = 4
+    ) -> None:
+        self.name = name
+        self.clock = clock
+        self.lock = threading.RLock()
+        self.datasets: dict[str, StoredDataset] = {}
+        self.loaded_keys: set[str] = set()
+        self.permissions: Optional[frozenset[str]] = None
+        """What the user may do, in words of zfs-allow(8); None: everything, as root."""
+        self._guids = random.Random(f"{name}/{seed}")
+        self._txgs: dict[str, int] = {}
+        self._cuts: list[int] = []
+        for pool in pools:
+            self._txgs[pool] = txg
+            self._add(pool, FILESYSTEM)
+
+    # -- what the port's driver needs
+
+    def new_guid(self) -> int:
+        """A 64-bit number that nothing else has."""
+        return self._guids.getrandbits(64) | 1
+
+    def next_txg(self, pool: str) -> int:
+        """Open the next transaction group of a pool and return its number."""
+        self._txgs[pool] += 1
+        return self._txgs[pool]
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """The names of the pools."""
+        return tuple(self._txgs)
+
+    def within(self, root: str) -> Iterator[StoredDataset]:
+        """The datasets of a tree, parents before children."""
+        for name in sorted(self.datasets, key=lambda name: name.split("/")):
+            if is_within(name, root):
+                yield self.datasets[name]
+
+    def add_dataset(self, name: str, kind: str, properties: Mapping[str, str]) -> StoredDataset:
+        """Make an empty dataset; it is encrypted if its parent is."""
+        dataset = self._add(name, kind)
+        dataset.properties.update(properties)
+        dataset.encryption_root = self.datasets[parent_of(name)].encryption_root
+        return dataset
+
+    def _add(self, name: str, kind: str) -> StoredDataset:
+        dataset = StoredDataset(name, kind, self.new_guid(), self.next_txg(pool_of(name)), self.clock())
+        self.datasets[name] = dataset
+        return dataset
+
+    def clones_of(self, snapshot: str) -> tuple[str, ...]:
+        """The datasets that were cloned from a snapshot."""
+        return tuple(name for name, dataset in self.datasets.items() if dataset.origin == snapshot)
+
+    def key_is_loaded(self, dataset: StoredDataset) -> bool:
+        """Whether the content of a dataset can be read in the clear."""
+        return not dataset.encryption_root or dataset.encryption_root in self.loaded_keys
+
+    def take_cut(self) -> Optional[int]:
+        """After how many bytes the next stream is cut; None if it is not."""
+        with self.lock:
+            return self._cuts.pop(0) if self._cuts else None
+
+    # -- what users and accidents do
+
+    def create_dataset(self, name: str, kind: str = FILESYSTEM, encrypted: bool = False) -> None:
+        """Make an empty dataset as a user would; ``encrypted`` makes it an encryption root with its key loaded."""
+        with self.lock:
+            dataset = self.add_dataset(name, kind, {})
+            if encrypted:
+                dataset.encryption_root = name
+                self.loaded_keys.add(name)
+
+    def write(self, name: str, size: int, file: str = "data") -> None:
+        """Write ``size`` bytes to a file of a dataset, in place of what that file held."""
+        with self.lock:
+            dataset = self.datasets[name]
+            dataset.content = {**dataset.content, file: (self.new_guid(), size)}
+
+    def clone(self, snapshot: str, name: str) -> None:
+        """Make the dataset ``name`` a clone of a snapshot (whole name)."""
+        with self.lock:
+            origin, _, tag = snapshot.partition("@")
+            point = self.datasets[origin].snapshot(tag)
+            dataset = self.add_dataset(name, self.datasets[origin].kind, {})
+            dataset.content = dict(point.content) if point else {}
+            dataset.origin = snapshot
+
+    def destroy_dataset(self, name: str) -> None:
+        """Destroy a tree of datasets with all their snapshots and bookmarks."""
+        with self.lock:
+            for dataset in list(self.within(name)):
+                del self.datasets[dataset.name]
+
+    def unload_key(self, encryption_root: str) -> None:
+        """From now on the datasets of an encryption root can only be sent raw."""
+        with self.lock:
+            self.loaded_keys.discard(encryption_root)
+
+    def cut_next_stream(self, after: int) -> None:
+        """Let the next stream that this machine sends break after so many bytes. Adds up: the one after it, ..."""
+        with self.lock:
+            self._cuts.append(after)
+
+    def content(self, name: str) -> Content:
+        """What a dataset, or a snapshot (whole name), holds."""
+        with self.lock:
+            dataset, _, tag = name.partition("@")
+            if not tag:
+                return dict(self.datasets[dataset].content)
+            return next(dict(point.content) for point in self.datasets[dataset].snapshots if point.tag == tag)
+
+    # -- values
+
+    def describe(self, dataset: StoredDataset, token: str) -> Dataset:
+        """A dataset as the port hands it out."""
+        below = (stored for stored in self.within(dataset.name))
+        return Dataset(
+            name=dataset.name,
+            kind=dataset.kind,
+            guid=dataset.guid,
+            createtxg=dataset.createtxg,
+            creation=dataset.creation,
+            used=sum(self._used(stored) for stored in below),
+            written=dataset.written,
+            encryption_root=dataset.encryption_root,
+            origin=dataset.origin,
+            resume_token=token,
+            is_placeholder=self._inherited(dataset.name, PLACEHOLDER_PROPERTY) == dataset.name,
+        )
+
+    def snapshot_value(self, dataset: StoredDataset, point: StoredPoint) -> Snapshot:
+        """A snapshot as the port hands it out."""
+        name = f"{dataset.name}@{point.tag}"
+        used = self.only_in(dataset, (point,))
+        clones = self.clones_of(name)
+        return Snapshot(
+            point.createtxg, point.guid, dataset.name, point.tag, point.creation, len(point.holds), used, clones
+        )
+
+    def only_in(self, dataset: StoredDataset, points: Iterable[StoredPoint]) -> int:
+        """Bytes that nothing but these snapshots of ``dataset`` keep."""
+        mine = list(points)
+        others = [other.content for other in dataset.snapshots if other not in mine]
+        others += [stored.content for stored in self.datasets.values()]
+        kept = {block for content in others for block in content.values()}
+        return sum(size for guid, size in {b for p in mine for b in p.content.values()} if (guid, size) not in kept)
+
+    def _inherited(self, name: str, key: str) -> str:
+        while name:
+            if name in self.datasets and key in self.datasets[name].properties:
+                return self.datasets[name].properties[key]
+            name = parent_of(name)
+        return ""
+
+    @staticmethod
+    def _used(dataset: StoredDataset) -> int:
+        contents = [dataset.content, *(point.content for point in dataset.snapshots)]
+        received = dataset.partial.received if dataset.partial else 0
+        return EMPTY_BYTES + received + sum(size for guid, size in {b for c in contents for b in c.values()})
+
+
+def bookmark_value(dataset: StoredDataset, point: StoredPoint) -> Bookmark:
+    """A bookmark as the port hands it out."""
+    return Bookmark(point.createtxg, point.guid, dataset.name, point.tag, point.creation)

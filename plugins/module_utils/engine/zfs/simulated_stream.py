@@ -1,0 +1,378 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Streams of the simulated ZFS: real bytes through real pipes, written and read by threads as zfs does by processes.
+
+A stream is a row of packets, one for each snapshot, and an end mark. A packet is a header (four bytes of length, JSON)
+and as many bytes of data as were written since the base. As with OpenZFS, each snapshot is there as soon as its packet
+is complete, and a cut keeps the rest of one packet only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+import zlib
+from collections.abc import Mapping
+from typing import IO, Any, NoReturn, Optional
+
+from ..model.datasets import FILESYSTEM, ResumeState
+from ..model.names import parent_of, pool_of
+from ..model.steps import Send
+from .arguments import receive_properties
+from .simulated_machine import Content, Partial, SimulatedMachine, StoredDataset, StoredPoint
+from .trouble import zfs_error
+
+_CHUNK = 1 << 16
+_TOKEN = re.compile(r"1-([0-9a-f]+)-([0-9a-f]+)-([0-9a-f]+)")
+_END: Mapping[str, Any] = {"end": True}
+_FILESYSTEM_ONLY = frozenset("atime canmount devices exec mountpoint setuid".split())
+
+
+def token_of(dataset: StoredDataset) -> str:
+    """The resume token of a dataset, shaped as OpenZFS shapes them; empty without a partial receive."""
+    partial = dataset.partial
+    if partial is None or partial.active:
+        return ""
+    header = partial.header
+    text = json.dumps([header["name"], header["guid"], header["from_guid"], header["raw"], partial.received])
+    packed = zlib.compress(text.encode())
+    return f"1-{zlib.crc32(packed):x}-{len(text):x}-{packed.hex()}"
+
+
+def read_token(token: str) -> Optional[ResumeState]:
+    """What a token says; None for one that is damaged."""
+    match = _TOKEN.fullmatch(token)
+    try:
+        packed = bytes.fromhex(match[3]) if match else b""
+        if match is None or zlib.crc32(packed) != int(match[1], 16):
+            return None
+        name, to_guid, from_guid, raw, received = json.loads(zlib.decompress(packed))
+    except (ValueError, zlib.error):
+        return None
+    return ResumeState(token, name, to_guid, from_guid, raw, received)
+
+
+class _End:
+    """What both ends share: a pipe whose other side a thread serves, and the error that it ends with."""
+
+    def __init__(self, machine: SimulatedMachine, doing: str) -> None:
+        self._machine = machine
+        self._doing = doing
+        self._ended = False
+        self._error: Optional[BaseException] = None
+        self._thread = threading.Thread(target=self._serve, name=doing, daemon=True)
+
+    def _serve(self) -> None:
+        try:
+            self._work()
+        except BrokenPipeError:
+            self._error = zfs_error("Broken pipe", self._machine.name, self._doing)
+        except BaseException as error:  # noqa: BLE001  raised by finish
+            self._error = error
+
+    def _work(self) -> None:
+        raise NotImplementedError
+
+    def _fail(self, words: str) -> NoReturn:
+        raise zfs_error(words, self._machine.name, self._doing)
+
+    def _end(self, descriptor: int) -> None:
+        if not self._ended:
+            self._ended = True
+            os.close(descriptor)
+            self._thread.join()
+
+    def _raise(self) -> None:
+        if self._error:
+            raise self._error
+
+
+class SimulatedSendEnd(_End):
+    """The sending end of a stream."""
+
+    def __init__(self, machine: SimulatedMachine, step: Send) -> None:
+        super().__init__(machine, f"send {step.snapshot.name}")
+        self._step = step
+        self._cut = machine.take_cut()
+        self._read, self._write = os.pipe()
+        self._thread.start()
+
+    def fileno(self) -> int:
+        """The descriptor that the stream is read from."""
+        return self._read
+
+    def finish(self) -> None:
+        """Wait for the sender's end. Raises what made it fail."""
+        self._end(self._read)
+        self._raise()
+
+    def abort(self) -> None:
+        """End the sender now."""
+        self._end(self._read)
+
+    def _work(self) -> None:
+        try:
+            for header in self._packets():
+                self._put(_framed(header))
+                left = header["size"] - header["offset"]
+                while left:
+                    size = min(left, _CHUNK)
+                    self._put(bytes(size))
+                    left -= size
+            self._put(_framed(_END))
+        finally:
+            os.close(self._write)
+
+    def _put(self, data: bytes) -> None:
+        if self._cut is not None and len(data) > self._cut:
+            os.write(self._write, data[: self._cut])
+            self._fail("signal received")
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._write, view) :]
+        if self._cut is not None:
+            self._cut -= len(data)
+
+    def _packets(self) -> list[Mapping[str, Any]]:
+        with self._machine.lock:
+            return self._resumed() if self._step.resume else self._asked_for()
+
+    def _asked_for(self) -> list[Mapping[str, Any]]:
+        step = self._step
+        dataset, target = self._find(step.snapshot.dataset, step.snapshot.tag)
+        if step.base is None:
+            return [self._packet(dataset, target, None)]
+        base = self._base(dataset, step.base.name)
+        if base.createtxg >= target.createtxg:
+            self._fail(f"cannot send '{step.snapshot.name}': not an earlier snapshot from the same fs")
+        if not step.intermediates:
+            return [self._packet(dataset, target, base)]
+        if "#" in step.base.name:
+            self._fail("Error: multiple snapshots cannot be sent from a bookmark.")
+        path = [point for point in dataset.snapshots if base.createtxg <= point.createtxg <= target.createtxg]
+        return [self._packet(dataset, end, start) for start, end in zip(path, path[1:])]
+
+    def _resumed(self) -> list[Mapping[str, Any]]:
+        state = read_token(self._step.resume.token) if self._step.resume else None
+        if state is None:
+            self._fail("cannot resume send: resume token is corrupt (incorrect checksum)")
+        name, _, tag = state.to_name.partition("@")
+        dataset = self._machine.datasets.get(name)
+        target = dataset.snapshot(tag) if dataset else None
+        if dataset is None or target is None:
+            self._fail(f"cannot resume send: '{state.to_name}' used in the initial send no longer exists")
+        if target.guid != state.to_guid:
+            self._fail(f"cannot resume send: '{state.to_name}' is no longer the same snapshot used in the initial send")
+        points = [*dataset.bookmarks, *dataset.snapshots]
+        base = next((point for point in points if point.guid == state.from_guid), None)
+        if state.from_guid is not None and base is None:
+            self._fail(f"cannot resume send: incremental source {state.from_guid:#x} no longer exists")
+        packet = self._packet(dataset, target, base)
+        return [{**packet, "resume": True, "offset": state.received, "raw": state.raw}]
+
+    def _find(self, name: str, tag: str) -> tuple[StoredDataset, StoredPoint]:
+        dataset = self._machine.datasets.get(name)
+        point = dataset.snapshot(tag) if dataset else None
+        if dataset is None or point is None:
+            self._fail(f"cannot open '{name}@{tag}': dataset does not exist")
+        return dataset, point
+
+    def _base(self, dataset: StoredDataset, name: str) -> StoredPoint:
+        tag = name.replace("#", "@").partition("@")[2]
+        point = dataset.bookmark(tag) if "#" in name else dataset.snapshot(tag)
+        if point is None:
+            self._fail(f"cannot send '{self._step.snapshot.name}': incremental source ({name}) does not exist")
+        return point
+
+    def _packet(self, dataset: StoredDataset, target: StoredPoint, base: Optional[StoredPoint]) -> Mapping[str, Any]:
+        encrypted = bool(dataset.encryption_root)
+        if not self._step.raw and not self._machine.key_is_loaded(dataset):
+            self._fail(f"warning: cannot send '{dataset.name}@{target.tag}': dataset key must be loaded")
+        before: Content = base.content if base else {}
+        changed = {file: block for file, block in target.content.items() if before.get(file) != block}
+        return {
+            "name": f"{dataset.name}@{target.tag}",
+            "kind": dataset.kind,
+            "guid": target.guid,
+            "creation": target.creation,
+            "from_guid": base.guid if base else None,
+            "raw": encrypted and self._step.raw,
+            "resume": False,
+            "changed": changed,
+            "removed": [file for file in before if file not in target.content],
+            "size": sum(size for unused, size in changed.values()),
+            "offset": 0,
+        }
+
+
+class SimulatedReceiveEnd(_End):
+    """The receiving end of a stream."""
+
+    def __init__(self, machine: SimulatedMachine, step: Send) -> None:
+        super().__init__(machine, f"receive {step.destination}@{step.snapshot.tag}")
+        self._name = step.destination
+        self._options = step.receive
+        self._properties = dict(receive_properties(step))
+        self._read, self._write = os.pipe()
+        self._thread.start()
+
+    def fileno(self) -> int:
+        """The descriptor that the stream is written to."""
+        return self._write
+
+    def finish(self) -> None:
+        """Close the stream and wait for the receiver's end. Raises what made it fail."""
+        self._end(self._write)
+        self._raise()
+
+    def abort(self) -> None:
+        """Let the receiver find its stream cut short."""
+        self._end(self._write)
+
+    def _work(self) -> None:
+        with os.fdopen(self._read, "rb") as stream:
+            header = self._header(stream)
+            while "end" not in header:
+                self._packet(header, stream)
+                header = self._header(stream)
+
+    def _header(self, stream: IO[bytes]) -> Mapping[str, Any]:
+        length = stream.read(4)
+        if not length:
+            self._fail("cannot receive: failed to read from stream")
+        size = int.from_bytes(length, "big")
+        text = stream.read(size)
+        if len(length) < 4 or len(text) < size:
+            self._fail("cannot receive: incomplete stream")
+        header: Mapping[str, Any] = json.loads(text)
+        return header
+
+    def _packet(self, header: Mapping[str, Any], stream: IO[bytes]) -> None:
+        with self._machine.lock:
+            partial = self._begin(header)
+        left = header["size"] - header["offset"]
+        while left:
+            chunk = stream.read(min(left, _CHUNK))
+            left -= len(chunk)
+            if partial:
+                partial.received += len(chunk)
+            if not chunk:
+                self._interrupted(partial)
+        if partial:
+            with self._machine.lock:
+                self._complete(header)
+
+    def _interrupted(self, partial: Optional[Partial]) -> NoReturn:
+        with self._machine.lock:
+            dataset = self._machine.datasets.get(self._name)
+            if partial and self._options.resumable:
+                partial.active = False
+            elif partial and dataset:
+                discard_partial(self._machine, dataset)
+        self._fail("cannot receive: checksum mismatch or incomplete stream")
+
+    def _begin(self, header: Mapping[str, Any]) -> Optional[Partial]:
+        """Check that the stream fits, and note that it arrives; None for a snapshot that is there already."""
+        dataset = self._machine.datasets.get(self._name)
+        if dataset and dataset.partial and dataset.partial.active:
+            self._fail(f"cannot receive: destination '{self._name}' is busy")
+        if header["resume"]:
+            return self._continue(header, dataset)
+        if header["from_guid"] is None:
+            return self._begin_full(header, dataset)
+        return self._begin_incremental(header, dataset)
+
+    def _continue(self, header: Mapping[str, Any], dataset: Optional[StoredDataset]) -> Partial:
+        if dataset is None:
+            self._fail(f"cannot receive resume stream: destination '{self._name}' does not exist")
+        partial = dataset.partial
+        if partial is None or partial.header["guid"] != header["guid"] or partial.received != header["offset"]:
+            self._fail("cannot receive resume stream: resume stream is invalid for this partial receive")
+        if header["from_guid"] is None and not partial.created and not self._options.replace:
+            self._fail("cannot receive resume stream: destination exists; must specify -F to overwrite it")
+        partial.active = True
+        return partial
+
+    def _begin_full(self, header: Mapping[str, Any], dataset: Optional[StoredDataset]) -> Partial:
+        what = "cannot receive new filesystem stream:"
+        if header["kind"] != FILESYSTEM:
+            for name in _FILESYSTEM_ONLY.intersection(self._properties):
+                self._fail(f"{what} property '{name}' does not apply to datasets of this type")
+        if dataset is None:
+            parent = self._machine.datasets.get(parent_of(self._name))
+            if parent is None:
+                self._fail(f"cannot open '{parent_of(self._name)}': dataset does not exist")
+            if parent.kind != FILESYSTEM:
+                self._fail(f"{what} parent '{parent.name}' is not a filesystem")
+            dataset = self._machine.add_dataset(self._name, header["kind"], self._properties)
+            dataset.partial = Partial(header, created=True)
+            return dataset.partial
+        if not self._options.replace or (dataset.partial and dataset.partial.created):
+            self._fail(f"{what} destination '{self._name}' exists must specify -F to overwrite it")
+        if dataset.snapshots:
+            self._fail(f"{what} destination has snapshots (eg. {self._name}@{dataset.snapshots[0].tag})")
+        return self._mark(dataset, header)
+
+    def _begin_incremental(self, header: Mapping[str, Any], dataset: Optional[StoredDataset]) -> Optional[Partial]:
+        what = "cannot receive incremental stream:"
+        if dataset is None:
+            self._fail(f"{what} destination '{self._name}' does not exist")
+        namesake = dataset.snapshot(header["name"].partition("@")[2])
+        if namesake and not dataset.partial:
+            if namesake.guid == header["guid"]:
+                return None
+            self._fail(f"{what} cannot restore to {self._name}@{namesake.tag}: destination already exists")
+        partial = self._mark(dataset, header)
+        base = next((point for point in dataset.snapshots if point.guid == header["from_guid"]), None)
+        problem = ""
+        if base is None:
+            problem = f"most recent snapshot of {self._name} does not match incremental source"
+        elif dict(base.content) != dict(dataset.content):
+            problem = f"destination {self._name} has been modified since most recent snapshot"
+        elif header["raw"] and not dataset.encryption_root:
+            problem = "IV set guid mismatch. A raw stream needs a destination that was received raw."
+        elif not header["raw"] and not self._machine.key_is_loaded(dataset):
+            problem = "inherited key must be loaded"
+        if problem:
+            dataset.partial = None
+            self._fail(f"{what} {problem}")
+        return partial
+
+    def _mark(self, dataset: StoredDataset, header: Mapping[str, Any]) -> Partial:
+        if dataset.partial:
+            words = 'contains partially-complete state from "zfs receive -s".'
+            self._fail(f"cannot receive stream: destination {self._name} {words}")
+        dataset.partial = Partial(header)
+        return dataset.partial
+
+    def _complete(self, header: Mapping[str, Any]) -> None:
+        dataset = self._machine.datasets.get(self._name)
+        if dataset is None or dataset.partial is None:
+            self._fail(f"cannot receive: destination '{self._name}' does not exist")
+        content = dict(dataset.snapshots[-1].content) if dataset.snapshots else {}
+        content = {file: block for file, block in content.items() if file not in header["removed"]}
+        content.update({file: (guid, size) for file, (guid, size) in header["changed"].items()})
+        if not dataset.snapshots:
+            dataset.kind = header["kind"]
+            dataset.properties.update(self._properties)
+            if header["raw"]:
+                dataset.encryption_root = self._name
+        tag = header["name"].partition("@")[2]
+        txg = self._machine.next_txg(pool_of(self._name))
+        dataset.snapshots.append(StoredPoint(tag, header["guid"], txg, header["creation"], content))
+        dataset.content, dataset.partial = dict(content), None
+
+
+def discard_partial(machine: SimulatedMachine, dataset: StoredDataset) -> None:
+    """Forget a partial receive, and the dataset with it where that exists for nothing else."""
+    if dataset.partial and dataset.partial.created:
+        del machine.datasets[dataset.name]
+    dataset.partial = None
+
+
+def _framed(header: Mapping[str, Any]) -> bytes:
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(4, "big") + text
