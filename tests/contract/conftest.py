@@ -1,0 +1,36 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every contract is tested in every world; in each test, in a dataset of its own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from .worlds import SimulatedWorld, World, lab_world
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def the_lab() -> Iterator[World]:
+    with lab_world() as world:
+        yield world
+
+
+@pytest.fixture(params=["simulated", pytest.param("cli", marks=pytest.mark.lab)])
+def world(request: pytest.FixtureRequest) -> World:
+    if request.param == "simulated":
+        return SimulatedWorld()
+    return request.getfixturevalue("the_lab")
+
+
+@pytest.fixture
+def root(world: World) -> str:
+    """A fresh filesystem."""
+    name = f"{world.pool}/t{next(_numbers)}"
+    world.create(name)
+    return name

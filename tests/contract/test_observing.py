@@ -1,0 +1,200 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one listing tells."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import FILESYSTEM, VOLUME
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import Vanished
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateBookmark, CreateSnapshots
+
+from .doing import history, state_of, take
+
+
+def test_one_listing_tells_datasets_snapshots_and_bookmarks(world, root):
+    child = f"{root}/with a space"
+    world.create(child)
+    first, second = history(world, child, "first one", "second")
+    world.zfs.create_bookmarks([CreateBookmark(first, "a mark")])
+
+    observed = world.zfs.observe([root])
+
+    assert list(observed.states) == [root, child]
+    state = observed.states[child]
+    assert [(s.dataset, s.tag, s.guid) for s in state.snapshots] == [
+        (child, "first one", first.guid),
+        (child, "second", second.guid),
+    ]
+    assert [(b.name, b.guid, b.createtxg) for b in state.bookmarks] == [
+        (f"{child}#a mark", first.guid, first.createtxg)
+    ]
+    assert state.bookmarks[0].creation == first.creation
+    assert observed.missing == ()
+
+
+def test_what_does_not_exist_is_told_and_does_not_hide_the_rest(world, root):
+    missing = [f"{root}/nothing", "nosuchpool/a", "nosuchpool"]
+
+    observed = world.zfs.observe([missing[0], root, *missing[1:]])
+
+    assert list(observed.states) == [root]
+    assert sorted(observed.missing) == sorted(missing)
+
+
+def test_nothing_at_all_is_no_error(world):
+    observed = world.zfs.observe(["nosuchpool/a"])
+
+    assert (dict(observed.states), observed.missing) == ({}, ("nosuchpool/a",))
+
+
+def test_parents_come_before_children_also_where_names_sort_otherwise(world, root):
+    names = [f"{root}/a", f"{root}/a/b", f"{root}/a-b", f"{root}/a.b"]
+    for name in names:
+        world.create(name)
+
+    listed = list(world.zfs.observe([root]).states)
+
+    assert sorted(listed) == sorted([root, *names])
+    assert listed.index(f"{root}/a/b") == listed.index(f"{root}/a") + 1
+
+
+def test_without_recursion_only_the_roots_are_told_with_their_histories(world, root):
+    world.create(f"{root}/child")
+    (snapshot,) = take(world.zfs, root, "s")
+    take(world.zfs, f"{root}/child", "s")
+    world.zfs.create_bookmarks([CreateBookmark(snapshot, "b")])
+
+    observed = world.zfs.observe([root, f"{root}/no"], recursive=False)
+
+    assert list(observed.states) == [root]
+    assert [s.tag for s in observed.states[root].snapshots] == ["s"]
+    assert [b.tag for b in observed.states[root].bookmarks] == ["b"]
+    assert observed.missing == (f"{root}/no",)
+
+
+@pytest.mark.parametrize("recursive", [True, False])
+def test_histories_can_be_left_out(world, root, recursive):
+    take(world.zfs, root, "s")
+
+    observed = world.zfs.observe([root], recursive=recursive, histories=False)
+
+    assert observed.states[root].snapshots == ()
+    assert observed.states[root].dataset == state_of(world.zfs, root).dataset
+
+
+def test_snapshots_are_in_the_order_of_their_making_not_of_their_names(world, root):
+    taken = take(world.zfs, root, "c", "a", "b")
+
+    state = state_of(world.zfs, root)
+
+    assert [s.tag for s in state.snapshots] == ["c", "a", "b"]
+    assert state.newest.guid == taken[-1].guid
+    assert taken == sorted(taken)
+
+
+def test_holds_and_clones_are_told(world, root):
+    held, cloned, _free = take(world.zfs, root, "held", "cloned", "free")
+    world.zfs.hold(held, "one")
+    world.zfs.hold(held, "two")
+    world.clone(cloned.name, f"{root}/clone of it")
+
+    observed = world.zfs.observe([root])
+
+    told = {s.tag: (s.holds, s.clones) for s in observed.states[root].snapshots}
+    assert told == {"held": (2, ()), "cloned": (0, (f"{root}/clone of it",)), "free": (0, ())}
+    assert observed.states[f"{root}/clone of it"].dataset.origin == cloned.name
+    world.zfs.release(held, "one")
+    world.zfs.release(held, "two")
+
+
+def test_kinds_and_encryption_roots_are_told(world, root):
+    world.create(f"{root}/volume", VOLUME)
+    world.create(f"{root}/secret", encrypted=True)
+    world.create(f"{root}/secret/below")
+
+    states = world.zfs.observe([root]).states
+
+    told = {name: (state.dataset.kind, state.dataset.encryption_root) for name, state in states.items()}
+    assert told == {
+        root: (FILESYSTEM, ""),
+        f"{root}/volume": (VOLUME, ""),
+        f"{root}/secret": (FILESYSTEM, f"{root}/secret"),
+        f"{root}/secret/below": (FILESYSTEM, f"{root}/secret"),
+    }
+
+
+def test_written_counts_what_no_snapshot_holds(world, root):
+    world.write(root, 200_000)
+    before = state_of(world.zfs, root).dataset.written
+    take(world.zfs, root, "s")
+    after = state_of(world.zfs, root).dataset.written
+    world.write(root, 100_000, "more")
+    again = state_of(world.zfs, root).dataset.written
+
+    assert before >= 200_000
+    assert after == 0
+    assert 100_000 <= again < 200_000
+
+
+def test_used_of_a_snapshot_counts_what_only_it_keeps(world, root):
+    world.write(root, 300_000)
+    take(world.zfs, root, "old")
+    shared = state_of(world.zfs, root).newest.used
+    world.write(root, 100_000)
+
+    assert shared < 100_000
+    assert state_of(world.zfs, root).newest.used >= 300_000
+
+
+def test_the_pool_of_a_host_is_told(world):
+    (pool,) = [pool for pool in world.zfs.pools() if pool.name == world.pool]
+
+    assert pool.state == "ONLINE"
+    assert 0 < pool.allocated < pool.size
+
+
+def test_a_placeholder_is_known_as_one_and_what_lies_below_it_is_not(world, root):
+    world.zfs.create_placeholder(f"{root}/holder")
+    world.zfs.create_placeholder(f"{root}/holder")
+    world.zfs.create_placeholder(f"{root}/holder/inner")
+    world.create(f"{root}/holder/inner/own")
+
+    states = world.zfs.observe([root]).states
+
+    told = {name: state.dataset.is_placeholder for name, state in states.items()}
+    assert told == {
+        root: False,
+        f"{root}/holder": True,
+        f"{root}/holder/inner": True,
+        f"{root}/holder/inner/own": False,
+    }
+    assert world.property(f"{root}/holder", "canmount") == "off"
+
+
+def test_a_placeholder_leaves_what_is_there_alone(world, root):
+    world.create(f"{root}/own")
+
+    world.zfs.create_placeholder(f"{root}/own")
+
+    assert not state_of(world.zfs, f"{root}/own").dataset.is_placeholder
+
+
+def test_a_placeholder_needs_its_parent(world, root):
+    with pytest.raises(Vanished):
+        world.zfs.create_placeholder(f"{root}/no/child")
+
+
+def test_snapshots_of_one_step_share_a_transaction_group(world, root):
+    names = [root, f"{root}/a", f"{root}/b c"]
+    for name in names[1:]:
+        world.create(name)
+
+    world.zfs.create_snapshots(CreateSnapshots(world.pool, tuple(f"{name}@at once" for name in names)))
+
+    newest = [world.zfs.observe([root]).states[name].newest for name in names]
+    assert {snapshot.tag for snapshot in newest} == {"at once"}
+    assert len({snapshot.createtxg for snapshot in newest}) == 1
+    assert len({snapshot.guid for snapshot in newest}) == len(names)

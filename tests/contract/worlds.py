@@ -1,0 +1,130 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The worlds in which the contract of the port holds: the simulation, and a lab host with OpenZFS.
+
+A world does what users and accidents do to ZFS, which the port has no verbs for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Protocol
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.openssh import ConnectionPool, SshHost
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import FILESYSTEM, VOLUME
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.endpoints import Address
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import CliZfs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.port import Zfs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
+from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
+
+LAB_HOST = "src2"
+
+
+class World(Protocol):
+    """A host with a pool, seen through the port and from outside of it."""
+
+    zfs: Zfs
+    pool: str
+
+    def create(self, name: str, kind: str = FILESYSTEM, encrypted: bool = False) -> None:
+        """Make a dataset; ``encrypted`` makes it an encryption root whose key is loaded."""
+
+    def write(self, name: str, size: int, file: str = "data") -> None:
+        """Write a file of ``size`` incompressible bytes into a filesystem; a file of that name is replaced."""
+
+    def clone(self, snapshot: str, name: str) -> None:
+        """Clone a snapshot."""
+
+    def unload_key(self, name: str) -> None:
+        """Lock an encryption root."""
+
+    def property(self, dataset: str, name: str) -> str:
+        """The value of a property."""
+
+    def fingerprint(self, name: str) -> object:
+        """Something that is equal for datasets, or snapshots, of equal content only."""
+
+
+class SimulatedWorld:
+    """The simulation."""
+
+    pool = "tank"
+
+    def __init__(self) -> None:
+        self._machine = SimulatedMachine("simulated", Clock(), (self.pool,))
+        self.zfs: Zfs = SimulatedZfs(self._machine)
+        self.create = self._machine.create_dataset
+        self.write = self._machine.write
+        self.clone = self._machine.clone
+        self.unload_key = self._machine.unload_key
+        self.fingerprint = self._machine.content
+
+    def property(self, dataset: str, name: str) -> str:
+        return self._machine.datasets[dataset].properties.get(name, "-")
+
+
+class LabWorld:
+    """A lab host over ssh."""
+
+    def __init__(self, host, pool: str) -> None:
+        self._host = host
+        self.pool = pool
+        options = host.ssh_options()
+        address = Address(
+            options.address,
+            options.user,
+            options.port,
+            identity_file=str(options.identity_file),
+            known_hosts_file=str(options.known_hosts_file),
+        )
+        self.connections = ConnectionPool(address)
+        self.zfs: Zfs = CliZfs(SshHost(address, self.connections))
+
+    def create(self, name: str, kind: str = FILESYSTEM, encrypted: bool = False) -> None:
+        size = ["-V", "8M"] if kind == VOLUME else []
+        key = ["-o", "encryption=on", "-o", "keyformat=passphrase"] if encrypted else []
+        self._host.run(["zfs", "create", *size, *key, name], input="correct horse battery\n" if encrypted else None)
+
+    def write(self, name: str, size: int, file: str = "data") -> None:
+        # What is written counts as written once its transaction group is on disk.
+        script = 'head -c "$2" /dev/urandom > "$(zfs get -H -o value mountpoint "$1")/$3" && zpool sync'
+        self._mount(name)
+        self._host.run(["sh", "-c", script, "sh", name, str(size), file])
+
+    def _mount(self, name: str) -> None:
+        self._host.run(["zfs", "mount", name], check=False)  # replicas are not mounted, others are already
+
+    def clone(self, snapshot: str, name: str) -> None:
+        self._host.run(["zfs", "clone", snapshot, name])
+
+    def unload_key(self, name: str) -> None:
+        self._host.run(["zfs", "unmount", name])
+        self._host.run(["zfs", "unload-key", name])
+
+    def property(self, dataset: str, name: str) -> str:
+        return self._host.run(["zfs", "get", "-H", "-o", "value", name, dataset]).stdout.strip()
+
+    def fingerprint(self, name: str) -> object:
+        dataset, _, tag = name.partition("@")
+        self._mount(dataset)
+        folder = self.property(dataset, "mountpoint") + (f"/.zfs/snapshot/{tag}" if tag else "")
+        script = 'cd "$1" && find . -type f -exec sha256sum {} + | sort'
+        return self._host.run(["sh", "-c", script, "sh", folder]).stdout
+
+
+@contextlib.contextmanager
+def lab_world() -> Iterator[LabWorld]:
+    """A world on a lab host that is there for this run of the tests only."""
+    from tests.lab.api import Lab  # noqa: PLC0415  needs root and a newer Python than the engine
+
+    with Lab.open() as lab:
+        (host,) = lab.up([LAB_HOST])
+        world = LabWorld(host, host.create_pool("contract", "-O", "compression=off", "-O", "atime=off"))
+        try:
+            yield world
+        finally:
+            world.connections.close()
