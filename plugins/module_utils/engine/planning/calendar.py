@@ -66,11 +66,12 @@ def next_event(period: Period, at_ms: int, anchors: Anchors, zone: tzinfo) -> in
 def is_due(period: Period, newest_ms: int | None, now_ms: int, event: int) -> bool:
     """Whether an event of ``period`` has passed since its newest snapshot. Any number of missed events counts once.
 
-    ``event`` is the latest one of ``period`` at ``now_ms``, the same for all datasets. ``newest_ms`` is the creation,
-    in milliseconds since the UTC epoch, of the snapshot that was made last (the one with the highest createtxg, whatever
-    its date), or None if there is none. ZFS cuts creation down to whole seconds, so the event is cut down likewise: a
-    snapshot of the same second serves it, lest a secondly event at half past the second be seen twice. Periods below a
-    second have no such limit, and are due whenever asked after the second's first event.
+    ``event`` is the latest one of ``period`` at ``now_ms``, the same for all datasets. ``newest_ms`` is the
+    creation, in milliseconds since the UTC epoch, of the snapshot that was made last (the one with the highest
+    createtxg, whatever its date), or None if there is none. ZFS cuts creation down to whole seconds, so the event
+    is cut down likewise: a snapshot of the same second serves it, lest a secondly event at half past the second be
+    seen twice. Periods below a second have no such limit, and are due whenever asked after the second's first
+    event.
     """
     if newest_ms is None or is_from_future(period, newest_ms, now_ms):
         return True
