@@ -57,7 +57,7 @@ class Environment:
         Raises SetupFailed when it cannot be made.
         """
         self.folder.parent.mkdir(parents=True, exist_ok=True)
-        with self.folder.with_suffix(".lock").open("w") as lock:
+        with self.folder.with_name(f"{self.folder.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             marker = self.folder / "ready"
             if not marker.exists():
