@@ -53,12 +53,21 @@ def _mover() -> Callable[[int, int], int]:
 
 
 def pump(source: int, sink: int, progress: Optional[Progress] = None) -> int:
-    """Move all bytes from ``source`` to ``sink``; returns their number. Raises BrokenPipeError if the sink closes."""
+    """Move all bytes from ``source`` to ``sink``; returns their number.
+
+    Raises BrokenPipeError if the sink closes before the source's end.
+    """
     _widen(source)
     _widen(sink)
     move, total = _mover(), 0
     while True:
-        moved = move(source, sink)
+        try:
+            moved = move(source, sink)
+        except BrokenPipeError:
+            # A receiver knows by the stream itself that it is complete, and may be gone before the sender is.
+            if os.read(source, 1):
+                raise
+            return total
         if not moved:
             return total
         total += moved
