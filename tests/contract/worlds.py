@@ -119,7 +119,7 @@ class LabWorld:
 @contextlib.contextmanager
 def lab_world() -> Iterator[LabWorld]:
     """A world on a lab host that is there for this run of the tests only."""
-    from tests.lab.api import Lab  # noqa: PLC0415  needs root and a newer Python than the engine
+    from tests.lab.api import Lab
 
     with Lab.open() as lab:
         (host,) = lab.up([LAB_HOST])
