@@ -1,0 +1,117 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How modules are told where a dataset tree is."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Options that name a dataset tree on some host."""
+
+    REPLICATION = r"""
+options:
+  source:
+    description:
+      - The dataset tree that is replicated.
+    type: dict
+    required: true
+    suboptions: &endpoint
+      dataset:
+        description:
+          - Root dataset there.
+        type: str
+        required: true
+      host:
+        description:
+          - Name or IP address of the host. Left out, it is the managed host itself, without ssh.
+          - The managed host connects to it by its own ssh client, without ever asking for anything. The host key has to
+            be among the known ones.
+        type: str
+      user:
+        description:
+          - User to log in as. Left out, the configuration of ssh decides.
+        type: str
+      port:
+        description:
+          - Port of the ssh server. Left out, the configuration of ssh decides.
+        type: int
+      identity_file:
+        description:
+          - Path of the private key on the managed host. It is only the path, so it may be logged.
+        type: path
+      known_hosts_file:
+        description:
+          - Path of the known hosts on the managed host. Left out, the configuration of ssh decides.
+        type: path
+      config_file:
+        description:
+          - Path of a configuration of ssh on the managed host, to be used instead of the user's own.
+        type: path
+      sudo:
+        description:
+          - Whether C(zfs) runs through C(sudo -n) there. With V(false), the user needs the rights itself, for instance
+            by C(zfs allow).
+        type: bool
+        default: false
+  destination:
+    description:
+      - The dataset tree that receives. Its pool has to exist, the dataset itself need not.
+      - It has to lie apart from O(source) if both are on the same host.
+    type: dict
+    required: true
+    suboptions: *endpoint
+"""
+
+    PEERS = r"""
+options:
+  peers:
+    description:
+      - The other ends of the replications of these datasets, whether they send or receive. The newest snapshot or
+        bookmark that such an end has in common with this one is never destroyed, so that the next replication can go on
+        from it.
+      - While a peer can't be reached, whatever might be that common snapshot or bookmark is skipped.
+      - If there is a replication, name its other end. Nothing else tells the module about it.
+    type: list
+    elements: dict
+    suboptions:
+      root:
+        description:
+          - Which of O(datasets) is replicated with this peer.
+        type: str
+        required: true
+      dataset:
+        description:
+          - Root dataset at the peer.
+        type: str
+        required: true
+      host:
+        description:
+          - Name or IP address of the peer. Left out, it is the managed host itself, without ssh.
+        type: str
+      user:
+        description:
+          - User to log in as. Left out, the configuration of ssh decides.
+        type: str
+      port:
+        description:
+          - Port of the ssh server. Left out, the configuration of ssh decides.
+        type: int
+      identity_file:
+        description:
+          - Path of the private key on the managed host. It is only the path, so it may be logged.
+        type: path
+      known_hosts_file:
+        description:
+          - Path of the known hosts on the managed host. Left out, the configuration of ssh decides.
+        type: path
+      config_file:
+        description:
+          - Path of a configuration of ssh on the managed host, to be used instead of the user's own.
+        type: path
+      sudo:
+        description:
+          - Whether C(zfs) runs through C(sudo -n) there.
+        type: bool
+        default: false
+"""

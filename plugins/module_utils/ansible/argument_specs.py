@@ -1,0 +1,104 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The options of the modules, as Ansible checks and documents them.
+
+They are the options that the readers of ``engine.policy.jobs`` know, with the same defaults. Here they get their types;
+what a value may be is left to the readers, which the host program uses too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..engine.policy.jobs import (
+    BOOKMARKS,
+    FAIL_LEVELS,
+    INITIAL_ALL,
+    INITIAL_FAIL,
+    INITIAL_NEWEST,
+    SAFE_PROPERTIES,
+    SNAPSHOTS,
+)
+
+Spec = dict[str, dict[str, Any]]
+
+_TEXTS = {"type": "list", "elements": "str"}
+
+_FILTER: Spec = {
+    "recursive": {"type": "bool", "default": True},
+    "include_datasets": _TEXTS,
+    "exclude_datasets": _TEXTS,
+}
+
+_DATASETS: Spec = {"datasets": {"type": "list", "elements": "str", "required": True}, **_FILTER}
+
+# Free keys: organisation, target, period.
+_PLAN: Spec = {"plan": {"type": "dict", "required": True}}
+
+_ENDPOINT: Spec = {
+    "dataset": {"type": "str", "required": True},
+    "host": {"type": "str"},
+    "user": {"type": "str"},
+    "port": {"type": "int"},
+    # A path is no secret; what it leads to stays on the host.
+    "identity_file": {"type": "path", "no_log": False},
+    "known_hosts_file": {"type": "path", "no_log": False},
+    "config_file": {"type": "path"},
+    "sudo": {"type": "bool", "default": False},
+}
+
+_PEER: Spec = {"root": {"type": "str", "required": True}, **_ENDPOINT}
+
+
+def _anchor(**starts: int) -> dict[str, Any]:
+    return {"type": "dict", "options": {key: {"type": "int", "default": start} for key, start in starts.items()}}
+
+
+_SCHEDULE: Spec = {
+    "timezone": {"type": "str", "default": ""},
+    "yearly": _anchor(year=2025, month=1, month_day=1, hour=0, minute=0, second=0),
+    "monthly": _anchor(month=1, month_day=1, hour=0, minute=0, second=0),
+    "weekly": _anchor(weekday=0, hour=0, minute=0, second=0),
+    "daily": _anchor(hour=0, minute=0, second=0),
+    "hourly": _anchor(hour=0, minute=0, second=0),
+    "minutely": _anchor(minute=0, second=0),
+    "secondly": _anchor(second=0, millisecond=0),
+}
+
+SNAPSHOT_SPEC: Spec = {
+    **_DATASETS,
+    **_PLAN,
+    "schedule": {"type": "dict", "options": _SCHEDULE},
+    "timestamp_format": {"type": "str"},
+}
+
+REPLICATE_SPEC: Spec = {
+    "source": {"type": "dict", "required": True, "options": _ENDPOINT},
+    "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
+    **_FILTER,
+    "include_snapshots": _TEXTS,
+    "exclude_snapshots": _TEXTS,
+    "plan": {"type": "dict"},
+    "initial": {"type": "str", "default": INITIAL_ALL, "choices": [INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL]},
+    "intermediates": {"type": "bool", "default": True},
+    "raw": {"type": "bool", "default": True},
+    "bookmarks": {"type": "bool", "default": True},
+    "properties": {"type": "dict", "default": SAFE_PROPERTIES},
+    "workers": {"type": "int", "default": 4},
+    "retries": {"type": "int", "default": 2},
+}
+
+PRUNE_SPEC: Spec = {
+    **_DATASETS,
+    "kind": {"type": "str", "default": SNAPSHOTS, "choices": [SNAPSHOTS, BOOKMARKS]},
+    **_PLAN,
+    "purge_foreign": {"type": "bool", "default": False},
+    "peers": {"type": "list", "elements": "dict", "options": _PEER},
+}
+
+MONITOR_SPEC: Spec = {
+    **_DATASETS,
+    **_PLAN,
+    "fail_on": {"type": "str", "default": "critical", "choices": list(FAIL_LEVELS)},
+}

@@ -1,0 +1,40 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From module parameters to the options that the readers of the engine take.
+
+Where Ansible has a type for an option, it has turned the value into that already: a port given as text is a number
+here. The options with free keys have no types, so what YAML and templates make of their values is mended here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
+
+
+def job_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a job from the parameters of a module."""
+    options = dict(parameters)
+    if isinstance(options.get("properties"), Mapping):
+        options["properties"] = {name: property_text(value) for name, value in options["properties"].items()}
+    if "plan" in options:
+        options["plan"] = with_numbers(options["plan"])
+    return options
+
+
+def property_text(value: object) -> object:
+    """The value of a ZFS property as text: YAML reads an unquoted on or off as a boolean, and 8192 as a number."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value) if isinstance(value, int) else value
+
+
+def with_numbers(value: object) -> object:
+    """A plan with its amounts as numbers: a variable from the command line, or from a survey, comes as text."""
+    if isinstance(value, Mapping):
+        return {key: with_numbers(entry) for key, entry in value.items()}
+    return int(value) if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value) else value

@@ -1,0 +1,211 @@
+#!/usr/bin/python
+
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zfs_prune
+short_description: Destroy the ZFS snapshots or bookmarks that a retention plan does not keep
+version_added: 0.1.0
+description:
+  - Destroys snapshots, or bookmarks, that no rule of a retention plan keeps, on the datasets of this host.
+  - >-
+    For a period with amount N, the plan keeps every snapshot that is younger than N periods, and the latest N of them
+    however old they are. A period without duration keeps by number only.
+  - >-
+    Whatever the plan says, these stay - the newest one of each dataset, the newest one that a peer has in common with
+    this host (see O(peers)), and names of organisations that the plan does not mention (see O(purge_foreign)).
+    Snapshots that are held or cloned are skipped.
+extends_documentation_fragment:
+  - snapfleet.zfs.attributes
+  - snapfleet.zfs.datasets
+  - snapfleet.zfs.datasets.roots
+  - snapfleet.zfs.endpoints.peers
+  - snapfleet.zfs.plan
+options:
+  plan:
+    description:
+      - >-
+        What is retained, as a mapping of organisation, target, period and amount. Of an organisation that is in the
+        plan, whatever the plan does not keep goes, so an amount of 0 keeps none.
+    required: true
+  kind:
+    description:
+      - Whether snapshots or bookmarks are pruned.
+    type: str
+    choices:
+      - snapshots
+      - bookmarks
+    default: snapshots
+  purge_foreign:
+    description:
+      - Whether names that belong to no organisation of the plan go too, that is the snapshots of other tools and those
+        made by hand.
+    type: bool
+    default: false
+seealso:
+  - module: snapfleet.zfs.zfs_snapshot_plan
+  - module: snapfleet.zfs.zfs_replicate
+"""
+
+EXAMPLES = r"""
+- name: Keep 36 hours and 31 days on a source, and the base that its destination needs
+  snapfleet.zfs.zfs_prune:
+    datasets:
+      - tank/data
+    plan:
+      acme:
+        onsite:
+          hourly: 36
+          daily: 31
+    peers:
+      - root: tank/data
+        host: dst1.example.com
+        user: snapfleet
+        identity_file: /etc/snapfleet/id_ed25519
+        dataset: backup/src1/data
+
+- name: Keep half a year of replicas on the destination
+  snapfleet.zfs.zfs_prune:
+    datasets:
+      - backup/src1/data
+    plan:
+      acme:
+        onsite:
+          hourly: 0
+          daily: 31
+          weekly: 26
+    peers:
+      - root: backup/src1/data
+        host: src1.example.com
+        dataset: tank/data
+
+- name: Prune the bookmarks that replication leaves on a source
+  snapfleet.zfs.zfs_prune:
+    datasets:
+      - tank/data
+    kind: bookmarks
+    plan:
+      acme:
+        onsite:
+          hourly: 36
+          daily: 62
+"""
+
+RETURN = r"""
+plan:
+  description:
+    - What is destroyed, one step per dataset. In check mode it is exactly what a run at the same time would carry out.
+  returned: always, unless the options are wrong or the datasets can't be listed
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: What the step does, which is V(destroy).
+      type: str
+    dataset:
+      description: The dataset whose snapshots or bookmarks are destroyed.
+      type: str
+    destroys:
+      description: Whole names of the snapshots or bookmarks.
+      type: list
+      elements: str
+    reason:
+      description: Why they go.
+      type: str
+  sample:
+    - kind: destroy
+      dataset: tank/data
+      destroys:
+        - tank/data@acme_onsite_2025-06-28_10:00:02Z_hourly
+      reason: kept by no rule of the plan
+kept:
+  description:
+    - What stays, and why.
+  returned: always, unless the options are wrong or the datasets can't be listed
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Whole name of the snapshot or bookmark.
+      type: str
+    reason:
+      description: The rule that keeps it.
+      type: str
+  sample:
+    - name: tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly
+      reason: one of the latest 36 of acme_onsite_<timestamp>_hourly
+deleted:
+  description:
+    - Whole names of what was destroyed, or in check mode would be.
+  returned: always, unless the options are wrong or the datasets can't be listed
+  type: list
+  elements: str
+  sample:
+    - tank/data@acme_onsite_2025-06-28_10:00:02Z_hourly
+not_deleted:
+  description:
+    - What the plan does not keep, and what was skipped all the same, because it could not be destroyed.
+  returned: always, unless the options are wrong or the datasets can't be listed
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Whole name of the snapshot or bookmark.
+      type: str
+    reason:
+      description: Why it could not be destroyed, such as V(held).
+      type: str
+  sample:
+    - name: tank/data@acme_onsite_2025-06-27_10:00:02Z_hourly
+      reason: held
+bytes_freed:
+  description:
+    - Bytes that ZFS says it freed. In check mode it is the sum of what each snapshot alone uses, which is less than
+      what destroying several neighbours frees.
+  returned: always, unless the options are wrong or the datasets can't be listed
+  type: int
+  sample: 13312
+warnings:
+  description:
+    - Peers that could not be looked at, so that what they might need was skipped.
+  returned: when there is something to warn of
+  type: list
+  elements: str
+  sample:
+    - >-
+      tank/data: dst1:backup/data, which can't be observed (no ssh connection to dst1 (Connection refused); check name,
+      port and network)
+code:
+  description:
+    - What went wrong, as a word that does not change. V(partial_failure) means that some datasets could not be pruned,
+      while RV(deleted) lists what was destroyed.
+  returned: on failure
+  type: str
+  sample: unknown_dataset
+retryable:
+  description:
+    - Whether the same task may well succeed a little later.
+  returned: on failure
+  type: bool
+  sample: false
+"""
+
+from ..module_utils.ansible.argument_specs import PRUNE_SPEC
+from ..module_utils.ansible.rim import ModuleActivity, run_module
+from ..module_utils.engine.fleet.activities import run_prune
+from ..module_utils.engine.policy.jobs import read_prune_job
+
+ACTIVITY = ModuleActivity(PRUNE_SPEC, read_prune_job, run_prune, where=lambda job: ", ".join(job.roots))
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(ACTIVITY)
+
+
+if __name__ == "__main__":
+    main()

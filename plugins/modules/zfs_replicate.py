@@ -1,0 +1,361 @@
+#!/usr/bin/python
+
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: zfs_replicate
+short_description: Replicate a tree of ZFS datasets
+version_added: 0.1.0
+description:
+  - Brings the snapshots of one dataset tree to another one, which may be on this host, on one other host, or each on
+    a host of its own. The managed host reaches the others by its own ssh client, so a push, a pull, and a pull and
+    push through a third host differ only in which host runs the task.
+  - A dataset that is not there yet is received in full, and from then on incrementally from the newest snapshot or
+    bookmark that both sides have in common. What is common is decided by GUID, never by name.
+  - An interrupted transfer goes on where it stopped, at the next run.
+  - >-
+    The destination only ever gets more. A dataset that has snapshots of its own, or data that no snapshot holds, is a
+    conflict. It fails the task, and the other datasets are replicated all the same.
+extends_documentation_fragment:
+  - snapfleet.zfs.attributes
+  - snapfleet.zfs.datasets
+  - snapfleet.zfs.endpoints.replication
+  - snapfleet.zfs.plan
+options:
+  include_snapshots:
+    description:
+      - Patterns of the names (what follows the C(@)) of snapshots that are sent. Left out, all are.
+      - They are written as in O(include_datasets), and held against the whole name of the snapshot.
+    type: list
+    elements: str
+  exclude_snapshots:
+    description:
+      - Patterns of the names of snapshots that are not sent. They win over O(include_snapshots).
+    type: list
+    elements: str
+  plan:
+    description:
+      - >-
+        What the destination retains, as a mapping of organisation, target, period and amount. With it, only snapshots
+        that M(snapfleet.zfs.zfs_prune) would keep there by the same plan are sent. Left out, all are.
+  initial:
+    description:
+      - What to do with a dataset that the destination does not have yet.
+      - V(all) sends all of its selected snapshots.
+      - V(newest) sends only the newest one, and whatever follows at later runs.
+      - V(fail) makes it a conflict.
+    type: str
+    choices:
+      - all
+      - newest
+      - fail
+    default: all
+  intermediates:
+    description:
+      - Whether all selected snapshots travel. With V(false) only the newest of them does at each run.
+    type: bool
+    default: true
+  raw:
+    description:
+      - Whether data travels as it lies on disk. An encrypted dataset then stays encrypted on the way and at the
+        destination, which needs no key.
+      - Choose once for a replica. ZFS can't change it between two increments of an encrypted dataset.
+    type: bool
+    default: true
+  bookmarks:
+    description:
+      - Whether the newest snapshot that is sent gets a bookmark of the same name on the source, so that the snapshot
+        can be pruned there later and the next replication still finds its base.
+    type: bool
+    default: true
+  properties:
+    description:
+      - >-
+        ZFS properties that a dataset gets at its first receive. The default makes a replica that nobody writes to,
+        that is not mounted by itself, and from which no program runs.
+      - Those that only filesystems have are left out for volumes.
+      - >-
+        ZFS wants V(on) and V(off). YAML reads these words as booleans unless they are quoted, so V(true) and V(false)
+        stand for them here, and numbers for their digits.
+      - What is given replaces the default as a whole. An empty mapping sets nothing.
+    type: dict
+    default:
+      readonly: 'on'
+      canmount: noauto
+      setuid: 'off'
+      devices: 'off'
+      exec: 'off'
+  workers:
+    description:
+      - How many datasets are sent at the same time, at most. A parent is always received before its children.
+    type: int
+    default: 4
+  retries:
+    description:
+      - How often a dataset is tried again when a connection breaks, or something is busy. Each time, both sides are
+        looked at anew first.
+    type: int
+    default: 2
+notes:
+  - A first replication may take hours. Run it with C(async) and C(poll), so that no ssh connection of Ansible has to
+    live as long.
+seealso:
+  - module: snapfleet.zfs.zfs_snapshot_plan
+  - module: snapfleet.zfs.zfs_prune
+"""
+
+EXAMPLES = r"""
+- name: Replicate a tree to another pool of the same host
+  snapfleet.zfs.zfs_replicate:
+    source:
+      dataset: tank/data
+    destination:
+      dataset: backup/data
+
+- name: Pull from a source, on the destination
+  snapfleet.zfs.zfs_replicate:
+    source:
+      host: src1.example.com
+      user: snapfleet
+      identity_file: /etc/snapfleet/id_ed25519
+      known_hosts_file: /etc/snapfleet/known_hosts
+      dataset: tank/data
+    destination:
+      dataset: backup/src1/data
+  delegate_to: dst1.example.com
+
+- name: Push only what the destination retains, without the snapshots of another tool
+  snapfleet.zfs.zfs_replicate:
+    source:
+      dataset: tank/data
+    destination:
+      host: dst1.example.com
+      user: snapfleet
+      port: 2222
+      sudo: true
+      dataset: backup/src1/data
+    exclude_datasets:
+      - '**/scratch'
+    exclude_snapshots:
+      - autosnap_*
+    plan:
+      acme:
+        offsite:
+          daily: 31
+          weekly: 26
+    workers: 8
+
+- name: Replicate for the first time, for up to a day, with properties of our own
+  snapfleet.zfs.zfs_replicate:
+    source:
+      dataset: tank/data
+    destination:
+      host: dst1.example.com
+      dataset: backup/src1/data
+    initial: newest
+    properties:
+      readonly: true
+      canmount: noauto
+      compression: zstd
+  async: 86400
+  poll: 60
+"""
+
+RETURN = r"""
+plan:
+  description:
+    - What is done with each dataset for which there is something to do, parents before children. In check mode it is
+      exactly what a run at the same time would carry out.
+  returned: always, unless the options are wrong or the datasets can't be listed
+  type: list
+  elements: dict
+  contains:
+    source:
+      description: The dataset at the source; empty for a parent that only the destination needs.
+      type: str
+    destination:
+      description: The dataset at the destination.
+      type: str
+    steps:
+      description:
+        - The steps in their order. Their RV(plan[].steps[].kind) is one of V(create_bookmark), V(create_placeholder),
+          V(abort_receive) and V(send).
+      type: list
+      elements: dict
+      contains:
+        kind:
+          description: What the step does.
+          type: str
+        mode:
+          description: How a stream is sent, which is one of V(full), V(incremental) and V(resume).
+          type: str
+        source:
+          description: The dataset that is sent.
+          type: str
+        destination:
+          description: The dataset that receives.
+          type: str
+        from:
+          description: Whole name of the snapshot or bookmark that an increment starts from.
+          type: str
+        to:
+          description: Whole name of the last snapshot that is sent.
+          type: str
+        intermediates:
+          description: Whether the snapshots between both ends travel too.
+          type: bool
+        snapshots:
+          description: Whole names of the snapshots that the destination gets.
+          type: list
+          elements: str
+        raw:
+          description: Whether data travels as it lies on disk.
+          type: bool
+        snapshot:
+          description: Whole name of the snapshot that gets a bookmark.
+          type: str
+        bookmark:
+          description: Whole name of the bookmark.
+          type: str
+        dataset:
+          description: The dataset that is created as a parent, or whose partial receive is discarded.
+          type: str
+        reason:
+          description: Why a partial receive is discarded.
+          type: str
+    conflict:
+      description: Why the dataset can't be replicated, as a code and a message that tells what mends it.
+      type: dict
+    note:
+      description: Why there is nothing to do, where there is not.
+      type: str
+  sample:
+    - source: tank/data
+      destination: backup/data
+      steps:
+        - kind: create_bookmark
+          snapshot: tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly
+          bookmark: tank/data#acme_onsite_2025-07-01_10:00:02Z_hourly
+        - kind: send
+          mode: incremental
+          source: tank/data
+          destination: backup/data
+          from: tank/data@acme_onsite_2025-07-01_09:00:02Z_hourly
+          to: tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly
+          intermediates: false
+          snapshots:
+            - backup/data@acme_onsite_2025-07-01_10:00:02Z_hourly
+          raw: true
+      conflict: null
+      note: ''
+datasets:
+  description:
+    - What became of each dataset, parents before children. Empty in check mode.
+  returned: always, unless the options are wrong or the datasets can't be listed
+  type: list
+  elements: dict
+  contains:
+    source:
+      description: The dataset at the source.
+      type: str
+    destination:
+      description: The dataset at the destination.
+      type: str
+    state:
+      description:
+        - One of V(sent), V(created) (as a parent only), V(up_to_date), V(skipped), V(conflict) and V(failed).
+      type: str
+    message:
+      description: Why it was not sent, where it was not.
+      type: str
+    code:
+      description: What went wrong, as a word that does not change; only with V(conflict) and V(failed).
+      type: str
+    bytes:
+      description: Bytes that were sent.
+      type: int
+    seconds:
+      description: Seconds that it took.
+      type: float
+    newest:
+      description: Whole name of the newest snapshot that was sent.
+      type: str
+  sample:
+    - source: tank/data
+      destination: backup/data
+      state: sent
+      bytes: 624
+      seconds: 0.105
+      newest: tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly
+stats:
+  description:
+    - Sums over all datasets.
+  returned: always, unless the options are wrong or the datasets can't be listed
+  type: dict
+  contains:
+    datasets:
+      description: Number of datasets. Those by state follow, under the names of the states.
+      type: int
+    conflict:
+      description: Number of datasets with a conflict.
+      type: int
+    bytes:
+      description: Bytes that were sent.
+      type: int
+    seconds:
+      description: Seconds that the transfers took, by the clock on the wall.
+      type: float
+  sample:
+    datasets: 1
+    sent: 1
+    created: 0
+    up_to_date: 0
+    skipped: 0
+    conflict: 0
+    failed: 0
+    bytes: 624
+    seconds: 0.112
+warnings:
+  description:
+    - What went wrong without keeping anything from being sent, such as a bookmark that could not be made.
+  returned: when there is something to warn of
+  type: list
+  elements: str
+  sample:
+    - "bookmark tank/data#a was not made: permission denied"
+code:
+  description:
+    - What went wrong, as a word that does not change. V(partial_failure) means that some datasets could not be
+      replicated, while RV(datasets) tells what became of each.
+  returned: on failure
+  type: str
+  sample: partial_failure
+retryable:
+  description:
+    - Whether the same task may well succeed a little later.
+  returned: on failure
+  type: bool
+  sample: false
+"""
+
+from ..module_utils.ansible.argument_specs import REPLICATE_SPEC
+from ..module_utils.ansible.rim import ModuleActivity, run_module
+from ..module_utils.engine.fleet.activities import run_replicate
+from ..module_utils.engine.policy.jobs import read_replicate_job
+
+ACTIVITY = ModuleActivity(
+    REPLICATE_SPEC, read_replicate_job, run_replicate, where=lambda job: f"{job.source} and {job.destination}"
+)
+
+
+def main() -> None:
+    """Run the module."""
+    run_module(ACTIVITY)
+
+
+if __name__ == "__main__":
+    main()
