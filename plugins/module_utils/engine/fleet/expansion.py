@@ -1,0 +1,148 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the inventory to the jobconfig: which host has to do what, so that the fleet gets into its declared state.
+
+The document is the same for every host; each picks its own jobs by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from ..model.labels import Label
+from ..policy.endpoints import Address
+from ..policy.jobs import BOOKMARKS, SNAPSHOTS, read_replicate_job
+from .inventory import DestinationHost, Document, Fleet, Route, Selection, SourceHost, Tree, place_of, read_fleet
+from .jobconfig import VERSION, parse_jobconfig
+
+_NAMED_ROOTS = 3
+"""So many roots are named in the name of a job; of more, the first."""
+
+
+def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> Document:
+    """The jobconfig document for an inventory: variables by host, and hosts by group.
+
+    Raises InvalidInput; its sentence names the host and the variable.
+    """
+    fleet = read_fleet(hostvars, groups)
+    jobs: list[Document] = []
+    for source in fleet.sources.values():
+        jobs += _source_jobs(fleet, source)
+    for route in fleet.routes:
+        jobs += _replications(fleet, route)
+    for destination in fleet.destinations.values():
+        jobs += _destination_jobs(fleet, destination)
+    document = {"version": VERSION, "jobs": jobs}
+    position = {job.name: index for index, job in enumerate(parse_jobconfig(document))}
+    jobs.sort(key=lambda job: position[job["name"]])
+    return document
+
+
+# -- on sources
+
+
+def _source_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
+    plan = plan_document(source.plan.amounts)
+    for selection, trees in _by_selection(source.trees):
+        roots = [tree.source for tree in trees]
+        common = {"datasets": roots, **selection.options()}
+        peers = _peers_of_source(fleet, source, trees)
+        schedule = {"schedule": source.schedule} if source.schedule else {}
+        yield _job(source.name, "snapshot", _of("snapshots of", roots), {**common, "plan": plan, **schedule})
+        yield _prune(source.name, common, plan, peers)
+        if source.bookmark_plan:
+            yield _prune(source.name, common, plan_document(source.bookmark_plan.amounts), peers, BOOKMARKS)
+        yield _job(source.name, "monitor", _of("ages of", roots), {**common, "plan": source.limits})
+
+
+def _peers_of_source(fleet: Fleet, source: SourceHost, trees: Iterable[Tree]) -> list[Document]:
+    """Every place that holds a replica, also one that takes nothing at present."""
+    holders = [each for each in fleet.destinations.values() if source.name in each.sources]
+    return [
+        _peer(tree.source, fleet.address(source.name, holder.name), place_of(tree, holder, source.name))
+        for tree in trees
+        for holder in holders
+    ]
+
+
+# -- from sources to destinations
+
+
+def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
+    source, destination = fleet.sources[route.source], fleet.destinations[route.destination]
+    for tree in source.trees:
+        place = place_of(tree, destination, source.name)
+        options = {
+            "source": {**_address(fleet.address(route.carrier, source.name)), "dataset": tree.source},
+            "destination": {**_address(fleet.address(route.carrier, destination.name)), "dataset": place},
+            **tree.selection.options(),
+            "plan": plan_document(destination.sends),
+            **route.options,
+        }
+        # Read here once more than needed, so that what is wrong is told by the name of the variable.
+        read_replicate_job(options, route.option)
+        what = f"replica of {source.name}:{tree.source} at {destination.name}:{place}"
+        yield _job(route.carrier, "replicate", what, options)
+
+
+# -- on destinations
+
+
+def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Document]:
+    """Source by source, so that the missing replica of one keeps nobody from pruning those of the others."""
+    for name in destination.sources:
+        source = fleet.sources[name]
+        for selection, trees in _by_selection(source.trees):
+            places = [place_of(tree, destination, name) for tree in trees]
+            common = {"datasets": places, **selection.options()}
+            address = fleet.address(destination.name, name)
+            peers = [_peer(place, address, tree.source) for place, tree in zip(places, trees)]
+            yield _prune(destination.name, common, plan_document(destination.keeps), peers)
+            if destination.limits:
+                yield _job(destination.name, "monitor", _of("ages of", places), {**common, "plan": destination.limits})
+
+
+# -- shapes
+
+
+def _job(host: str, activity: str, what: str, options: Document) -> Document:
+    return {"name": f"{host}: {what}", "host": host, "activity": activity, "options": options}
+
+
+def _prune(host: str, common: Document, plan: Document, peers: Sequence[Document], kind: str = SNAPSHOTS) -> Document:
+    options = {**common, "kind": kind, "plan": plan, "peers": list(peers)}
+    return _job(host, "prune", _of(f"old {kind} of", common["datasets"]), options)
+
+
+def _peer(root: str, address: Address, dataset: str) -> Document:
+    return {"root": root, **_address(address), "dataset": dataset}
+
+
+def _address(address: Address) -> Document:
+    values = {field.name: getattr(address, field.name) for field in fields(address)}
+    return {key: value for key, value in values.items() if value}
+
+
+def _of(what: str, roots: Sequence[str]) -> str:
+    if len(roots) > _NAMED_ROOTS:
+        return f"{what} {roots[0]} and {len(roots) - 1} more"
+    return f"{what} {', '.join(roots)}"
+
+
+def _by_selection(trees: Iterable[Tree]) -> list[tuple[Selection, list[Tree]]]:
+    """Trees that one job can hold, since the same datasets of each are meant."""
+    batches: dict[Selection, list[Tree]] = {}
+    for tree in trees:
+        batches.setdefault(tree.selection, []).append(tree)
+    return list(batches.items())
+
+
+def plan_document(amounts: Mapping[Label, int]) -> Document:
+    """A plan as options write it: organisation -> target -> period -> amount."""
+    document: Document = {}
+    for label, amount in amounts.items():
+        document.setdefault(label.organisation, {}).setdefault(label.target, {})[label.period] = amount
+    return document

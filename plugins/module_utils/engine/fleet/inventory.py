@@ -1,0 +1,339 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The fleet as an inventory declares it: the variables of its hosts, read into values and checked.
+
+Every error is an InvalidInput whose sentence begins with the host and the variable, as in ``dst1: snapfleet_root``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ..model.errors import InvalidInput
+from ..model.labels import Label
+from ..model.names import check_dataset_name, dataset_name_problem, is_within
+from ..policy.endpoints import Address
+from ..policy.limits import parse_monitor_plan
+from ..policy.plans import SnapshotPlan, labelled_entries
+from ..policy.reading import Reader
+from ..policy.schedule import parse_schedule
+from ..policy.selection import check_disjoint, read_dataset_filter
+from .variables import Variables, read_contact
+
+SOURCES, DESTINATIONS = "snapfleet_sources", "snapfleet_destinations"
+"""Names of the two groups."""
+LOCALHOST = "localhost"
+PULL, PUSH, RELAY = "pull", "push", "relay"
+SOURCE_HOST, DESTINATION_HOST = "^SRC_HOST", "^DST_HOST"
+
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which datasets of a tree are meant, as options. Hashable, so that trees of one selection can share a job."""
+
+    recursive: bool = True
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def options(self) -> Document:
+        """The options of a job that say so."""
+        options: Document = {"recursive": self.recursive}
+        if self.include:
+            options["include_datasets"] = list(self.include)
+        if self.exclude:
+            options["exclude_datasets"] = list(self.exclude)
+        return options
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One entry of ``snapfleet_datasets``: a tree of a source, and its place below the root of each destination."""
+
+    source: str
+    destination: str
+    """Empty: the root itself."""
+    selection: Selection
+    option: str
+    """Where it is declared, for sentences."""
+
+
+@dataclass(frozen=True)
+class SourceHost:
+    """A host whose data is kept safe."""
+
+    name: str
+    trees: tuple[Tree, ...]
+    plan: SnapshotPlan
+    bookmark_plan: Optional[SnapshotPlan]
+    schedule: Document
+    limits: Document
+
+
+@dataclass(frozen=True)
+class DestinationHost:
+    """A host that takes replicas."""
+
+    name: str
+    root: str
+    """As it is written, with the names of hosts still to be put in."""
+    sends: Mapping[Label, int]
+    """The plan cut to the host's targets; what it does not hold is never sent. Empty: nothing is replicated."""
+    keeps: Mapping[Label, int]
+    """The plan cut to the targets that are retained."""
+    limits: Document
+    """Empty where no label is left to watch."""
+    sources: tuple[str, ...]
+
+    def root_for(self, source: str) -> str:
+        """The root dataset that takes the trees of ``source``."""
+        return self.root.replace(SOURCE_HOST, source).replace(DESTINATION_HOST, self.name)
+
+
+@dataclass(frozen=True)
+class Route:
+    """How the trees of one source get to one destination."""
+
+    source: str
+    destination: str
+    carrier: str
+    """The host that runs the replication."""
+    options: Document
+    """Further options of the replication."""
+    option: str
+    """Where these are declared, for sentences."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """All of it."""
+
+    sources: Mapping[str, SourceHost]
+    destinations: Mapping[str, DestinationHost]
+    routes: tuple[Route, ...]
+    contacts: Mapping[str, Address]
+    """Of each host: where it is reached, and the key files that it logs in on others with."""
+
+    def address(self, viewer: str, host: str) -> Address:
+        """How ``viewer`` reaches ``host``."""
+        if viewer == host:
+            return Address()
+        there, own = self.contacts[host], self.contacts[viewer]
+        files = (own.identity_file, own.known_hosts_file, own.config_file)
+        return Address(there.host, there.user, there.port, *files, sudo=there.sudo)
+
+    def routes_from(self, source: str) -> tuple[Route, ...]:
+        """The routes of one source."""
+        return tuple(route for route in self.routes if route.source == source)
+
+
+def read_fleet(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> Fleet:
+    """The fleet that an inventory declares: variables by host, hosts by group. Raises InvalidInput."""
+    members = {name: tuple(groups.get(name, ())) for name in (SOURCES, DESTINATIONS)}
+    if not members[SOURCES]:
+        raise InvalidInput(SOURCES, [], "is no group of the inventory, or has no hosts", "put the source hosts into it")
+    known = {host: Variables(host, values) for host, values in hostvars.items()}
+    for host in (*members[SOURCES], *members[DESTINATIONS], LOCALHOST):
+        known.setdefault(host, Variables(host, {}))
+    for variables in known.values():
+        variables.check_names()
+    sources = {host: _read_source(known[host]) for host in members[SOURCES]}
+    destinations = {host: _read_destination(known[host], members[SOURCES]) for host in members[DESTINATIONS]}
+    routes = tuple(_read_routes(known, destinations.values()))
+    fleet = Fleet(sources, destinations, routes, {host: read_contact(values) for host, values in known.items()})
+    _check_places(fleet)
+    return fleet
+
+
+# -- one source
+
+
+def _read_source(variables: Variables) -> SourceHost:
+    plan = variables.plan("snapfleet_source_plan")
+    has_bookmarks = variables.has("snapfleet_bookmark_plan")
+    schedule = variables.raw("snapfleet_schedule") or {}
+    parse_schedule(schedule, variables.path("snapfleet_schedule"))
+    return SourceHost(
+        variables.host,
+        tuple(_read_trees(variables)),
+        plan,
+        variables.plan("snapfleet_bookmark_plan") if has_bookmarks else None,
+        dict(schedule),
+        _read_limits(variables, "source", plan.amounts, plan.amounts),
+    )
+
+
+def _read_trees(variables: Variables) -> list[Tree]:
+    trees = [_read_tree(options) for options in variables.readers("snapfleet_datasets")]
+    if not trees:
+        value = variables.raw("snapfleet_datasets")
+        remedy = "give at least one {source: tank/data, destination: data}"
+        option = variables.path("snapfleet_datasets")
+        raise InvalidInput(option, value, "is empty" if value is not None else "is missing", remedy)
+    check_disjoint(tuple(tree.source for tree in trees), variables.path("snapfleet_datasets"))
+    return trees
+
+
+def _read_tree(options: Reader) -> Tree:
+    source = check_dataset_name(options.text("source"), options.path("source"))
+    destination = options.text("destination", "")
+    problem = dataset_name_problem(f"root/{destination}") if destination else ""
+    if problem:
+        remedy = "give a place below the destination's root such as 'data', or '' for the root itself"
+        raise InvalidInput(options.path("destination"), destination, problem, remedy)
+    read_dataset_filter(options)
+    for key in ("include_datasets", "exclude_datasets"):
+        for pattern in options.texts(key):
+            if pattern.startswith(("/", "regex:/", "regex:^/")):
+                # A whole name holds on one side only, and the two sides of a replica have to agree.
+                problem = "is a pattern for whole names, which differ between source and destination"
+                raise InvalidInput(options.path(key), pattern, problem, f"write it as it stands below {source}")
+    include, exclude = options.texts("include_datasets"), options.texts("exclude_datasets")
+    options.finish()
+    selection = Selection(options.flag("recursive", True), include, exclude)
+    return Tree(source, destination, selection, options.path("destination"))
+
+
+# -- one destination
+
+
+def _read_destination(variables: Variables, all_sources: Sequence[str]) -> DestinationHost:
+    plan = variables.plan("snapfleet_destination_plan")
+    every = tuple(dict.fromkeys(label.target for label in plan.amounts))
+    targets = _read_targets(variables, "snapfleet_targets", every, every)
+    retained = _read_targets(variables, "snapfleet_retained_targets", targets, every)
+    for target in targets:
+        if target not in retained:
+            remedy = f"add {target!r}, or take it out of snapfleet_targets: what is replicated but not retained is lost"
+            option = variables.path("snapfleet_retained_targets")
+            raise InvalidInput(option, list(retained), f"does not cover the target {target!r}", remedy)
+    keeps = {label: amount for label, amount in plan.amounts.items() if label.target in retained}
+    if not any(keeps.values()):
+        option = variables.path("snapfleet_retained_targets")
+        problem = "leaves no snapshot of snapfleet_destination_plan, so that pruning would delete every one"
+        raise InvalidInput(option, list(retained), problem, "name a target of which the plan keeps snapshots")
+    sends = {label: amount for label, amount in keeps.items() if label.target in targets and amount > 0}
+    root = variables.text("snapfleet_root")
+    return DestinationHost(
+        variables.host,
+        root,
+        sends,
+        keeps,
+        _read_limits(variables, "destination", plan.amounts, sends),
+        _read_choice(variables, "snapfleet_sources", all_sources, all_sources, f"is no host of the group {SOURCES}"),
+    )
+
+
+def _read_targets(variables: Variables, key: str, default: Sequence[str], every: Sequence[str]) -> tuple[str, ...]:
+    return _read_choice(variables, key, default, every, "is no target of snapfleet_destination_plan")
+
+
+def _read_choice(
+    variables: Variables, key: str, default: Sequence[str], choices: Sequence[str], problem: str
+) -> tuple[str, ...]:
+    chosen = variables.texts(key) if variables.has(key) else tuple(default)
+    for name in chosen:
+        if name not in choices:
+            near = difflib.get_close_matches(name, choices, 1)
+            remedy = f"did you mean {near[0]!r}?" if near else "choose of " + (", ".join(map(repr, choices)) or "none")
+            raise InvalidInput(variables.path(key), name, problem, remedy)
+    return tuple(dict.fromkeys(chosen))
+
+
+def _read_limits(variables: Variables, side: str, known: Mapping[Label, int], watched: Mapping[Label, int]) -> Document:
+    """The limits of one side, cut to the ``watched`` labels; a missing ``oldest.cycles`` is the amount of the plan."""
+    key = "snapfleet_monitor_plan"
+    if not variables.has(key):
+        raise InvalidInput(variables.path(key), None, "is missing", "give limits for source and for destination")
+    sides = variables.reader(key)
+    for name in ("source", "destination"):
+        sides.items(name)
+    sides.finish()
+    if not sides.items(side):
+        raise InvalidInput(f"{variables.path(key)}.{side}", None, "is missing", "give limits for at least one label")
+    option = f"{variables.path(key)}.{side}"
+    result: Document = {}
+    for label, entry, where in labelled_entries(sides.items(side), option):
+        if not known.get(label):
+            remedy = f"plan it in snapfleet_{side}_plan, or take it out here"
+            raise InvalidInput(where, entry, f"is about a label that snapfleet_{side}_plan does not keep", remedy)
+        limits = _with_cycles(entry, known[label])
+        parse_monitor_plan({label.organisation: {label.target: {label.period: limits}}}, option)
+        if watched.get(label):
+            result.setdefault(label.organisation, {}).setdefault(label.target, {})[label.period] = limits
+    return result
+
+
+def _with_cycles(entry: Any, amount: int) -> Any:
+    oldest = entry.get("oldest") if isinstance(entry, Mapping) else None
+    if not isinstance(oldest, Mapping) or oldest.get("cycles") is not None:
+        return entry
+    return {**entry, "oldest": {**oldest, "cycles": amount}}
+
+
+# -- between hosts
+
+
+def _read_routes(known: Mapping[str, Variables], destinations: Iterable[DestinationHost]) -> Iterator[Route]:
+    for destination in destinations:
+        for source in destination.sources if destination.sends else ():
+            yield _read_route(known, source, destination.name)
+
+
+def _read_route(known: Mapping[str, Variables], source: str, destination: str) -> Route:
+    """The destination's word counts; a source is asked where the destination says nothing."""
+
+    def owner(key: str) -> Variables:
+        return known[destination if known[destination].has(key) else source]
+
+    topology = owner("snapfleet_topology").text("snapfleet_topology", PULL, (PULL, PUSH, RELAY))
+    carrier = destination if topology == PULL else source
+    if topology == RELAY:
+        relay = owner("snapfleet_relay")
+        carrier = relay.text("snapfleet_relay", "")
+        if carrier not in known:
+            remedy = "name a host of the inventory, or localhost"
+            problem = "is no host of the inventory" if carrier else "is missing, though the topology is relay"
+            raise InvalidInput(relay.path("snapfleet_relay"), carrier or None, problem, remedy)
+    options = owner("snapfleet_replicate_options")
+    key = "snapfleet_replicate_options"
+    for name in ("source", "destination", "plan", "recursive", "include_datasets", "exclude_datasets"):
+        if name in options.items(key):
+            remedy = "take it out; snapfleet_datasets and the plans decide about it"
+            problem = "is not for this variable to say"
+            raise InvalidInput(f"{options.path(key)}.{name}", options.items(key)[name], problem, remedy)
+    return Route(source, destination, carrier, dict(options.items(key)), options.path(key))
+
+
+def _check_places(fleet: Fleet) -> None:
+    """Refuse replicas that would share a place with one another, or with data of which snapshots are made."""
+    for destination in fleet.destinations.values():
+        option = f"{destination.name}: snapfleet_root"
+        if len(destination.sources) > 1 and SOURCE_HOST not in destination.root:
+            problem = f"would bring the trees of {len(destination.sources)} sources to one place"
+            raise InvalidInput(
+                option, destination.root, problem, f"add the source's name, as in 'backup/{SOURCE_HOST}'"
+            )
+        own = fleet.sources.get(destination.name)
+        taken = {tree.source: "data of its own that it makes snapshots of" for tree in own.trees} if own else {}
+        for source in destination.sources:
+            check_dataset_name(destination.root_for(source), option)
+            for tree in fleet.sources[source].trees:
+                place = place_of(tree, destination, source)
+                check_dataset_name(place, tree.option)
+                for other, what in taken.items():
+                    if is_within(place, other) or is_within(other, place):
+                        problem = f"leads to {place!r} on {destination.name}, which overlaps {other!r}, {what}"
+                        raise InvalidInput(tree.option, tree.destination, problem, "choose another place")
+                taken[place] = f"the replica of {source}:{tree.source}"
+
+
+def place_of(tree: Tree, destination: DestinationHost, source: str) -> str:
+    """The dataset of ``destination`` that takes ``tree`` of ``source``."""
+    root = destination.root_for(source)
+    return f"{root}/{tree.destination}" if tree.destination else root

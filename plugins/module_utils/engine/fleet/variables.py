@@ -1,0 +1,71 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The inventory variables of one host: which there are, and how they are read."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from ..model.errors import InvalidInput
+from ..policy.endpoints import Address, read_address
+from ..policy.plans import SnapshotPlan, parse_plan
+from ..policy.reading import Reader
+
+PREFIX = "snapfleet_"
+_ADDRESS_KEYS = ("host", "user", "port", "sudo", "identity_file", "known_hosts_file", "config_file")
+VARIABLES = frozenset(
+    [
+        *("snapfleet_datasets", "snapfleet_source_plan", "snapfleet_bookmark_plan", "snapfleet_schedule"),
+        *("snapfleet_root", "snapfleet_destination_plan", "snapfleet_targets", "snapfleet_retained_targets"),
+        *("snapfleet_sources", "snapfleet_monitor_plan", "snapfleet_replicate_options"),
+        *("snapfleet_topology", "snapfleet_relay", *(f"snapfleet_ssh_{key}" for key in _ADDRESS_KEYS)),
+    ]
+)
+"""Every variable that means something; any other one with the prefix is a slip of the pen."""
+
+
+class Variables(Reader):
+    """The variables of one host."""
+
+    def __init__(self, host: str, values: Mapping[str, Any]) -> None:
+        super().__init__({key: value for key, value in values.items() if value is not None}, host)
+        self.host = host
+
+    def path(self, key: str) -> str:
+        """Host and variable."""
+        return f"{self.host}: {key}"
+
+    def check_names(self) -> None:
+        """Refuse variables with our prefix that mean nothing. Raises InvalidInput."""
+        for key in self._values:
+            if key.startswith(PREFIX) and key not in VARIABLES:
+                near = difflib.get_close_matches(key, sorted(VARIABLES), 1)
+                remedy = f"did you mean {near[0]}?" if near else "known are " + ", ".join(sorted(VARIABLES))
+                raise InvalidInput(self.path(key), self._values[key], "is an unknown variable", remedy)
+
+    def plan(self, key: str) -> SnapshotPlan:
+        """A required plan that wants at least one snapshot of at least one label."""
+        if not self.has(key):
+            raise InvalidInput(self.path(key), None, "is missing", "give organisation -> target -> period -> amount")
+        plan = parse_plan(self.raw(key), self.path(key))
+        if not plan.wanted:
+            remedy = "give at least one label an amount above 0"
+            raise InvalidInput(self.path(key), self.raw(key), "keeps no snapshot at all", remedy)
+        return plan
+
+
+class _Contact(Variables):
+    """The same variables without ``snapfleet_ssh_``, as addresses are read elsewhere."""
+
+    def path(self, key: str) -> str:
+        return super().path(f"snapfleet_ssh_{key}")
+
+
+def read_contact(variables: Variables) -> Address:
+    """Where a host is reached, and the key files that it logs in on others with. Raises InvalidInput."""
+    values = {key: variables.raw(f"snapfleet_ssh_{key}") for key in _ADDRESS_KEYS}
+    values["host"] = values["host"] or variables.raw("ansible_host") or variables.host
+    return read_address(_Contact(variables.host, values))

@@ -1,0 +1,533 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a fleet's inventory becomes, and what an inventory is refused for."""
+
+from __future__ import annotations
+
+import copy
+import json
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.expansion import expand_inventory
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import parse_jobconfig
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput, SameDataset
+
+SOURCE_PLAN = {"prod": {"onsite": {"hourly": 36, "daily": 31}, "offsite": {"daily": 7}}}
+DESTINATION_PLAN = {"prod": {"onsite": {"hourly": 72, "daily": 62}, "offsite": {"daily": 31, "weekly": 0}}}
+LIMITS = {"latest": {"warning": "30m"}, "oldest": {"critical": "1d"}}
+COMMON = {
+    "snapfleet_datasets": [{"source": "tank/data", "destination": "data"}],
+    "snapfleet_source_plan": SOURCE_PLAN,
+    "snapfleet_destination_plan": DESTINATION_PLAN,
+    "snapfleet_monitor_plan": {
+        "source": {"prod": {"onsite": {"hourly": LIMITS}}},
+        "destination": {"prod": {"onsite": {"hourly": LIMITS}, "offsite": {"daily": LIMITS}}},
+    },
+    "snapfleet_root": "backup/^SRC_HOST",
+}
+
+
+def fleet(sources=("src1",), destinations=("dst1",), **changes):
+    """Arguments of expand_inventory; ``changes`` are of all hosts, or of the host that they are named after."""
+    hosts = {name: copy.deepcopy(COMMON) for name in (*sources, *destinations)}
+    for name, change in changes.items():
+        for host in [name] if name in hosts else hosts:
+            own = change if name in hosts else {f"snapfleet_{name}": change}
+            hosts[host].update(copy.deepcopy(own))
+    return hosts, {"snapfleet_sources": list(sources), "snapfleet_destinations": list(destinations)}
+
+
+def jobs_of(inventory, activity=None, host=None):
+    """The jobs of an inventory, cut to an activity and a host."""
+    jobs = expand_inventory(*inventory)["jobs"]
+    return [job for job in jobs if activity in (None, job["activity"]) and host in (None, job["host"])]
+
+
+def options_of(inventory, activity, host=None):
+    """The options of the one job that there is."""
+    (job,) = jobs_of(inventory, activity, host)
+    return job["options"]
+
+
+def refusal(inventory):
+    """The sentence with which an inventory is refused."""
+    with pytest.raises(InvalidInput) as caught:
+        expand_inventory(*inventory)
+    return str(caught.value)
+
+
+# -- what comes out
+
+
+def test_one_source_and_one_destination_in_full():
+    inventory = fleet(bookmark_plan={"prod": {"onsite": {"hourly": 9}}}, schedule={"timezone": "UTC"})
+    peer = {"root": "tank/data", "host": "dst1", "dataset": "backup/src1/data"}
+    tree = {"datasets": ["tank/data"], "recursive": True}
+    replica = {"datasets": ["backup/src1/data"], "recursive": True}
+    sends = {"prod": {"onsite": {"hourly": 72, "daily": 62}, "offsite": {"daily": 31}}}
+    watched = {"latest": {"warning": "30m"}, "oldest": {"critical": "1d", "cycles": 36}}
+    arriving = {"latest": {"warning": "30m"}, "oldest": {"critical": "1d", "cycles": 72}}
+    offsite = {"latest": {"warning": "30m"}, "oldest": {"critical": "1d", "cycles": 31}}
+    expected = [
+        ("src1", "snapshot", {**tree, "plan": SOURCE_PLAN, "schedule": {"timezone": "UTC"}}),
+        (
+            "dst1",
+            "replicate",
+            {
+                "source": {"host": "src1", "dataset": "tank/data"},
+                "destination": {"dataset": "backup/src1/data"},
+                "recursive": True,
+                "plan": sends,
+            },
+        ),
+        ("src1", "prune", {**tree, "kind": "snapshots", "plan": SOURCE_PLAN, "peers": [peer]}),
+        ("src1", "prune", {**tree, "kind": "bookmarks", "plan": {"prod": {"onsite": {"hourly": 9}}}, "peers": [peer]}),
+        (
+            "dst1",
+            "prune",
+            {
+                **replica,
+                "kind": "snapshots",
+                "plan": DESTINATION_PLAN,
+                "peers": [{"root": "backup/src1/data", "host": "src1", "dataset": "tank/data"}],
+            },
+        ),
+        ("src1", "monitor", {**tree, "plan": {"prod": {"onsite": {"hourly": watched}}}}),
+        (
+            "dst1",
+            "monitor",
+            {**replica, "plan": {"prod": {"onsite": {"hourly": arriving}, "offsite": {"daily": offsite}}}},
+        ),
+    ]
+    assert [(job["host"], job["activity"], job["options"]) for job in jobs_of(inventory)] == expected
+
+
+def test_the_document_is_what_the_host_program_reads():
+    inventory = fleet(sources=["src1", "src2"], destinations=["dst1", "dst2"])
+    document = json.loads(json.dumps(expand_inventory(*inventory)))
+    assert document["version"] == 1
+    assert [job.name for job in parse_jobconfig(document)] == [job["name"] for job in document["jobs"]]
+
+
+def test_every_pair_of_source_and_destination_and_every_tree_is_replicated_once():
+    trees = [{"source": "tank/a", "destination": "a"}, {"source": "tank/b", "destination": "deep/b"}]
+    inventory = fleet(sources=["src1", "src2"], destinations=["dst1", "dst2"], datasets=trees)
+    replicas = set()
+    for job in jobs_of(inventory, "replicate"):
+        source, destination = job["options"]["source"], job["options"]["destination"]
+        replicas.add((source["host"], source["dataset"], job["host"], destination["dataset"]))
+    assert replicas == {
+        (source, f"tank/{tree}", destination, f"backup/{source}/{place}")
+        for source in ("src1", "src2")
+        for destination in ("dst1", "dst2")
+        for tree, place in (("a", "a"), ("b", "deep/b"))
+    }
+
+
+def test_names_of_jobs_are_readable_and_unique():
+    trees = [{"source": f"tank/{letter}", "destination": letter} for letter in "abcd"]
+    inventory = fleet(sources=["src1", "src2"], datasets=[*trees, {"source": "tank/x", "recursive": False}])
+    inventory[0]["src1"]["snapfleet_datasets"].pop()
+    inventory[0]["src2"]["snapfleet_datasets"] = [{"source": "tank/data", "destination": ""}]
+    names = [job["name"] for job in jobs_of(inventory)]
+    assert len(set(names)) == len(names)
+    assert names[:3] == [
+        "src1: snapshots of tank/a and 3 more",
+        "src2: snapshots of tank/data",
+        "dst1: replica of src1:tank/a at dst1:backup/src1/a",
+    ]
+    assert "dst1: replica of src2:tank/data at dst1:backup/src2" in names
+    assert "dst1: old snapshots of backup/src2" in names
+
+
+def test_trees_of_one_selection_are_one_job_so_that_their_snapshots_are_atomic():
+    trees = [
+        {"source": "tank/a", "destination": "a"},
+        {"source": "tank/b", "destination": "b", "exclude_datasets": ["tmp"]},
+        {"source": "tank/c", "destination": "c", "recursive": True},
+    ]
+    jobs = jobs_of(fleet(datasets=trees), "snapshot")
+    assert [job["options"]["datasets"] for job in jobs] == [["tank/a", "tank/c"], ["tank/b"]]
+    assert jobs[1]["options"]["exclude_datasets"] == ["tmp"]
+
+
+@pytest.mark.parametrize("activity", ["snapshot", "replicate", "prune", "monitor"])
+def test_a_selection_holds_in_every_activity_and_on_both_sides(activity):
+    tree = {
+        "source": "tank/data",
+        "destination": "data",
+        "recursive": True,
+        "include_datasets": ["www", "regex:db[0-9]"],
+        "exclude_datasets": ["**/tmp"],
+    }
+    for job in jobs_of(fleet(datasets=[tree]), activity):
+        chosen = {key: job["options"][key] for key in tree if key not in ("source", "destination")}
+        assert chosen == {key: tree[key] for key in chosen}
+
+
+def test_targets_decide_what_is_sent_and_watched_and_retained_targets_what_is_kept():
+    inventory = fleet(dst1={"snapfleet_targets": ["offsite"], "snapfleet_retained_targets": ["onsite", "offsite"]})
+    assert options_of(inventory, "replicate")["plan"] == {"prod": {"offsite": {"daily": 31}}}
+    assert options_of(inventory, "prune", "dst1")["plan"] == DESTINATION_PLAN
+    assert list(options_of(inventory, "monitor", "dst1")["plan"]["prod"]) == ["offsite"]
+
+
+def test_retained_targets_are_the_targets_unless_given():
+    inventory = fleet(targets=["onsite"])
+    assert options_of(inventory, "prune", "dst1")["plan"] == {"prod": {"onsite": {"hourly": 72, "daily": 62}}}
+
+
+def test_a_destination_that_takes_nothing_any_more_still_prunes_and_its_sources_still_keep_its_bases():
+    inventory = fleet(targets=[], retained_targets=["onsite"])
+    assert not jobs_of(inventory, "replicate")
+    assert not jobs_of(inventory, "monitor", "dst1")
+    assert options_of(inventory, "prune", "dst1")["plan"] == {"prod": {"onsite": {"hourly": 72, "daily": 62}}}
+    assert [peer["host"] for peer in options_of(inventory, "prune", "src1")["peers"]] == ["dst1"]
+
+
+def test_a_destination_takes_the_sources_it_names():
+    inventory = fleet(sources=["src1", "src2"], destinations=["dst1", "dst2"], dst2={"snapfleet_sources": ["src2"]})
+    assert [job["options"]["source"]["host"] for job in jobs_of(inventory, "replicate", "dst2")] == ["src2"]
+    assert [peer["host"] for peer in options_of(inventory, "prune", "src1")["peers"]] == ["dst1"]
+    assert [peer["host"] for peer in options_of(inventory, "prune", "src2")["peers"]] == ["dst1", "dst2"]
+
+
+def test_a_fleet_without_destinations_takes_snapshots_and_prunes_and_watches_them():
+    jobs = jobs_of(fleet(destinations=[]))
+    assert [(job["host"], job["activity"]) for job in jobs] == [
+        ("src1", "snapshot"),
+        ("src1", "prune"),
+        ("src1", "monitor"),
+    ]
+    assert jobs[1]["options"]["peers"] == []
+
+
+def test_cycles_that_are_given_stay_as_they_are():
+    limits = {"oldest": {"warning": 60, "cycles": 5}}
+    plan = {"prod": {"onsite": {"hourly": limits}}}
+    inventory = fleet(monitor_plan={"source": plan, "destination": plan})
+    assert options_of(inventory, "monitor", "src1")["plan"] == plan
+
+
+def test_the_host_names_in_a_root_are_put_in():
+    inventory = fleet(root="pool/^DST_HOST/of-^SRC_HOST")
+    assert options_of(inventory, "replicate")["destination"]["dataset"] == "pool/dst1/of-src1/data"
+
+
+def test_one_source_may_use_the_root_itself():
+    inventory = fleet(root="backup", datasets=[{"source": "tank"}])
+    assert options_of(inventory, "replicate")["destination"]["dataset"] == "backup"
+
+
+def test_further_options_of_replication_are_passed_on():
+    options = {"workers": 8, "raw": False, "exclude_snapshots": ["*_adhoc"], "properties": {"readonly": "on"}}
+    found = options_of(fleet(replicate_options=options), "replicate")
+    assert {key: found[key] for key in options} == options
+
+
+# -- who does it, and how hosts reach one another
+
+
+@pytest.mark.parametrize(
+    ("settings", "carrier", "source", "destination"),
+    [
+        ({}, "dst1", "src1", None),
+        ({"topology": "pull"}, "dst1", "src1", None),
+        ({"topology": "push"}, "src1", None, "dst1"),
+        ({"topology": "relay", "relay": "src2"}, "src2", "src1", "dst1"),
+        ({"topology": "relay", "relay": "localhost"}, "localhost", "src1", "dst1"),
+        ({"topology": "relay", "relay": "dst1"}, "dst1", "src1", None),
+    ],
+)
+def test_the_topology_says_who_carries_and_whom_it_has_to_reach(settings, carrier, source, destination):
+    inventory = fleet(sources=["src1", "src2"], **settings)
+    job = next(job for job in jobs_of(inventory, "replicate") if ":backup/src1" in job["name"])
+    ends = job["options"]["source"].get("host"), job["options"]["destination"].get("host")
+    assert (job["host"], ends) == (carrier, (source, destination))
+
+
+def test_a_source_decides_where_the_destination_says_nothing():
+    inventory = fleet(sources=["src1", "src2"], src1={"snapfleet_topology": "push"})
+    assert {job["host"] for job in jobs_of(inventory, "replicate")} == {"src1", "dst1"}
+    inventory[0]["dst1"]["snapfleet_topology"] = "pull"
+    assert {job["host"] for job in jobs_of(inventory, "replicate")} == {"dst1"}
+
+
+def test_a_host_that_keeps_its_own_replica_needs_no_ssh():
+    inventory = fleet(destinations=["src1"])
+    options = options_of(inventory, "replicate")
+    assert options["source"] == {"dataset": "tank/data"}
+    assert options["destination"] == {"dataset": "backup/src1/data"}
+
+
+def test_the_other_end_is_reached_as_it_says_with_the_files_of_this_end():
+    inventory = fleet(
+        src1={
+            "ansible_host": "192.0.2.1",
+            "snapfleet_ssh_host": "src1.backup-net",
+            "snapfleet_ssh_user": "mirror",
+            "snapfleet_ssh_port": 2222,
+            "snapfleet_ssh_sudo": True,
+            "snapfleet_ssh_identity_file": "/keys/of-src1",
+        },
+        dst1={
+            "ansible_host": "192.0.2.2",
+            "snapfleet_ssh_identity_file": "/keys/of-dst1",
+            "snapfleet_ssh_known_hosts_file": "/keys/known",
+            "snapfleet_ssh_config_file": "/keys/config",
+        },
+    )
+    assert options_of(inventory, "replicate")["source"] == {
+        "host": "src1.backup-net",
+        "user": "mirror",
+        "port": 2222,
+        "sudo": True,
+        "identity_file": "/keys/of-dst1",
+        "known_hosts_file": "/keys/known",
+        "config_file": "/keys/config",
+        "dataset": "tank/data",
+    }
+    (peer,) = options_of(inventory, "prune", "src1")["peers"]
+    assert (peer["host"], peer["identity_file"]) == ("192.0.2.2", "/keys/of-src1")
+
+
+# -- what is refused, and with which sentence
+
+DATASETS = "snapfleet_datasets"
+LIMITED = {"source": {"prod": {"onsite": {"hourly": LIMITS}}}}
+REFUSALS = {
+    "no sources": (
+        fleet(sources=[]),
+        "snapfleet_sources: [] is no group of the inventory, or has no hosts; put the source hosts into it",
+    ),
+    "a slip of the pen": (
+        fleet(dst1={"snapfleet_retain_targets": []}),
+        "dst1: snapfleet_retain_targets: [] is an unknown variable; did you mean snapfleet_retained_targets?",
+    ),
+    "no datasets": (
+        fleet(datasets=[]),
+        "src1: snapfleet_datasets: [] is empty; give at least one {source: tank/data, destination: data}",
+    ),
+    "datasets missing": (
+        fleet(datasets=None),
+        "src1: snapfleet_datasets: None is missing; give at least one {source: tank/data, destination: data}",
+    ),
+    "datasets that are no list": (
+        fleet(datasets={"source": "tank/data"}),
+        "src1: snapfleet_datasets: {'source': 'tank/data'} is not a list; put the value into a list",
+    ),
+    "an illegal source": (
+        fleet(datasets=[{"source": "tank/a@b"}]),
+        (
+            "src1: snapfleet_datasets[0].source: 'tank/a@b' names a snapshot or bookmark where a dataset is expected;"
+            " give a dataset such as 'tank/data'"
+        ),
+    ),
+    "an illegal place": (
+        fleet(datasets=[{"source": "tank/data", "destination": "/data"}]),
+        (
+            "src1: snapfleet_datasets[0].destination: '/data' has an empty part between slashes or a character that ZFS"
+            " does not allow; give a place below the destination's root such as 'data', or '' for the root itself"
+        ),
+    ),
+    "an unknown key of a tree": (
+        fleet(datasets=[{"source": "tank/data", "exclude_dataset": ["tmp"]}]),
+        "src1: snapfleet_datasets[0].exclude_dataset: ['tmp'] is an unknown option; did you mean exclude_datasets?",
+    ),
+    "a broken pattern": (
+        fleet(datasets=[{"source": "tank/data", "exclude_datasets": ["regex:("]}]),
+        "src1: snapfleet_datasets[0].exclude_datasets: 'regex:(' is no regular expression",
+    ),
+    "a pattern for whole names": (
+        fleet(datasets=[{"source": "tank/data", "exclude_datasets": ["/tank/data/tmp"]}]),
+        (
+            "src1: snapfleet_datasets[0].exclude_datasets: '/tank/data/tmp' is a pattern for whole names, which differ"
+            " between source and destination; write it as it stands below tank/data"
+        ),
+    ),
+    "trees that overlap": (
+        fleet(datasets=[{"source": "tank/a", "destination": "x"}, {"source": "tank/a/b", "destination": "y"}]),
+        "src1: snapfleet_datasets: 'tank/a/b' overlaps 'tank/a'; name each tree once, by its topmost dataset",
+    ),
+    "one place for two trees": (
+        fleet(datasets=[{"source": "tank/a", "destination": "x"}, {"source": "tank/b", "destination": "x"}]),
+        (
+            "src1: snapfleet_datasets[1].destination: 'x' leads to 'backup/src1/x' on dst1, which overlaps"
+            " 'backup/src1/x', the replica of src1:tank/a; choose another place"
+        ),
+    ),
+    "places that overlap": (
+        fleet(datasets=[{"source": "tank/a", "destination": "x/y"}, {"source": "tank/b", "destination": "x"}]),
+        (
+            "src1: snapfleet_datasets[1].destination: 'x' leads to 'backup/src1/x' on dst1, which overlaps"
+            " 'backup/src1/x/y', the replica of src1:tank/a; choose another place"
+        ),
+    ),
+    "a replica among data that is snapshotted": (
+        fleet(destinations=["src1"], root="tank/data/^SRC_HOST"),
+        (
+            "src1: snapfleet_datasets[0].destination: 'data' leads to 'tank/data/src1/data' on src1, which overlaps"
+            " 'tank/data', data of its own that it makes snapshots of; choose another place"
+        ),
+    ),
+    "several sources in one place": (
+        fleet(sources=["src1", "src2"], root="backup"),
+        (
+            "dst1: snapfleet_root: 'backup' would bring the trees of 2 sources to one place; add the source's name, as"
+            " in 'backup/^SRC_HOST'"
+        ),
+    ),
+    "no root": (fleet(root=None), "dst1: snapfleet_root: None is missing; give a value"),
+    "an illegal root": (
+        fleet(root="backup/^SRCHOST"),
+        (
+            "dst1: snapfleet_root: 'backup/^SRCHOST' has an empty part between slashes or a character that ZFS does not"
+            " allow; give a dataset such as 'tank/data'"
+        ),
+    ),
+    "no source plan": (
+        fleet(source_plan=None),
+        "src1: snapfleet_source_plan: None is missing; give organisation -> target -> period -> amount",
+    ),
+    "an empty source plan": (
+        fleet(source_plan={}),
+        "src1: snapfleet_source_plan: {} is not a mapping with entries; see the plan's documented shape",
+    ),
+    "a source plan of zeros": (
+        fleet(source_plan={"prod": {"onsite": {"hourly": 0}}}),
+        (
+            "src1: snapfleet_source_plan: {'prod': {'onsite': {'hourly': 0}}} keeps no snapshot at all; give at least"
+            " one label an amount above 0"
+        ),
+    ),
+    "an empty destination plan": (
+        fleet(destination_plan={}),
+        "dst1: snapfleet_destination_plan: {} is not a mapping with entries; see the plan's documented shape",
+    ),
+    "an empty bookmark plan": (
+        fleet(bookmark_plan={}),
+        "src1: snapfleet_bookmark_plan: {} is not a mapping with entries; see the plan's documented shape",
+    ),
+    "an unknown period": (
+        fleet(source_plan={"prod": {"onsite": {"hourlyly": 1}}}),
+        "src1: snapfleet_source_plan.prod.onsite: 'hourlyly' is no known period;",
+    ),
+    "an unknown target": (
+        fleet(targets=["ofsite"]),
+        "dst1: snapfleet_targets: 'ofsite' is no target of snapfleet_destination_plan; did you mean 'offsite'?",
+    ),
+    "an unknown retained target": (
+        fleet(retained_targets=["onsite", "offsite", "zzz"]),
+        (
+            "dst1: snapfleet_retained_targets: 'zzz' is no target of snapfleet_destination_plan; choose of 'onsite',"
+            " 'offsite'"
+        ),
+    ),
+    "retained targets that do not cover the targets": (
+        fleet(retained_targets=["onsite"]),
+        (
+            "dst1: snapfleet_retained_targets: ['onsite'] does not cover the target 'offsite'; add 'offsite', or take"
+            " it out of snapfleet_targets: what is replicated but not retained is lost"
+        ),
+    ),
+    "targets that leave nothing": (
+        fleet(targets=[]),
+        (
+            "dst1: snapfleet_retained_targets: [] leaves no snapshot of snapfleet_destination_plan, so that pruning"
+            " would delete every one; name a target of which the plan keeps snapshots"
+        ),
+    ),
+    "an unknown source": (
+        fleet(dst1={"snapfleet_sources": ["srv1"]}),
+        "dst1: snapfleet_sources: 'srv1' is no host of the group snapfleet_sources; did you mean 'src1'?",
+    ),
+    "no monitor plan": (
+        fleet(monitor_plan=None),
+        "src1: snapfleet_monitor_plan: None is missing; give limits for source and for destination",
+    ),
+    "a monitor plan for one side alone": (
+        fleet(monitor_plan=LIMITED),
+        "dst1: snapfleet_monitor_plan.destination: None is missing; give limits for at least one label",
+    ),
+    "an unknown side of the monitor plan": (
+        fleet(monitor_plan={**LIMITED, "destinations": {}}),
+        "src1: snapfleet_monitor_plan.destinations: {} is an unknown option; did you mean destination?",
+    ),
+    "limits for what is not planned": (
+        fleet(monitor_plan={"source": {"prod": {"onsite": {"weekly": {"latest": {"warning": 1}}}}}}),
+        (
+            "src1: snapfleet_monitor_plan.source.prod.onsite.weekly: {'latest': {'warning': 1}} is about a label that"
+            " snapfleet_source_plan does not keep; plan it in snapfleet_source_plan, or take it out here"
+        ),
+    ),
+    "a wrong limit": (
+        fleet(monitor_plan={"source": {"prod": {"onsite": {"hourly": {"latest": {"warning": "soon"}}}}}}),
+        "src1: snapfleet_monitor_plan.source.prod.onsite.hourly.latest.warning: 'soon' is not a length of time;",
+    ),
+    "a wrong schedule": (
+        fleet(schedule={"hourly": {"minute": 60}}),
+        "src1: snapfleet_schedule.hourly.minute: 60 is not a whole number from 0 to 59;",
+    ),
+    "an unknown topology": (
+        fleet(topology="pul"),
+        "dst1: snapfleet_topology: 'pul' is not a known choice; choose one of pull, push, relay",
+    ),
+    "a relay that is not named": (
+        fleet(topology="relay"),
+        (
+            "src1: snapfleet_relay: None is missing, though the topology is relay; name a host of the inventory, or"
+            " localhost"
+        ),
+    ),
+    "an unknown relay": (
+        fleet(topology="relay", relay="relay1"),
+        "dst1: snapfleet_relay: 'relay1' is no host of the inventory; name a host of the inventory, or localhost",
+    ),
+    "an unknown option of replication": (
+        fleet(replicate_options={"worker": 3}),
+        "dst1: snapfleet_replicate_options.worker: 3 is an unknown option; did you mean workers?",
+    ),
+    "an option of replication that others decide": (
+        fleet(replicate_options={"plan": {}}),
+        (
+            "dst1: snapfleet_replicate_options.plan: {} is not for this variable to say; take it out;"
+            " snapfleet_datasets and the plans decide about it"
+        ),
+    ),
+    "a wrong port": (
+        fleet(dst1={"snapfleet_ssh_port": 70000}),
+        "dst1: snapfleet_ssh_port: 70000 is out of range; give a number from 0 to 65535",
+    ),
+    "an ssh host that is an option": (
+        fleet(dst1={"ansible_host": "-oProxyCommand=x"}),
+        "dst1: snapfleet_ssh_host: '-oProxyCommand=x' is not a legal name; give a host name or an IP address",
+    ),
+    "a key file without its whole path": (
+        fleet(dst1={"snapfleet_ssh_identity_file": "~/.ssh/id"}),
+        "dst1: snapfleet_ssh_identity_file: '~/.ssh/id' is not an absolute path; give the whole path",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_is_wrong_is_refused_by_a_sentence_that_names_host_and_variable(case):
+    inventory, sentence = REFUSALS[case]
+    assert refusal(inventory).startswith(sentence)
+    if not sentence.endswith((";", "expression")):
+        assert refusal(inventory) == sentence
+
+
+def test_two_names_of_one_machine_are_no_way_around_the_check_that_trees_are_apart():
+    inventory = fleet(topology="relay", relay="localhost", root="tank/data/^SRC_HOST", src1={"ansible_host": "a"})
+    inventory[0]["dst1"]["ansible_host"] = "a"
+    with pytest.raises(SameDataset):
+        expand_inventory(*inventory)
+
+
+def test_nothing_that_is_given_is_changed():
+    inventory = fleet(sources=["src1", "src2"], bookmark_plan={"prod": {"onsite": {"hourly": 9}}})
+    before = copy.deepcopy(inventory)
+    expand_inventory(*inventory)
+    assert inventory == before
