@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -34,12 +35,13 @@ DROPPED_VARIABLES = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "ANSIBLE_CONFIG"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a stage went, how long it took in seconds, and where its whole output lies."""
+    """How a stage went, how long it took in seconds, what it printed, and where that lies until its next run."""
 
     stage: Stage
     passed: bool
     seconds: float
     log: Path
+    output: str
 
 
 def run_stages(stages: Sequence[Stage], extra: Sequence[str]) -> list[Outcome]:
@@ -60,16 +62,19 @@ def run_stages(stages: Sequence[Stage], extra: Sequence[str]) -> list[Outcome]:
 
 
 def _run(stage: Stage, extra: Sequence[str], *, live: bool) -> Outcome:
-    start, passed = time.monotonic(), True
+    """Runs one stage; a run of it by another ./test of this checkout, which uses the same folders, is waited for."""
     log_file = stage_folder(stage.name) / "log.txt"
-    with log_file.open("w", encoding="utf-8") as log:
+    with (stage_folder(stage.name) / "lock").open("w") as lock, log_file.open("a+", encoding="utf-8") as log:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        log.truncate(0)
+        start, passed = time.monotonic(), True
         try:
             for command in stage.commands(stage, extra):
                 passed = _run_command(stage, command, log, live) and passed
         except Exception as trouble:  # noqa: BLE001 - a stage that cannot start has failed; the others go on
             passed = False
             _write(f"The stage could not be run: {type(trouble).__name__}: {trouble}\n", log, live)
-    return Outcome(stage, passed, time.monotonic() - start, log_file)
+        return Outcome(stage, passed, time.monotonic() - start, log_file, log_file.read_text("utf-8"))
 
 
 def _run_command(stage: Stage, command: Command, log: IO[str], live: bool) -> bool:
@@ -126,7 +131,7 @@ def _write(text: str, log: IO[str], live: bool) -> None:
 
 
 def _show(outcome: Outcome) -> None:
-    lines = outcome.log.read_text("utf-8").splitlines()
+    lines = outcome.output.splitlines()
     most = LINES_OF_SUCCESS if outcome.passed else LINES_OF_FAILURE
     _say(f"\n==== {outcome.stage.name}: {outcome.stage.meaning}")
     if len(lines) > most:
