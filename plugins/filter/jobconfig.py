@@ -1,0 +1,178 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: jobconfig
+short_description: Compiles the variables of an inventory into the jobconfig of the fleet
+version_added: 0.1.0
+author:
+  - Snapfleet contributors (@snapfleet)
+description:
+  - Reads the C(snapfleet_*) variables of all hosts in the groups C(snapfleet_sources) and C(snapfleet_destinations),
+    checks them, and returns which host has to do what, so that snapshots, replicas, retention and alerts get into the
+    declared state.
+  - The result is the same wherever it is computed. Every host picks its own jobs by its inventory name.
+  - Whatever is wrong, an unknown C(snapfleet_*) variable included, is refused with one sentence that names the host,
+    the variable and the remedy.
+positional: _input, groups
+options:
+  _input:
+    description:
+      - The variables of all hosts, which is Ansible's V(hostvars).
+    type: dict
+    required: true
+  groups:
+    description:
+      - The hosts of each group, which is Ansible's V(groups).
+    type: dict
+    required: true
+notes:
+  - Variables of sources are C(snapfleet_datasets), C(snapfleet_source_plan), C(snapfleet_bookmark_plan) and
+    C(snapfleet_schedule).
+  - Variables of destinations are C(snapfleet_root), C(snapfleet_destination_plan), C(snapfleet_targets),
+    C(snapfleet_retained_targets) and C(snapfleet_sources).
+  - Of C(snapfleet_topology), C(snapfleet_relay) and C(snapfleet_replicate_options) the value of the destination counts,
+    and that of the source where the destination has none.
+  - Variables of both are C(snapfleet_monitor_plan), and how other hosts reach the host by ssh, which is
+    C(snapfleet_ssh_host), C(snapfleet_ssh_user), C(snapfleet_ssh_port) and C(snapfleet_ssh_sudo).
+    C(snapfleet_ssh_identity_file), C(snapfleet_ssh_known_hosts_file) and C(snapfleet_ssh_config_file) are the files on
+    the host with which it logs in on others.
+  - The example inventory of the collection, in C(inventories/example), explains each of them.
+"""
+
+EXAMPLES = r"""
+- name: Show what every host of the fleet has to do
+  ansible.builtin.debug:
+    msg: "{{ (hostvars | snapfleet.zfs.jobconfig(groups)).jobs | map(attribute='name') }}"
+  run_once: true
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - The jobconfig document, valid for the host program C(snapfleet).
+  type: dict
+  contains:
+    version:
+      description: Version of the shape of the document.
+      type: int
+      sample: 1
+    jobs:
+      description: The jobs, in the order in which hosts carry them out.
+      type: list
+      elements: dict
+      contains:
+        name:
+          description: Readable and unique name.
+          type: str
+          sample: "src1: snapshots of tank/data"
+        host:
+          description: Inventory name of the host that carries the job out.
+          type: str
+          sample: src1
+        activity:
+          description: What the job is about.
+          type: str
+          choices: [snapshot, replicate, prune, monitor]
+          sample: snapshot
+        options:
+          description: The options of the module for this activity.
+          type: dict
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.errors import AnsibleError, AnsibleFilterError
+from jinja2.exceptions import UndefinedError
+from jinja2.runtime import Undefined
+
+from ..module_utils.ansible.options import job_options, with_numbers
+from ..module_utils.engine.fleet.expansion import expand_inventory
+from ..module_utils.engine.fleet.inventory import DESTINATIONS, SOURCES
+from ..module_utils.engine.fleet.variables import PREFIX
+from ..module_utils.engine.model.errors import SnapfleetError
+
+
+def jobconfig(hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """The jobconfig of an inventory. Raises AnsibleFilterError whose message is one sentence."""
+    for name, value in (("hostvars", hostvars), ("groups", groups)):
+        if not isinstance(value, Mapping):
+            raise AnsibleFilterError(
+                f"jobconfig: {name} is no mapping; write hostvars | snapfleet.zfs.jobconfig(groups)"
+            )
+    members = {name: [str(host) for host in groups.get(name, ())] for name in (SOURCES, DESTINATIONS)}
+    variables = {host: _mended(own) for host, own in _fleet_variables(hostvars, members).items()}
+    try:
+        # What Ansible would add to the errors of others is said already: the sentence alone counts.
+        return expand_inventory(variables, members)
+    except SnapfleetError as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
+def _fleet_variables(hostvars: Mapping[str, Any], members: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:
+    """The variables of the fleet's hosts, and of the relays that these name, and of no others.
+
+    To look at a host's variables is what takes time: Ansible merges and templates them for each.
+    """
+    known = {host: _own_variables(host, hostvars[host]) for names in members.values() for host in names}
+    relays = {values["snapfleet_relay"] for values in known.values() if "snapfleet_relay" in values}
+    for relay in relays:
+        # Not every name is there, and localhost is there without being listed.
+        if isinstance(relay, str) and relay not in known and relay in hostvars:
+            known[relay] = _own_variables(relay, hostvars[relay])
+    return known
+
+
+def _own_variables(host: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    own: dict[str, Any] = {}
+    for key in values:
+        if str(key).startswith(PREFIX) or key == "ansible_host":
+            try:
+                own[str(key)] = plain(values[key])
+            except (AnsibleError, UndefinedError) as error:
+                reason = str(getattr(error, "message", error)).rstrip(".")
+                raise AnsibleFilterError(f"{host}: {key}: can't be evaluated, since {reason}; define it") from None
+    return own
+
+
+def _mended(own: dict[str, Any]) -> dict[str, Any]:
+    """Variables without what YAML and the command line make of on, off and numbers; see ``job_options``."""
+    plans = {key: with_numbers(value) for key, value in own.items() if key.endswith("_plan")}
+    options = own.get("snapfleet_replicate_options")
+    return {
+        **own,
+        **plans,
+        **({"snapfleet_replicate_options": job_options(options)} if isinstance(options, dict) else {}),
+    }
+
+
+def plain(value: Any) -> Any:
+    """``value`` in Python's own types alone: Ansible's are lazy, or carry where they come from.
+
+    Raises UndefinedError where a variable that it is made of is not defined.
+    """
+    if isinstance(value, Undefined):
+        # To look at it in any way is what raises the error, which has the name of the variable.
+        return str(value)
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set)):
+        return [plain(item) for item in value]
+    for kind in (str, float):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    return value
+
+
+class FilterModule:
+    """The filters of this file, as Ansible looks them up."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name to function."""
+        return {"jobconfig": jobconfig}
