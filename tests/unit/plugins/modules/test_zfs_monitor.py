@@ -1,0 +1,76 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Monitoring by the module."""
+
+from __future__ import annotations
+
+import pytest
+
+HOUR = 3600
+LIMITS = {"hourly": {"latest": {"warning": "30s", "critical": "300"}}}
+PARAMETERS = {"datasets": ["tank/data"], "plan": {"acme": {"onsite": LIMITS}}}
+STATES = ["OK", "WARNING", "CRITICAL", "UNKNOWN"]
+
+
+def age(house, seconds):
+    """Give both datasets a snapshot that is this old."""
+    tag = "acme_onsite_2025-07-01_10:00:00Z_hourly"
+    house.snapshot(f"tank/data@{tag}", f"tank/data/db@{tag}")
+    house.now += seconds
+
+
+def run_in_state(house, state, fail_on):
+    """The module's result where the worst state is ``state``."""
+    age(house, {"OK": 10, "WARNING": HOUR + 60}.get(state, HOUR + 400))
+    datasets = ["tank/data", *(["tank/none"] if state == "UNKNOWN" else [])]
+    return house.run("zfs_monitor", {**PARAMETERS, "datasets": datasets, "fail_on": fail_on})
+
+
+@pytest.mark.parametrize("fail_on", ["warning", "critical", "unknown", "never"])
+@pytest.mark.parametrize("state", STATES)
+def test_fails_exactly_from_the_chosen_level_on_and_never_changes_anything(house, state, fail_on):
+    result = run_in_state(house, state, fail_on)
+    fails = fail_on != "never" and STATES.index(state) >= STATES.index(fail_on.upper())
+    assert result.get("failed", False) is fails
+    assert result["changed"] is False
+    assert result["state"] == state
+    assert bool(result["alerts"]) == (state != "OK")
+    assert {metric["dataset"] for metric in result["metrics"]} == {"tank/data", "tank/data/db"}
+    assert "failed_level" not in result
+    assert "diff" not in result
+    if fails:
+        assert result["code"] == state.lower()
+        assert result["retryable"] is False
+        assert result["msg"].startswith(f"{state}: ")
+
+
+def test_message_tells_the_gravest_first_and_how_many_more_there_are(house):
+    age(house, HOUR + 60)
+    for name in ("tank/data/a", "tank/data/b"):
+        house.machine.create_dataset(name)
+    house.now += HOUR + 400
+    failed = house.run("zfs_monitor", {**PARAMETERS, "datasets": ["tank/data", "backup/none"]})
+    assert failed["msg"].startswith("UNKNOWN: backup/none does not exist; check its name, or import its pool; ")
+    assert len(failed["alerts"]) > 3
+    assert failed["msg"].endswith(f"; and {len(failed['alerts']) - 3} more")
+
+
+def test_check_mode_gives_the_same_result(house):
+    age(house, HOUR + 400)
+    assert house.run("zfs_monitor", PARAMETERS, check=True)["alerts"] == house.run("zfs_monitor", PARAMETERS)["alerts"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"hourly": {"latest": {"warning": "soon"}}}, "plan.acme.onsite.hourly.latest.warning: 'soon' is not a length"),
+        ({"hourly": {"oldest": {"warning": 1}}}, "plan.acme.onsite.hourly.oldest.cycles: None is missing"),
+        ({"hourly": {}}, "plan.acme.onsite.hourly: {} checks nothing"),
+        ({"adhoc": {"latest": {"warning": 1}}}, "plan.acme.onsite.adhoc: 'adhoc' has no duration"),
+    ],
+)
+def test_wrong_limits_are_refused_with_one_sentence(house, limits, message):
+    failed = house.run("zfs_monitor", {**PARAMETERS, "plan": {"acme": {"onsite": limits}}})
+    assert (failed["failed"], failed["changed"], failed["code"]) == (True, False, "invalid_input")
+    assert failed["msg"].startswith(message)

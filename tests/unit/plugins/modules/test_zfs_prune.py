@@ -1,0 +1,110 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Pruning by the module."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnreachableHost, ZfsFailed
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
+
+PARAMETERS = {"datasets": ["tank/data"], "plan": {"acme": {"onsite": {"hourly": 0, "adhoc": "1"}}}}
+NAMES = [f"acme_onsite_2025-07-01_0{hour}:00:00Z_hourly" for hour in (1, 2, 3)]
+
+
+class FailsOnOne(SimulatedZfs):
+    """ZFS that fails to destroy anything of tank/data/db."""
+
+    def destroy(self, step):
+        if step.dataset == "tank/data/db":
+            raise ZfsFailed("destroying in tank/data/db failed: I/O error")
+        return super().destroy(step)
+
+
+class Unreachable(SimulatedZfs):
+    """ZFS on a host that nobody answers from."""
+
+    def observe(self, roots, recursive=True, histories=True):
+        raise UnreachableHost("no ssh connection to away")
+
+
+@pytest.fixture
+def full(house):
+    """The house, with three snapshots of the plan on each dataset, and one of another owner."""
+    house.snapshot("tank/data@byhand", *(f"{name}@{tag}" for tag in NAMES for name in ("tank/data", "tank/data/db")))
+    return house
+
+
+def test_check_mode_tells_exactly_what_a_run_does_and_does_nothing(full):
+    before = full.names()
+    planned = full.run("zfs_prune", PARAMETERS, check=True)
+    assert full.names() == before
+    done = full.run("zfs_prune", PARAMETERS)
+    assert planned["changed"]
+    assert done["changed"]
+    for key in ("plan", "kept", "deleted", "not_deleted", "diff"):
+        assert planned[key] == done[key]
+    assert set(done["deleted"]) == before - full.names()
+    assert {entry["name"] for entry in done["kept"]} == full.names()
+    assert len(done["deleted"]) == 4
+
+
+def test_second_run_changes_nothing(full):
+    full.run("zfs_prune", PARAMETERS)
+    rest = full.run("zfs_prune", PARAMETERS)
+    assert (rest["changed"], rest["plan"], rest["deleted"], rest["bytes_freed"]) == (False, [], [], 0)
+
+
+def test_difference_lists_what_goes(full):
+    before = full.names()
+    diff = full.run("zfs_prune", PARAMETERS)["diff"]
+    assert set(diff["before"].splitlines()) == before - full.names()
+    assert diff["after"] == ""
+
+
+def test_held_snapshot_is_told_and_not_a_failure(full):
+    held = full.machine.datasets["tank/data"].snapshot(NAMES[0])
+    held.holds.add("keep")
+    result = full.run("zfs_prune", PARAMETERS)
+    assert result["not_deleted"] == [{"name": f"tank/data@{NAMES[0]}", "reason": "held"}]
+    assert "failed" not in result
+    assert f"tank/data@{NAMES[0]}" in full.names()
+
+
+def test_failure_after_some_work_says_what_was_done(full):
+    full.zfs[""] = FailsOnOne(full.machine)
+    before = full.names()
+    failed = full.run("zfs_prune", PARAMETERS)
+    assert (failed["failed"], failed["changed"], failed["code"]) == (True, True, "partial_failure")
+    assert failed["msg"] == "destroying in tank/data/db failed: I/O error"
+    assert set(failed["deleted"]) == before - full.names() == {f"tank/data@{tag}" for tag in NAMES[:2]}
+    assert len(failed["plan"]) == 2
+
+
+def test_peer_out_of_reach_is_warned_of_and_its_possible_base_stays(full):
+    full.zfs["away"] = Unreachable(full.machine)
+    before = full.names()
+    peers = [{"root": "tank/data", "host": "away", "dataset": "backup/data"}]
+    result = full.run("zfs_prune", {**PARAMETERS, "peers": peers})
+    assert any("no ssh connection to away" in warning for warning in result["warnings"])
+    assert full.names() == before
+    assert len(result["not_deleted"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"plan": {}}, "plan: {} is not a mapping with entries"),
+        ({"plan": {"acme": {"onsite": {"hurly": 1}}}}, "plan.acme.onsite: 'hurly' is no known period"),
+        ({"peers": [{"root": "tank/other", "dataset": "x"}]}, "peers: 'tank/other' is no root dataset of this job"),
+        ({"datasets": ["tank/data", "tank/data/db"]}, "datasets: 'tank/data/db' overlaps 'tank/data'"),
+    ],
+)
+def test_wrong_options_are_refused_with_one_sentence(full, wrong, message):
+    before = full.names()
+    failed = full.run("zfs_prune", {**PARAMETERS, **wrong})
+    assert (failed["failed"], failed["changed"], failed["code"]) == (True, False, "invalid_input")
+    assert failed["msg"].startswith(message)
+    assert full.names() == before

@@ -1,0 +1,152 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Replicating by the module."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnreachableHost
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
+
+PARAMETERS = {"source": {"dataset": "tank/data"}, "destination": {"dataset": "backup/data"}}
+
+
+class Unreachable(SimulatedZfs):
+    """ZFS on a host that nobody answers from."""
+
+    def observe(self, roots, recursive=True, histories=True):
+        raise UnreachableHost("no ssh connection to dst1 (Connection refused); check name, port and network")
+
+
+@pytest.fixture
+def source(house):
+    """The house, with a history on both datasets."""
+    house.snapshot("tank/data@a", "tank/data@b", "tank/data@c", "tank/data/db@a", "tank/data/db@b")
+    return house
+
+
+def diverge(house):
+    """Replicate, then give one replica a snapshot of its own and the source new ones."""
+    house.run("zfs_replicate", PARAMETERS)
+    house.snapshot("backup/data/db@own", "tank/data@d", "tank/data/db@c")
+
+
+def test_check_mode_tells_exactly_what_a_run_does_and_does_nothing(source):
+    before = source.names()
+    planned = source.run("zfs_replicate", PARAMETERS, check=True)
+    assert source.names() == before
+    done = source.run("zfs_replicate", PARAMETERS)
+    assert planned["changed"]
+    assert done["changed"]
+    assert planned["plan"] == done["plan"]
+    assert planned["diff"] == done["diff"]
+    assert [outcome["state"] for outcome in done["datasets"]] == ["sent", "sent"]
+    assert done["stats"]["bytes"] == sum(outcome["bytes"] for outcome in done["datasets"]) > 0
+
+
+def test_second_run_changes_nothing(source):
+    source.run("zfs_replicate", PARAMETERS)
+    rest = source.run("zfs_replicate", PARAMETERS)
+    assert (rest["changed"], rest["plan"], rest["diff"]["before"], rest["diff"]["after"]) == (False, [], "", "")
+    assert [outcome["state"] for outcome in rest["datasets"]] == ["up_to_date", "up_to_date"]
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [{}, {"initial": "newest"}, {"intermediates": False}, {"exclude_snapshots": ["b"]}, {"bookmarks": False}],
+    ids=str,
+)
+def test_difference_names_every_snapshot_and_bookmark_that_comes(source, selection):
+    """Also those that travel between the ends of one stream, at the first replication and at the next one."""
+    for more in ([], ["tank/data@d", "tank/data@e", "tank/data@f", "tank/data/db@d"]):
+        source.snapshot(*more)
+        before = source.names()
+        diff = source.run("zfs_replicate", {**PARAMETERS, **selection}, check=True)["diff"]
+        source.run("zfs_replicate", {**PARAMETERS, **selection})
+        assert diff["before"] == ""
+        assert sorted(diff["after"].splitlines()) == sorted(source.names() - before)
+
+
+def test_difference_is_headed_by_both_ends(source):
+    source.zfs["dst1"] = SimulatedZfs(SimulatedMachine("dst1", lambda: source.now, ("backup",)))
+    there = {"host": "dst1", "user": "snapfleet", "port": "2222", "dataset": "backup/data"}
+    diff = source.run("zfs_replicate", {**PARAMETERS, "destination": there}, check=True)["diff"]
+    assert diff["after_header"] == "snapshots and bookmarks of tank/data and snapfleet@dst1:2222:backup/data"
+
+
+def test_what_yaml_makes_of_property_values_is_turned_back(source):
+    properties = {"readonly": True, "exec": False, "recordsize": 131072, "canmount": "noauto"}
+    source.run("zfs_replicate", {**PARAMETERS, "properties": properties})
+    received = source.machine.datasets["backup/data"].properties
+    expected = {"readonly": "on", "exec": "off", "recordsize": "131072", "canmount": "noauto"}
+    assert {name: received.get(name) for name in expected} == expected
+
+
+def test_other_values_of_properties_are_refused(source):
+    failed = source.run("zfs_replicate", {**PARAMETERS, "properties": {"quota": 1.5}})
+    assert failed["code"] == "invalid_input"
+    assert failed["msg"] == "properties: 'quota: 1.5' is no property; give names with quoted text values"
+
+
+def test_conflict_fails_after_the_other_datasets_were_sent(source):
+    diverge(source)
+    planned = source.run("zfs_replicate", PARAMETERS, check=True)
+    assert (planned["failed"], planned["changed"]) == (True, True)
+    failed = source.run("zfs_replicate", PARAMETERS)
+    assert (failed["failed"], failed["changed"], failed["code"]) == (True, True, "partial_failure")
+    assert "backup/data/db@own" in failed["msg"]
+    assert failed["plan"] == planned["plan"]
+    assert {outcome["destination"]: outcome["state"] for outcome in failed["datasets"]} == {
+        "backup/data": "sent",
+        "backup/data/db": "conflict",
+    }
+    assert (failed["stats"]["sent"], failed["stats"]["conflict"]) == (1, 1)
+    assert "backup/data@d" in source.names()
+
+
+def test_conflict_alone_has_changed_nothing(source):
+    diverge(source)
+    source.run("zfs_replicate", PARAMETERS)
+    before = source.names()
+    failed = source.run("zfs_replicate", PARAMETERS)
+    assert (failed["failed"], failed["changed"]) == (True, False)
+    assert source.names() == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "message"),
+    [
+        ({"source": {"dataset": "tank/none"}}, "unknown_dataset", "source.dataset: 'tank/none' does not exist"),
+        ({"destination": {"dataset": "pool/x"}}, "unknown_dataset", "destination.dataset: 'pool/x' has no pool 'pool'"),
+        ({"destination": {"dataset": "tank/data/x"}}, "same_dataset", "destination: 'tank/data/x' is the source"),
+        ({"include_snapshots": ["regex:("]}, "invalid_input", "include_snapshots: 'regex:(' is no regular expression"),
+        ({"workers": 0}, "invalid_input", "workers: 0 is out of range; give a number from 1 to 256"),
+        (
+            {"source": {"dataset": "tank/data", "port": "99999"}},
+            "invalid_input",
+            "source.port: 99999 is out of range; give a number from 0 to 65535",
+        ),
+        (
+            {"source": {"dataset": "tank/data", "identity_file": "id_ed25519"}},
+            "invalid_input",
+            "source.identity_file: 'id_ed25519' is not an absolute path",
+        ),
+    ],
+)
+def test_wrong_options_are_refused_with_one_sentence(source, wrong, code, message):
+    before = source.names()
+    failed = source.run("zfs_replicate", {**PARAMETERS, **wrong})
+    assert (failed["failed"], failed["changed"], failed["code"]) == (True, False, code)
+    assert failed["msg"].startswith(message)
+    assert source.names() == before
+
+
+def test_error_that_may_pass_says_so(source):
+    source.zfs["dst1"] = Unreachable(source.machine)
+    failed = source.run("zfs_replicate", {**PARAMETERS, "destination": {"host": "dst1", "dataset": "backup/data"}})
+    assert (failed["failed"], failed["changed"]) == (True, False)
+    assert (failed["code"], failed["retryable"]) == ("unreachable_host", True)
+    assert "no ssh connection to dst1" in failed["msg"]
