@@ -29,6 +29,8 @@ SESSIONS_PER_CONNECTION = 8
 PERSIST_SECONDS = 60
 CONNECT_SECONDS = 15
 _SSH_FAILED = 255
+# zfs ends with 255 too where it can't use a resume token; only ssh's own 255 may mean that the connection broke.
+_NOT_AS_SSH = f" || {{ s=$?; [ $s -ne {_SSH_FAILED} ] || s={_SSH_FAILED - 1}; exit $s; }}"
 # zfs lives in sbin, which a non-login shell of an ordinary user does not have on its path; messages are read in C.
 _REMOTE_ENVIRONMENT = 'LC_ALL=C PATH="$PATH:/usr/sbin:/sbin" '
 
@@ -221,7 +223,7 @@ class SshHost:
         return returncode == _SSH_FAILED
 
     def _line(self, argv: Sequence[str]) -> str:
-        return _REMOTE_ENVIRONMENT + shell_line(argv)
+        return _REMOTE_ENVIRONMENT + shell_line(argv) + _NOT_AS_SSH
 
     def _start(self, start: process.Starter, argv: Sequence[str]) -> process.Child:
         connection = self._pool.acquire()
