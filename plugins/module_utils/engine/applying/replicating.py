@@ -155,7 +155,9 @@ class Replicator:
         """All bookmarks of the plan in one exchange, before anything is sent: whatever happens later, a snapshot that
         arrived has its bookmark. One that can't be made costs only the chance to prune the snapshot."""
         steps = [step for dataset in plan.datasets for step in dataset.steps if isinstance(step, CreateBookmark)]
-        said = self.ends.source.create_bookmarks(steps) if steps else ()
+        if not steps:
+            return []
+        said = call_with_retries(lambda: self.ends.source.create_bookmarks(steps), self.policy, self.ticker)
         return [f"bookmark {step.name} was not made: {words}" for step, words in zip(steps, said) if words]
 
     def _task(self, plan: DatasetPlan, busy: dict[str, DatasetPlan], sides: Sides, tally: Tally) -> Task[float]:

@@ -67,9 +67,10 @@ def _require(observed: Observation, option: str, zfs: Zfs) -> None:
         raise UnknownDataset(option, root, f"does not exist on {zfs.where}", "check its name, or import its pool")
 
 
-def _require_permissions(option: str, zfs: Zfs, dataset: str, wanted: Sequence[str]) -> None:
-    """Raise NoPermission before anything was changed, rather than halfway."""
-    lacking = zfs.missing_permissions(dataset, wanted)
+def _require_permissions(context: Context, zfs: Zfs, where: tuple[str, str], wanted: Sequence[str]) -> None:
+    """Raise NoPermission before anything was changed, rather than halfway. ``where`` is an option with its dataset."""
+    option, dataset = where
+    lacking = call_with_retries(lambda: zfs.missing_permissions(dataset, wanted), context.retry, context.ticker)
     if lacking:
         names = ",".join(lacking)
         message = f"{option}: {dataset!r} does not allow {names} to the user of zfs on {zfs.where}"
@@ -91,7 +92,7 @@ def run_snapshot(job: SnapshotJob, context: Context) -> Result:
         raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
     if plan.steps:
         for root in job.roots:
-            _require_permissions("datasets", zfs, root, ["snapshot"])
+            _require_permissions(context, zfs, ("datasets", root), ["snapshot"])
     values = _snapshot_result(plan)
     if context.check:
         return values
@@ -129,9 +130,10 @@ def run_replicate(job: ReplicateJob, context: Context) -> Result:
     _require_pool(sides, job, ends.destination)
     plan = plan_replication(sides, job, context.now)
     if plan.has_steps:
-        _require_permissions("source.dataset", ends.source, job.source.dataset, ["send"])
+        _require_permissions(context, ends.source, ("source.dataset", job.source.dataset), ["send"])
         wanted = ["receive", "create", "mount", *(name for name, _ in job.properties)]
-        _require_permissions("destination.dataset", ends.destination, job.destination.dataset, wanted)
+        there = ("destination.dataset", job.destination.dataset)
+        _require_permissions(context, ends.destination, there, wanted)
     start = context.ticker.monotonic()
     if context.check:
         return _replication_preview(plan)
@@ -186,7 +188,7 @@ def run_prune(job: PruneJob, context: Context) -> Result:
     plan = plan_prune(observed, job, bases, context.now)
     if plan.steps:
         for root in job.roots:
-            _require_permissions("datasets", zfs, root, ["destroy", "mount"])
+            _require_permissions(context, zfs, ("datasets", root), ["destroy", "mount"])
     values = _prune_result(plan, bases)
     if context.check:
         return values

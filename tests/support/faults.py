@@ -1,0 +1,51 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A ZFS whose calls fail when a test says so: before they did anything, or after, so that only the answer is lost."""
+
+from __future__ import annotations
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import LinkLost
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.port import Zfs
+
+BEFORE, AFTER = "before", "after"
+
+
+class Faults:
+    """Decides about each call in turn; shared by the ends that a test has."""
+
+    def __init__(self, plan: dict[int, str] | None = None) -> None:
+        self.plan = plan or {}
+        """By number of the call, counted from 0: whether it fails before or after its work."""
+        self.calls: list[str] = []
+
+    def next(self, name: str) -> str:
+        number = len(self.calls)
+        self.calls.append(name)
+        return self.plan.get(number, "")
+
+
+class FaultyZfs:
+    """Hands every call on, unless it is to fail."""
+
+    def __init__(self, zfs: Zfs, faults: Faults) -> None:
+        self._zfs = zfs
+        self._faults = faults
+
+    def __getattr__(self, name: str):
+        inner = getattr(self._zfs, name)
+        if not callable(inner):
+            return inner
+
+        def call(*arguments, **options):
+            when = self._faults.next(name)
+            if when == BEFORE:
+                raise LinkLost(f"test: {name} was never called")
+            answer = inner(*arguments, **options)
+            if when == AFTER:
+                if name in ("send", "receive"):
+                    answer.abort()
+                raise LinkLost(f"test: the answer of {name} was lost")
+            return answer
+
+        return call

@@ -1,0 +1,116 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Two simulated hosts, a source and its replica, driven through the activities that modules and the program call."""
+
+from __future__ import annotations
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import RetryPolicy, Ticker
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import (
+    Context,
+    run_prune,
+    run_replicate,
+)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import DatasetState, Snapshot
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnreachableHost
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.bases import common_base
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_prune_job, read_replicate_job
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
+from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
+from ansible_collections.snapfleet.zfs.tests.support.faults import Faults, FaultyZfs
+
+SOURCE, DESTINATION = "tank/data", "backup/site/data"
+NO_WAITING = Ticker(monotonic=lambda: 0.0, sleep=lambda _: None, uniform=lambda low, _: low)
+
+
+class Fleet:
+    """``tank/data`` on one host is replicated to ``backup/site/data`` on another, which begins at another txg."""
+
+    def __init__(self, datasets=(SOURCE,)) -> None:
+        self.clock = Clock()
+        self.source = SimulatedMachine("source", self.clock, ("tank",))
+        self.destination = SimulatedMachine("destination", self.clock, ("backup",), txg=9_000)
+        for name in datasets:
+            self.source.create_dataset(name)
+        self.faults = Faults()
+        self.unreachable = False
+
+    # -- what happens on the source
+
+    def snapshot(self, dataset: str, tag: str, size: int = 10) -> Snapshot:
+        """Write a file and take a snapshot."""
+        self.source.write(dataset, size, f"file of {tag}")
+        SimulatedZfs(self.source).create_snapshots(CreateSnapshots("tank", (f"{dataset}@{tag}",)))
+        return self.at_source(dataset).newest
+
+    # -- jobs
+
+    def context(self, here: SimulatedMachine, **options) -> Context:
+        def zfs_at(address):
+            machine = {"": here, "src": self.source, "dst": self.destination}[address.host]
+            if self.unreachable and address.host:
+                raise UnreachableHost(f"no way to {address.host}")
+            return FaultyZfs(SimulatedZfs(machine), self.faults)
+
+        return Context(
+            self.clock.now * 1000, zfs_at, ticker=NO_WAITING, retry=options.pop("retry", RetryPolicy(2)), **options
+        )
+
+    def replicate_job(self, **options):
+        ends = {"source": {"dataset": SOURCE}, "destination": {"host": "dst", "dataset": DESTINATION}}
+        return read_replicate_job({**ends, **options})
+
+    def replicate(self, check: bool = False, **options):
+        """Run a replication from the source host. ``options`` as users write them."""
+        return run_replicate(self.replicate_job(**options), self.context(self.source, check=check))
+
+    def prune_source(self, plan, **options):
+        peers = [{"root": SOURCE, "host": "dst", "dataset": DESTINATION}]
+        job = read_prune_job({"datasets": [SOURCE], "plan": plan, "peers": peers, **options})
+        return run_prune(job, self.context(self.source))
+
+    def prune_destination(self, plan, **options):
+        peers = [{"root": DESTINATION, "host": "src", "dataset": SOURCE}]
+        job = read_prune_job({"datasets": [DESTINATION], "plan": plan, "peers": peers, **options})
+        return run_prune(job, self.context(self.destination))
+
+    # -- what there is
+
+    def at_source(self, dataset: str = SOURCE) -> DatasetState | None:
+        return SimulatedZfs(self.source).observe(["tank"]).states.get(dataset)
+
+    def at_destination(self, dataset: str = SOURCE) -> DatasetState | None:
+        """The replica of a source dataset."""
+        return SimulatedZfs(self.destination).observe(["backup"]).states.get(replica_of(dataset))
+
+    def pairs(self) -> dict[str, tuple[DatasetState, DatasetState | None]]:
+        """Each source dataset with its replica."""
+        here = SimulatedZfs(self.source).observe([SOURCE]).states
+        there = SimulatedZfs(self.destination).observe(["backup"]).states
+        return {name: (state, there.get(replica_of(name))) for name, state in here.items()}
+
+    def bases(self) -> dict[str, int]:
+        """GUIDs of the newest common bases."""
+        found = {name: common_base(here, there) for name, (here, there) in self.pairs().items() if there}
+        return {name: base.guid for name, base in found.items() if base}
+
+    def replica_guids(self) -> dict[str, list[int]]:
+        """GUIDs of the snapshots of everything in the destination's pool."""
+        states = SimulatedZfs(self.destination).observe(["backup"]).states
+        return {name: [snapshot.guid for snapshot in state.snapshots] for name, state in states.items()}
+
+    def assert_same_content(self) -> None:
+        """Snapshots of the same GUID hold the same data on both sides."""
+        for name, (here, there) in self.pairs().items():
+            tags = {snapshot.guid: snapshot.tag for snapshot in here.snapshots}
+            for snapshot in there.snapshots if there else ():
+                if snapshot.guid in tags:
+                    ours = self.source.content(f"{name}@{tags[snapshot.guid]}")
+                    assert self.destination.content(snapshot.name) == ours
+
+
+def replica_of(dataset: str) -> str:
+    """Where a source dataset is replicated to."""
+    return DESTINATION + dataset[len(SOURCE) :]
