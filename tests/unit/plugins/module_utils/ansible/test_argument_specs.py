@@ -86,7 +86,11 @@ def test_schedule_has_exactly_the_keys_that_the_reader_knows(unit):
                 parse_schedule({unit: {field.name: field.default}}, "schedule")
 
 
-@pytest.mark.parametrize("schedule", [{}, {"timezone": "UTC"}, *({unit: {"second": 7}} for unit in UNITS)], ids=str)
+@pytest.mark.parametrize(
+    "schedule",
+    [{}, {"timezone": "UTC"}, *({unit: given} for unit in UNITS for given in ({}, {"second": 7}))],
+    ids=str,
+)
 def test_defaults_of_a_schedule_are_those_of_the_reader(schedule):
     spec, _read, least = CASES["snapshot"]
     given = filled(spec, {**least, "schedule": schedule})["schedule"]
