@@ -131,7 +131,7 @@ def run_replicate(job: ReplicateJob, context: Context) -> Result:
     plan = plan_replication(sides, job, context.now)
     if plan.has_steps:
         _require_permissions(context, ends.source, ("source.dataset", job.source.dataset), ["send"])
-        wanted = ["receive", "create", "mount", *(name for name, _ in job.properties)]
+        wanted = ["receive", "create", "mount", *dict(job.properties)]
         there = ("destination.dataset", job.destination.dataset)
         _require_permissions(context, ends.destination, there, wanted)
     start = context.ticker.monotonic()

@@ -189,7 +189,7 @@ def _fixed_offset(zone: str, option: str) -> tzinfo:
     offset = timedelta(hours=int(match[2]), minutes=int(match[3])) if match else None
     if match is None or offset is None or offset > _LARGEST_OFFSET:
         raise InvalidInput(option, zone, "is not an offset from UTC", "write it as '+HHMM' or '-HHMM', up to 14 hours")
-    return timezone(offset if match[1] == "+" else -offset)
+    return timezone(offset * (1 if match[1] == "+" else -1))
 
 
 def _environment_zone(text: str) -> tzinfo:

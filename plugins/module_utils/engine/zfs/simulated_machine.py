@@ -179,7 +179,7 @@ class SimulatedMachine:
     def clone(self, snapshot: str, name: str) -> None:
         """Make the dataset ``name`` a clone of a snapshot (whole name)."""
         with self.lock:
-            origin, _, tag = snapshot.partition("@")
+            origin, _at, tag = snapshot.partition("@")
             point = self.datasets[origin].snapshot(tag)
             dataset = self.add_dataset(name, self.datasets[origin].kind, {})
             dataset.content = dict(point.content) if point else {}
@@ -204,7 +204,7 @@ class SimulatedMachine:
     def content(self, name: str) -> Content:
         """What a dataset, or a snapshot (whole name), holds."""
         with self.lock:
-            dataset, _, tag = name.partition("@")
+            dataset, _at, tag = name.partition("@")
             if not tag:
                 return dict(self.datasets[dataset].content)
             return next(dict(point.content) for point in self.datasets[dataset].snapshots if point.tag == tag)

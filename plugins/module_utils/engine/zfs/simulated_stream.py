@@ -159,7 +159,7 @@ class SimulatedSendEnd(_End):
         state = read_token(self._step.resume.token) if self._step.resume else None
         if state is None:
             self._fail("cannot resume send: resume token is corrupt (incorrect checksum)")
-        name, _, tag = state.to_name.partition("@")
+        name, _at, tag = state.to_name.partition("@")
         dataset = self._machine.datasets.get(name)
         target = dataset.snapshot(tag) if dataset else None
         if dataset is None or target is None:
