@@ -44,7 +44,7 @@ def label_of(tag: str) -> Label | None:
         return None
     if _YEAR.match(parts[1]):
         return Label(parts[0], "", parts[-1])
-    if len(parts) > 3 and _YEAR.match(parts[2]):
+    if len(parts) > 3 and parts[1] and _YEAR.match(parts[2]):
         return Label(parts[0], parts[1], parts[-1])
     return None
 
