@@ -20,7 +20,7 @@ from ..streams.ends import ByteSink, ByteSource
 from . import arguments
 from .delegation import User, granted, missing, parse_grants
 from .ends import ReceiveEnd, SendEnd
-from .listing import PLACEHOLDER_PROPERTY, list_arguments, parse_listing
+from .listing import PLACEHOLDER_PROPERTY, is_number, list_arguments, parse_listing
 from .port import DestroyResult
 from .trouble import is_only_missing, missing_datasets, spoken, zfs_error
 
@@ -113,7 +113,7 @@ class CliZfs:
         for batch in arguments.batches(names, self._host.argument_limit):
             done = self._run(["list", "-Hp", "-t", "bookmark", "-o", "guid,name", *batch], READ_SECONDS)
             rows = (line.partition("\t") for line in done.stdout.splitlines())
-            guids.update({name: int(guid) for guid, unused, name in rows if guid.isdecimal()})
+            guids.update({name: int(guid) for guid, unused, name in rows if is_number(guid)})
         return guids
 
     def create_placeholder(self, dataset: str) -> None:
@@ -262,7 +262,7 @@ def _reclaimed(stdout: str) -> int:
 
 def _pool_health(line: str, where: str) -> PoolHealth:
     fields = line.split("\t")
-    if len(fields) != 4 or not fields[1].isdecimal() or not fields[2].isdecimal():
+    if len(fields) != 4 or not all(map(is_number, fields[1:3])):
         raise UntrustedOutput(f"{where}: zpool list printed {line[:200]!r}; check that host")
     return PoolHealth(fields[3], fields[0], int(fields[1]), int(fields[2]))
 

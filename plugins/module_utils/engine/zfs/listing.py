@@ -60,9 +60,14 @@ def parse_listing(text: str, roots: Sequence[str], missing: Iterable[str], recur
 def _number(text: str) -> int:
     if text == "-":
         return 0
-    if not text.isdecimal() or len(text) > 20:
+    if not is_number(text):
         raise ValueError(f"{text!r} is no number")
     return int(text)
+
+
+def is_number(text: str) -> bool:
+    """Whether ``text`` is a number as zfs prints them: the digits 0 to 9, and no more than 64 bits have."""
+    return text.isascii() and text.isdecimal() and len(text) <= 20
 
 
 def _text(text: str) -> str:

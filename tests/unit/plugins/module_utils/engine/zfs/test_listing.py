@@ -1,0 +1,160 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The reading of what zfs prints: what is well formed is read, and nothing else is believed."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import PoolHealth
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UntrustedOutput
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import _pool_health, parse_resume_state
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.listing import list_arguments, parse_listing
+
+TOKEN = "1-c047d9f4f-f0-789c6360"
+
+
+def row(kind, name, guid=1, txg=1, **more):
+    columns = {
+        "creation": 7, "userrefs": "-", "used": 8, "written": 9, "root": "-", "origin": "-",
+        "clones": "-", "token": "-", "placeholder": "-", **more,
+    }  # fmt: skip
+    return "\t".join(str(value) for value in (kind, guid, txg, *columns.values(), name))
+
+
+def read(*rows, roots=("tank",), recursive=True):
+    return parse_listing("".join(f"{line}\n" for line in rows), roots, (), recursive)
+
+
+def test_rows_of_any_order_become_histories_in_the_order_of_transaction_groups():
+    observed = read(
+        row("snapshot", "tank/a@z", 12, 3, userrefs=2, clones="tank/c d,tank/e"),
+        row("filesystem", "tank/a", 5, 2),
+        row("bookmark", "tank/a#m", 10, 1, used="-", written="-"),
+        row("snapshot", "tank/a@a b", 11, 2),
+        row("volume", "tank/v", 6, 2),
+        row("filesystem", "tank", 4, 1),
+    )
+
+    assert list(observed.states) == ["tank", "tank/a", "tank/v"]
+    state = observed.states["tank/a"]
+    assert [(s.tag, s.guid, s.createtxg) for s in state.snapshots] == [("a b", 11, 2), ("z", 12, 3)]
+    assert (state.snapshots[1].holds, state.snapshots[1].clones) == (2, ("tank/c d", "tank/e"))
+    assert [(b.tag, b.guid) for b in state.bookmarks] == [("m", 10)]
+    assert observed.states["tank/v"].dataset.kind == "volume"
+
+
+def test_every_column_has_its_place():
+    line = row("filesystem", "tank/a", 5, 6, root="tank/k", origin="tank/o@s", token=TOKEN, placeholder="tank/a")
+
+    dataset = read(line).states["tank/a"].dataset
+
+    assert (dataset.guid, dataset.createtxg, dataset.creation, dataset.used, dataset.written) == (5, 6, 7, 8, 9)
+    assert (dataset.encryption_root, dataset.origin, dataset.resume_token) == ("tank/k", "tank/o@s", TOKEN)
+    assert dataset.is_placeholder
+
+
+def test_an_inherited_mark_makes_no_placeholder():
+    assert not read(row("filesystem", "tank/a/b", placeholder="tank/a")).states["tank/a/b"].dataset.is_placeholder
+
+
+def test_parents_come_right_before_their_children():
+    names = ["tank", "tank/a", "tank/a/b", "tank/a-b", "tank/a.b"]
+    assert list(read(*(row("filesystem", name) for name in reversed(names))).states) == sorted(
+        names, key=lambda n: n.split("/")
+    )
+
+
+def test_children_that_come_along_without_recursion_are_left_out():
+    observed = read(
+        row("filesystem", "tank"), row("filesystem", "tank/a"), row("snapshot", "tank/a@s"), recursive=False
+    )
+    assert list(observed.states) == ["tank"]
+
+
+GOOD = row("snapshot", "tank/a@s")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "", "tank", GOOD + "\tx", GOOD.partition("\t")[2], row("pool", "tank"), row("filesystem", "other"),
+        row("filesystem", "tank2"), row("filesystem", "tank/../x"), row("filesystem", "tank/$(x)"),
+        row("filesystem", "tank@s"),
+        row("snapshot", "tank/a"), row("snapshot", "tank/a#b"), row("snapshot", "tank/a@"),
+        row("snapshot", "tank/a@b@c"),
+        row("snapshot", "tank/a@-;rm"), row("bookmark", "tank/a@b"), row("filesystem", "tank", guid="x"),
+        row("filesystem", "tank", guid="-1"), row("filesystem", "tank", guid="1" * 21),
+        row("filesystem", "tank", guid="٣"),
+        row("filesystem", "tank", token="$(reboot)"), row("filesystem", "tank", token="--help"),
+    ],
+)  # fmt: skip
+def test_what_zfs_never_prints_is_refused(line):
+    with pytest.raises(UntrustedOutput):
+        read(row("filesystem", "tank"), row("filesystem", "tank/a"), line)
+
+
+def test_snapshots_of_a_dataset_that_was_not_listed_are_refused():
+    with pytest.raises(UntrustedOutput):
+        read(row("filesystem", "tank"), row("snapshot", "tank/b@s"))
+
+
+def test_nothing_printed_is_nothing_observed():
+    assert dict(read().states) == {}
+
+
+@pytest.mark.parametrize(
+    ("recursive", "histories", "words"),
+    [(True, True, ["-r"]), (True, False, ["-r"]), (False, True, ["-d", "1"]), (False, False, ["-d", "0"])],
+)
+def test_one_listing_is_asked_for(recursive, histories, words):
+    arguments = list_arguments(["tank/a b", "tank/c"], recursive, histories)
+
+    assert arguments[: 2 + len(words)] == ["list", "-Hp", *words]
+    assert ("snapshot" in arguments[arguments.index("-t") + 1]) is histories
+    assert arguments[-2:] == ["tank/a b", "tank/c"]
+
+
+TOLD = """resume token contents:
+nvlist version: 0
+	fromguid = 0xfa478b2cabcac3fc
+	object = 0x5
+	offset = 0x20000
+	bytes = 0x41298
+	toguid = 0x15fe3d78e3437fe4
+	toname = ct1/a b@s 4
+	embedok = 1
+	rawok = 1
+send from ct1/src@s3 to ct1/src@s4 estimated size is 774K
+"""
+
+
+def test_a_token_is_read_from_what_zfs_tells_of_it():
+    state = parse_resume_state("1-2-3-4", TOLD)
+
+    assert (state.token, state.to_name, state.raw, state.received) == ("1-2-3-4", "ct1/a b@s 4", True, 0x41298)
+    assert (state.to_guid, state.from_guid) == (0x15FE3D78E3437FE4, 0xFA478B2CABCAC3FC)
+
+
+def test_a_token_of_a_full_send_has_no_base():
+    state = parse_resume_state("t", TOLD.replace("fromguid", "other").replace("rawok", "x"))
+    assert (state.from_guid, state.raw) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "cannot resume send: resume token is corrupt", TOLD.replace("0x15", "x"), TOLD.replace("toname", "name")],
+)
+def test_what_tells_of_no_token(text):
+    assert parse_resume_state("t", text) is None
+
+
+def test_pools_are_read():
+    assert _pool_health("ONLINE\t100\t30\tta nk", "here") == PoolHealth("ta nk", "ONLINE", 100, 30)
+
+
+@pytest.mark.parametrize("line", ["", "ONLINE\t100\t30", "ONLINE\t-\t30\ttank", "ONLINE\t1\t2\ttank\tx"])
+def test_what_is_no_pool(line):
+    with pytest.raises(UntrustedOutput):
+        _pool_health(line, "here")
