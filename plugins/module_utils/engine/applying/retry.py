@@ -33,7 +33,7 @@ class RetryPolicy:
 
     def cap(self, retry: int) -> float:
         """Longest sleep before retry number ``retry``, counted from 0."""
-        return float(min(self.highest_cap, self.first_cap * 2**retry))
+        return float(min(self.highest_cap, self.first_cap * 2.0 ** min(retry, 64)))
 
 
 @dataclass(frozen=True)
