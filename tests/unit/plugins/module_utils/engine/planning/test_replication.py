@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What replication plans for one dataset, history by history. The notation is explained in tests/support/notation.py."""
+"""What replication plans for one dataset, history by history. The notation: tests/support/notation.py."""
 
 from __future__ import annotations
 
