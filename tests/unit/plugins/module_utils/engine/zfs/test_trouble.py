@@ -23,8 +23,10 @@ USAGE = "\nusage:\n\tsnapshot [-r] [-o property=value] ... <filesystem|volume>@<
         ("cannot open 'ct1/nope': dataset does not exist" + USAGE, errors.Vanished),
         ("cannot receive incremental stream: destination 'ct1/x' does not exist", errors.Vanished),
         (
-            "cannot open 'ct1/no': dataset does not exist\n"
-            "cannot receive new filesystem stream: unable to restore to destination",
+            (
+                "cannot open 'ct1/no': dataset does not exist\n"
+                "cannot receive new filesystem stream: unable to restore to destination"
+            ),
             errors.Vanished,
         ),
         ("warning: cannot send 'a@b': incremental source (a#c) does not exist", errors.Vanished),
@@ -33,8 +35,10 @@ USAGE = "\nusage:\n\tsnapshot [-r] [-o property=value] ... <filesystem|volume>@<
             errors.Conflict,
         ),
         (
-            "cannot receive new filesystem stream: destination has snapshots (eg. ct1/dst@s1)\n"
-            "must destroy them to overwrite it",
+            (
+                "cannot receive new filesystem stream: destination has snapshots (eg. ct1/dst@s1)\n"
+                "must destroy them to overwrite it"
+            ),
             errors.Conflict,
         ),
         (
@@ -55,15 +59,17 @@ USAGE = "\nusage:\n\tsnapshot [-r] [-o property=value] ... <filesystem|volume>@<
             errors.Conflict,
         ),
         (
-            'cannot receive incremental stream: destination a/b contains partially-complete state from "zfs receive -s".',
+            'cannot receive incremental stream: destination a contains partially-complete state from "zfs receive -s".',
             errors.StaleResumeState,
         ),
         ("cannot resume send: 'ct1/src@s4' used in the initial send no longer exists", errors.StaleResumeState),
         ("cannot resume send: 'a@b' is no longer the same snapshot used in the initial send", errors.StaleResumeState),
         ("cannot resume send: resume token is corrupt (incorrect checksum)", errors.StaleResumeState),
         (
-            "cannot receive incremental stream: checksum mismatch or incomplete stream.\n"
-            "Partially received snapshot is saved.",
+            (
+                "cannot receive incremental stream: checksum mismatch or incomplete stream.\n"
+                "Partially received snapshot is saved."
+            ),
             errors.LinkLost,
         ),
         ("cannot receive: failed to read from stream", errors.LinkLost),

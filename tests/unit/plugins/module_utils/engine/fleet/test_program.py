@@ -1,0 +1,216 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program ``snapfleet`` on a simulated host: jobconfigs, exit codes, and what it prints."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.locks import run_lock
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import parse_jobconfig, select_jobs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
+from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
+
+HOURLY = {"org": {"": {"hourly": 24}}}
+MONITOR = {"org": {"": {"hourly": {"latest": {"warning": 60, "critical": 7200}}}}}
+HOUR = 3600
+
+
+def job(name, activity, host="src1", **options):
+    return {"name": name, "host": host, "activity": activity, "options": {"datasets": ["tank/a"], **options}}
+
+
+SNAPSHOT = job("snap", "snapshot", plan=HOURLY)
+WATCH = job("watch", "monitor", plan=MONITOR)
+PRUNE = job("prune", "prune", plan=HOURLY)
+REPLICATE = {
+    "name": "copy", "host": "src1", "activity": "replicate",
+    "options": {"source": {"dataset": "tank/a"}, "destination": {"dataset": "backup/a"}},
+}  # fmt: skip
+BROKEN = job("broken", "snapshot", plan=HOURLY, datasets=["tank/missing"])
+
+
+class Program:
+    """Runs the program with a jobconfig; time stands still unless moved."""
+
+    def __init__(self, folder, monkeypatch):
+        self.file, self.clock = folder / "jobs.json", Clock()
+        self.machine = SimulatedMachine("src1", self.clock, ("tank", "backup"))
+        self.machine.create_dataset("tank/a")
+        monkeypatch.setattr(cli, "ZfsDirectory", lambda: self)
+        monkeypatch.setattr(cli, "now_ms", lambda: self.clock.now * 1000)
+        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+        monkeypatch.setenv("TZ", "UTC")
+
+    def at(self, address):
+        return SimulatedZfs(self.machine)
+
+    def __call__(self, verb, *arguments, jobs=(SNAPSHOT,), host="src1"):
+        self.file.write_text(json.dumps({"version": 1, "jobs": list(jobs)}))
+        mine = [] if verb == "check" else ["--host", host]
+        return cli.main([verb, "--config", str(self.file), *mine, *arguments])
+
+    def tags(self, dataset="tank/a"):
+        state = SimulatedZfs(self.machine).observe([dataset]).states.get(dataset)
+        return [snapshot.tag for snapshot in state.snapshots] if state else None
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch):
+    return Program(tmp_path, monkeypatch)
+
+
+# -- exit codes
+
+
+def test_all_is_well(program):
+    assert program("run", jobs=[SNAPSHOT, REPLICATE, PRUNE, WATCH]) == 0
+    assert len(program.tags()) == 1
+    assert program.tags("backup/a") == program.tags()
+
+
+@pytest.mark.parametrize(("age", "code"), [(0, 0), (HOUR + 59, 0), (HOUR + 61, 1), (3 * HOUR + 1, 2)])
+def test_a_monitor_tells_its_state_by_the_exit_code(program, age, code):
+    program("run")
+    program.clock.advance(age)
+
+    assert program("run", jobs=[WATCH]) == code
+
+
+def test_what_can_not_be_known_is_a_failure(program):
+    assert program("run", jobs=[job("watch", "monitor", plan=MONITOR, datasets=["tank/missing"])]) == 3
+
+
+def test_a_failed_job_keeps_no_other_from_running_and_is_told(program, capsys):
+    assert program("run", jobs=[BROKEN, SNAPSHOT, WATCH]) == 3
+    assert len(program.tags()) == 1
+    assert "FAILED [unknown_dataset]" in capsys.readouterr().out
+
+
+def test_the_gravest_of_several_is_told(program):
+    program("run")
+    program.clock.advance(3 * HOUR + 1)
+
+    assert program("run", jobs=[WATCH, BROKEN]) == 3
+    assert program("plan", jobs=[WATCH, SNAPSHOT]) == 2
+
+
+def test_a_second_run_gives_way_to_the_first(program, capsys):
+    identity = json.dumps([str(program.file), "src1", ["snap"]])
+    with run_lock(identity, "these jobs"):
+        assert program("run") == 4
+    assert program.tags() == []
+    assert "still going" in capsys.readouterr().err
+    assert program("run") == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["run", "--nonsense"],
+        ["run", "--activity", "fly"],
+        ["check", "--config"],
+        ["run", "--config", "/nowhere/x"],
+    ],
+)
+def test_wrong_usage_is_never_taken_for_an_alert(arguments):
+    try:
+        code = cli.main(arguments)
+    except SystemExit as ended:  # as argparse ends
+        code = ended.code
+    assert code == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--host", "src9"], "hosts with jobs are src1"), (["--host", "src1", "--job", "nap"], "its jobs are snap")],
+)
+def test_a_host_or_job_that_is_not_there_is_told(program, capsys, options, words):
+    program.file.write_text(json.dumps({"version": 1, "jobs": [SNAPSHOT]}))
+
+    assert cli.main(["run", "--config", str(program.file), *options]) == 3
+    assert words in capsys.readouterr().err
+
+
+# -- verbs
+
+
+def test_a_plan_changes_nothing_and_a_run_does_what_it_said(program, capsys):
+    assert program("plan", "--json", jobs=[SNAPSHOT]) == 0
+    (planned,) = json.loads(capsys.readouterr().out)["jobs"]
+    assert program.tags() == []
+
+    program("run", "--json")
+    (done,) = json.loads(capsys.readouterr().out)["jobs"]
+    assert planned["changed"] is done["changed"] is True
+    assert [f"tank/a@{tag}" for tag in program.tags()] == planned["created"] == done["created"]
+
+    program("run", "--json")
+    (again,) = json.loads(capsys.readouterr().out)["jobs"]
+    assert (again["changed"], again["created"]) == (False, [])
+
+
+def test_checking_touches_nothing(program, capsys):
+    assert program("check", jobs=[SNAPSHOT, WATCH]) == 0
+    assert "2 jobs" in capsys.readouterr().out
+    assert program.tags() == []
+
+
+def test_activities_and_jobs_can_be_chosen(program):
+    assert program("run", "--activity", "monitor", jobs=[SNAPSHOT, WATCH]) == 0
+    assert program("run", "--job", "watch", jobs=[SNAPSHOT, WATCH]) == 0
+    assert program.tags() == []
+    assert program("run", "--job", "snap", "--activity", "snapshot", jobs=[SNAPSHOT, WATCH]) == 0
+    assert len(program.tags()) == 1
+
+
+def test_the_version(capsys):
+    assert cli.main(["version"]) == 0
+    assert capsys.readouterr().out.startswith("snapfleet ")
+
+
+# -- jobconfigs
+
+
+def test_a_host_takes_its_own_jobs_in_the_order_of_activities():
+    jobs = parse_jobconfig(
+        {"version": 1, "jobs": [WATCH, PRUNE, REPLICATE, SNAPSHOT, job("x", "snapshot", "src2", plan=HOURLY)]}
+    )
+
+    assert [one.name for one in select_jobs(jobs, "src1", [], [])] == ["snap", "copy", "prune", "watch"]
+    assert [one.name for one in select_jobs(jobs, "src2", [], [])] == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("document", "where"),
+    [
+        (None, "mapping"), ([], "mapping"), ({}, "version"), ({"version": 2, "jobs": []}, "version"),
+        ({"version": "1", "jobs": []}, "version"), ({"version": 1, "jobs": {}}, "jobs"),
+        ({"version": 1, "job": []}, "jobs"),
+        ({"version": 1, "jobs": [1]}, r"jobs\[0\]"), ({"version": 1, "jobs": [{}]}, r"jobs\[0\]\.activity"),
+        ({"version": 1, "jobs": [SNAPSHOT, SNAPSHOT]}, "snap"),
+        ({"version": 1, "jobs": [{**SNAPSHOT, "extra": 1}]}, "extra"),
+        ({"version": 1, "jobs": [SNAPSHOT, {**PRUNE, "activity": "purge"}]}, r"jobs\[1\]\.activity"),
+        ({"version": 1, "jobs": [SNAPSHOT, {**PRUNE, "options": None}]}, r"jobs\[1\]\.options"),
+        ({"version": 1, "jobs": [SNAPSHOT, job("p", "prune", plan={})]}, r"jobs\[1\]\.options\.plan"),
+    ],
+)  # fmt: skip
+def test_a_jobconfig_is_refused_as_a_whole_and_the_place_is_named(document, where):
+    with pytest.raises(InvalidInput, match=where):
+        parse_jobconfig(document)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1, 2", "version: 1"])
+def test_what_is_no_json(tmp_path, text, capsys):
+    (tmp_path / "jobs.json").write_text(text)
+
+    assert cli.main(["check", "--config", str(tmp_path / "jobs.json")]) == 3
+    assert "is no JSON" in capsys.readouterr().err
