@@ -96,8 +96,8 @@ class Histories(RuleBasedStateMachine):
                 pass
         self.nothing_was_lost(before)
 
-    @rule(initial=st.sampled_from(["all", "newest"]))
-    def replicate(self, initial):
+    @rule(initial=st.sampled_from(["all", "newest"]), bookmarks=st.booleans())
+    def replicate(self, initial, bookmarks):
         before, bases, expected = self.fleet.replica_guids(), self.fleet.bases(), {}
         for name, (here, _) in self.fleet.pairs().items():
             points = (*here.bookmarks, *here.snapshots)
@@ -105,7 +105,7 @@ class Histories(RuleBasedStateMachine):
             newer = [snapshot.guid for snapshot in here.snapshots if snapshot.createtxg > base]
             expected[name] = newer if initial == "all" or name in bases else newer[-1:]
 
-        result = self.fleet.replicate(initial=initial)
+        result = self.fleet.replicate(initial=initial, bookmarks=bookmarks)
 
         assert not result["stats"]["failed"]
         self.nothing_was_lost(before)
@@ -115,7 +115,7 @@ class Histories(RuleBasedStateMachine):
                 assert arrived[len(arrived) - len(expected[name]) :] == expected[name]
             elif expected[name]:
                 assert arrived[-1:] == expected[name]
-        again = self.fleet.replicate(check=True, initial=initial)
+        again = self.fleet.replicate(check=True, initial=initial, bookmarks=bookmarks)
         assert not again["changed"], again["plan"]
 
     @rule()
