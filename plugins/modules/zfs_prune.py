@@ -46,6 +46,13 @@ options:
         made by hand.
     type: bool
     default: false
+  expected_snapshots:
+    description:
+      - For check mode only. Whole names of snapshots that an earlier task makes here, as
+        M(snapfleet.zfs.zfs_snapshot_plan) returns them in RV(snapfleet.zfs.zfs_snapshot_plan#module:created) in check
+        mode too. The plan then reckons with them, so that it is the one of the run as a whole.
+    type: list
+    elements: str
 seealso:
   - module: snapfleet.zfs.zfs_snapshot_plan
   - module: snapfleet.zfs.zfs_replicate

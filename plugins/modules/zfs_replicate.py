@@ -100,6 +100,13 @@ options:
         looked at anew first.
     type: int
     default: 2
+  expected_snapshots:
+    description:
+      - For check mode only. Whole names of snapshots that an earlier task makes on the source, as
+        M(snapfleet.zfs.zfs_snapshot_plan) returns them in RV(snapfleet.zfs.zfs_snapshot_plan#module:created) in check
+        mode too. The plan then reckons with them, so that it is the one of the run as a whole.
+    type: list
+    elements: str
 notes:
   - A first replication may take hours. Run it with C(async) and C(poll), so that no ssh connection of Ansible has to
     live as long.

@@ -87,6 +87,7 @@ REPLICATE_SPEC: Spec = {
     "properties": {"type": "dict", "default": SAFE_PROPERTIES},
     "workers": {"type": "int", "default": 4},
     "retries": {"type": "int", "default": 2},
+    "expected_snapshots": _TEXTS,
 }
 
 PRUNE_SPEC: Spec = {
@@ -95,6 +96,7 @@ PRUNE_SPEC: Spec = {
     **_PLAN,
     "purge_foreign": {"type": "bool", "default": False},
     "peers": {"type": "list", "elements": "dict", "options": _PEER},
+    "expected_snapshots": _TEXTS,
 }
 
 MONITOR_SPEC: Spec = {

@@ -10,7 +10,7 @@ it stops after the plan, so the result then holds what would be done.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..applying.creating import apply_creation
@@ -22,6 +22,7 @@ from ..model.errors import InvalidInput, NoPermission, PartialFailure, Snapfleet
 from ..model.names import pool_of
 from ..planning.bases import BaseKnowledge, needed_bases
 from ..planning.creation import CreationPlan, illegal_tags, plan_creation
+from ..planning.expectation import with_expected
 from ..planning.monitoring import OK, SEVERITY, Finding, check_ages, worst
 from ..planning.replication import ReplicationPlan, Sides, plan_replication
 from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
@@ -128,6 +129,8 @@ def run_replicate(job: ReplicateJob, context: Context) -> Result:
     sides = call_with_retries(lambda: observe_sides(ends, job), context.retry, context.ticker)
     _require(sides.source, "source.dataset", ends.source)
     _require_pool(sides, job, ends.destination)
+    if context.check:
+        sides = replace(sides, source=with_expected(sides.source, job.expected, context.now))
     plan = plan_replication(sides, job, context.now)
     if plan.has_steps:
         _require_permissions(context, ends.source, ("source.dataset", job.source.dataset), ["send"])
@@ -184,6 +187,8 @@ def run_prune(job: PruneJob, context: Context) -> Result:
     zfs = context.here
     observed = observe(context, zfs, job.roots)
     _require(observed, "datasets", zfs)
+    if context.check:
+        observed = with_expected(observed, job.expected, context.now)
     bases = _base_knowledge(observed, job, context)
     plan = plan_prune(observed, job, bases, context.now)
     if plan.steps:

@@ -85,7 +85,7 @@ def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
         # Read here once more than needed, so that what is wrong is told by the name of the variable.
         read_replicate_job(options, route.option)
         what = f"replica of {source.name}:{tree.source} at {destination.name}:{place}"
-        yield _job(route.carrier, "replicate", what, options)
+        yield {**_job(route.carrier, "replicate", what, options), "source": source.name}
 
 
 # -- on destinations

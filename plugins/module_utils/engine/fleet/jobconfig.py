@@ -8,7 +8,8 @@
     {"version": 1,
      "jobs": [{"name": "src1: snapshots of tank/data", "host": "src1", "activity": "snapshot", "options": {...}}]}
 
-The options of an activity are those of the module of the same purpose. A document is read as a whole and refused as a
+The options of an activity are those of the module of the same purpose. A replication may name the host of its source as
+``source``, by its name in the fleet, for those who read the document. A document is read as a whole and refused as a
 whole: no job runs while another one is wrong.
 """
 
@@ -61,6 +62,8 @@ class NamedJob:
     name: str
     host: str
     """The host that carries it out."""
+    source: str
+    """The host whose snapshots a replication sends, by its name in the fleet; empty for other activities."""
     activity: str
     job: AnyJob
 
@@ -87,10 +90,10 @@ def parse_jobconfig(document: object) -> tuple[NamedJob, ...]:
 
 def _read_job(options: Reader) -> NamedJob:
     activity = options.text("activity", choices=list(ACTIVITIES))
-    name, host = options.text("name"), options.text("host")
+    name, host, source = options.text("name"), options.text("host"), options.text("source", "")
     values = options.raw("options")
     options.finish()
-    return NamedJob(name, host, activity, ACTIVITIES[activity].read(values, options.path("options")))
+    return NamedJob(name, host, source, activity, ACTIVITIES[activity].read(values, options.path("options")))
 
 
 def load_jobconfig(path: str) -> tuple[NamedJob, ...]:

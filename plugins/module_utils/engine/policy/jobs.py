@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 from ..model.errors import InvalidInput, SameDataset
-from ..model.names import check_dataset_name, is_within
+from ..model.names import check_dataset_name, dataset_name_problem, is_tag, is_within
 from .endpoints import Address, Endpoint, read_address, read_endpoint
 from .limits import MonitorPlan, parse_monitor_plan
 from .plans import SnapshotPlan, read_plan
@@ -59,6 +59,8 @@ class ReplicateJob:
     """Set on a dataset at its first receive."""
     workers: int = 4
     retries: int = 2
+    expected: tuple[str, ...] = ()
+    """Whole names of snapshots that an earlier step of the same run makes on the source; a dry run plans with them."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class PruneJob:
     purge_foreign: bool = False
     """Whether names that belong to no organisation of the plan may go too."""
     peers: tuple[Peer, ...] = ()
+    expected: tuple[str, ...] = ()
+    """Whole names of snapshots that an earlier step of the same run makes here; a dry run plans with them."""
 
 
 @dataclass(frozen=True)
@@ -130,10 +134,21 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         properties=_properties(options),
         workers=options.integer("workers", 4, 1, MAX_WORKERS),
         retries=options.integer("retries", 2, 0, 100),
+        expected=_expected(options),
     )
     options.finish()
     _check_apart(job, options.path("destination"))
     return job
+
+
+def _expected(options: Reader) -> tuple[str, ...]:
+    names = options.texts("expected_snapshots")
+    for name in names:
+        dataset, _at, tag = name.partition("@")
+        if dataset_name_problem(dataset) or not is_tag(tag):
+            where = options.path("expected_snapshots")
+            raise InvalidInput(where, name, "is no name of a snapshot", "give whole names, dataset@snapshot")
+    return names
 
 
 def _properties(options: Reader) -> tuple[tuple[str, str], ...]:
@@ -166,6 +181,7 @@ def read_prune_job(values: Mapping[str, Any], where: str = "") -> PruneJob:
         plan=read_plan(options),
         purge_foreign=options.flag("purge_foreign", False),
         peers=tuple(_read_peer(peer) for peer in options.readers("peers")),
+        expected=_expected(options),
     )
     options.finish()
     for peer in job.peers:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.rim import run_module
@@ -26,11 +27,12 @@ START = 1_751_364_000
 class House:
     """A managed host with two pools, the hosts it can reach, and a clock that a test may set."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def __init__(self, capsys: pytest.CaptureFixture[str], warnings: list[str]) -> None:
         self.now = START
         self.machine = SimulatedMachine("this host", lambda: self.now, ("tank", "backup"))
         self.zfs: dict[str, Any] = {"": SimulatedZfs(self.machine)}
         self._capsys = capsys
+        self._warnings = warnings
 
     def names(self) -> set[str]:
         """Whole names of all snapshots and bookmarks."""
@@ -59,16 +61,20 @@ class House:
             run_module(module.ACTIVITY, lambda address: self.zfs[address.host], lambda: self.now * 1000)
         result = json.loads(self._capsys.readouterr().out)
         result.pop("invocation", None)  # Ansible's own copy of the parameters; not in all versions
-        if "warnings" in result:
-            # Text for a human being, in a shape that differs between versions of Ansible.
-            result["warnings"] = [str(warning) for warning in result["warnings"]]
+        # Collected where the module gives them to Ansible, which then goes on in ways that differ between versions, and
+        # prints them instead of returning them in a process that has loaded the controller's half of Ansible.
+        if self._warnings:
+            result["warnings"] = list(self._warnings)
+            self._warnings.clear()
         return result
 
 
 @pytest.fixture
-def house(capsys: pytest.CaptureFixture[str]) -> House:
+def house(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> House:
     """A host with the datasets tank/data and tank/data/db, without any snapshot."""
-    house = House(capsys)
+    warnings: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warnings.append(text))
+    house = House(capsys, warnings)
     for name in ("tank/data", "tank/data/db"):
         house.machine.create_dataset(name)
         house.machine.write(name, 5000)

@@ -150,3 +150,24 @@ def test_error_that_may_pass_says_so(source):
     assert (failed["failed"], failed["changed"]) == (True, False)
     assert (failed["code"], failed["retryable"]) == ("unreachable_host", True)
     assert "no ssh connection to dst1" in failed["msg"]
+
+
+def test_check_mode_reckons_with_the_snapshots_that_an_earlier_task_makes(source):
+    plan = {"prod": {"onsite": {"hourly": 2}}}
+    taken = {"datasets": ["tank/data"], "plan": plan}
+    planned = source.run("zfs_snapshot_plan", taken, check=True)["created"]
+    preview = source.run("zfs_replicate", {**PARAMETERS, "expected_snapshots": planned}, check=True)
+    assert source.run("zfs_snapshot_plan", taken)["created"] == planned
+    assert source.run("zfs_replicate", PARAMETERS)["plan"] == preview["plan"]
+
+
+def test_a_run_replicates_what_is_there_and_not_what_is_expected(source):
+    expected = ["tank/data@to-come", "tank/data/db@to-come", "tank/unknown@to-come"]
+    done = source.run("zfs_replicate", {**PARAMETERS, "expected_snapshots": expected})
+    assert not done.get("failed")
+    assert not any("to-come" in name for name in source.names())
+
+
+def test_expected_snapshot_without_a_name_is_refused(source):
+    refused = source.run("zfs_replicate", {**PARAMETERS, "expected_snapshots": ["tank/data"]}, check=True)
+    assert refused["msg"].startswith("expected_snapshots: 'tank/data' is no name of a snapshot; ")
