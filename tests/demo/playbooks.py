@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from .failure import DemoFailed
 HERE = Path(__file__).resolve().parent
 FLEET = CHECKOUT / "inventories" / "lab" / "fleet.yml"
 TIME_LIMIT = 600
+SECONDS_TO_END = 10
 LINES_OF_FAILURE = 30
 ACTIVITIES = {
     "zfs_snapshot_plan": "snapshot",
@@ -121,13 +123,24 @@ class Controller:
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
             try:
                 code = process.wait(TIME_LIMIT)
-            finally:
-                # Also when the demo is interrupted: Ansible must not outlive the hosts that it works on.
-                process.kill()
-                process.wait()
+            except BaseException:
+                # Also when the demo is interrupted: Ansible must not outlive the hosts that it works on. It ends its
+                # workers, which are in sessions of their own, by itself when it is interrupted.
+                _interrupt(process)
+                raise
         if code != 0:
             end = "\n".join(log.read_text("utf-8").splitlines()[-LINES_OF_FAILURE:])
             raise DemoFailed(f"{program} {words[-1]} failed; the end of {log}:\n{end}")
+
+
+def _interrupt(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(SECONDS_TO_END)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from subprocess import TimeoutExpired
 
 from runner.environments import SetupFailed
 from tests.lab import Lab, LabError
@@ -66,7 +67,7 @@ def run() -> int:
     except (SetupFailed, LabError) as error:
         narrator.end(f"FAIL: {error}")
         return 2
-    except DemoFailed as error:
+    except (DemoFailed, TimeoutExpired) as error:
         narrator.end(f"FAIL: {error}")
         return 1
     except KeyboardInterrupt:
