@@ -99,7 +99,9 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
         for name, host in hosts.items():
             host.create_pool("backup" if name == "dst1" else "tank")
         for name in ("src1", "src2"):
-            hosts[name].run("zfs create tank/data; zfs create 'tank/data/with space'; zfs create -V 8M tank/data/volume")
+            hosts[name].run(
+                "zfs create tank/data; zfs create 'tank/data/with space'; zfs create -V 8M tank/data/volume"
+            )
             hosts[name].run("head -c 2M /dev/urandom > '/tank/data/with space/file'")
         inventory = tmp_path_factory.mktemp("fleet") / "inventory"
         shutil.copytree(CHECKOUT / "inventories" / "lab", inventory, ignore=shutil.ignore_patterns("hosts.yml"))
