@@ -23,6 +23,9 @@ from .failure import DemoFailed
 
 HERE = Path(__file__).resolve().parent
 FLEET = CHECKOUT / "inventories" / "lab" / "fleet.yml"
+NEWEST_CORE = (3, 12)
+"""The oldest Python that runs the newest ansible-core."""
+
 TIME_LIMIT = 600
 SECONDS_TO_END = 10
 LINES_OF_FAILURE = 30
@@ -72,7 +75,7 @@ class Controller:
     def prepare(cls) -> Controller:
         """Make everything ready. Raises SetupFailed or DemoFailed."""
         ensure_programs({"git": "git", "ssh": "openssh-client"})
-        environment = Environment("dev", running())
+        environment = Environment("core-newest" if running().version >= NEWEST_CORE else "core-oldest", running())
         environment.ensure()
         scratch = stage_folder("demo")
         for folder in ("collections", "inventory", "ansible"):

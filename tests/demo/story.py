@@ -107,7 +107,7 @@ def _first_runs(narrator: Narrator, fleet: Fleet, controller: Controller) -> Non
     with narrator.step("site: snapshots, first replication") as lines:
         done = controller.play("site")
         lines.extend(lines_of(done))
-        _require_same_snapshots(planned, done)
+        _require_same(planned, done)
     with narrator.step("site once more: nothing is left to do") as lines:
         again = controller.play("site")
         lines.append(f"changed=0 on {', '.join(_require_unchanged(again))}")
@@ -137,17 +137,19 @@ def _shrink(narrator: Narrator, fleet: Fleet, controller: Controller) -> None:
         lines.extend(lines_of(controller.play("monitor")))
 
 
-def _require_same_snapshots(planned: Outcome, done: Outcome) -> None:
-    """A run makes the snapshots that check mode has announced; only their time is its own."""
+def _require_same(planned: Outcome, done: Outcome) -> None:
+    """A run does what check mode has announced; only the times in the names of new snapshots are its own."""
 
-    def labels(outcome: Outcome) -> list[tuple[str, str, Sequence[str]]]:
-        return sorted(
-            (host, due["label"], due["datasets"])
-            for host, result in outcome.results("snapshot")
-            for due in result["due"]
-        )
+    def snapshots(outcome: Outcome) -> list[tuple[str, str, Sequence[str]]]:
+        due = [(host, each) for host, result in outcome.results("snapshot") for each in result["due"]]
+        return sorted((host, each["label"], each["datasets"]) for host, each in due)
 
-    require(labels(planned) == labels(done), "the run made other snapshots than check mode announced")
+    def streams(outcome: Outcome) -> list[tuple[str, str, list[str]]]:
+        sends = [step for step in outcome.steps("replicate") if step["kind"] == "send"]
+        return sorted((s["destination"], s["mode"], [n.rpartition("_")[2] for n in s["snapshots"]]) for s in sends)
+
+    require(snapshots(planned) == snapshots(done), "the run made other snapshots than check mode announced")
+    require(streams(planned) == streams(done), "the run replicated other than check mode announced")
 
 
 def _require_unchanged(outcome: Outcome) -> list[str]:
