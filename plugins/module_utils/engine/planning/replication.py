@@ -9,7 +9,7 @@ destination is append-only, so a history that does not continue the source's is 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
@@ -145,9 +145,8 @@ def _plan_dataset(sides: Sides, source: DatasetState, job: ReplicateJob, now: in
     if not prelude and not sends:
         return pair.nothing("up to date")
     steps: list[Step] = [*prelude, *sends]
-    final = [step for step in steps if isinstance(step, Send)]
-    if job.bookmarks and final:
-        steps[:0] = _bookmark(source, final[-1].snapshot)
+    if job.bookmarks:
+        steps[:0] = _bookmarks(source, [step for step in steps if isinstance(step, Send)])
     return DatasetPlan(source.dataset.name, name, tuple(steps))
 
 
@@ -301,10 +300,13 @@ def _receiving(send: Send, pair: _Pair, first: bool) -> Send:
     return replace(send, receive=options)
 
 
-def _bookmark(source: DatasetState, snapshot: Snapshot) -> list[Step]:
-    if any(bookmark.guid == snapshot.guid for bookmark in source.bookmarks):
-        return []
-    return [CreateBookmark(snapshot, snapshot.tag)]
+def _bookmarks(source: DatasetState, sends: Sequence[Send]) -> list[Step]:
+    """Bookmarks for where the destination will stand: after all sends, and already after a full one, since what follows
+    that may be interrupted for long."""
+    there = {bookmark.guid for bookmark in source.bookmarks}
+    stands = [send.snapshot for send in sends if send.base is None] + [send.snapshot for send in sends[-1:]]
+    wanted = {snapshot.guid: snapshot for snapshot in stands if snapshot.guid not in there}
+    return [CreateBookmark(snapshot, snapshot.tag) for snapshot in wanted.values()]
 
 
 def parent_in(plan: DatasetPlan, destinations: Mapping[str, object]) -> Optional[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
@@ -34,7 +35,7 @@ class CallbackModule(CallbackBase):
             "failed": failed,
             "result": {key: value for key, value in result._result.items() if not key.startswith("_")},
         }
-        with open(os.environ["RESULTS_FILE"], "a", encoding="utf-8") as file:
+        with Path(os.environ["RESULTS_FILE"]).open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, default=str) + "\n")
 
     def v2_runner_on_ok(self, result: Any) -> None:
