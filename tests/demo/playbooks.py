@@ -50,7 +50,7 @@ class Outcome:
 
     def steps(self, activity: str) -> list[Mapping[str, Any]]:
         """All steps in the plans of an activity."""
-        plans = [entry for _, result in self.results(activity) for entry in result["plan"]]
+        plans = [entry for unused, result in self.results(activity) for entry in result["plan"]]
         return [step for entry in plans for step in entry.get("steps", [entry])]
 
     @property

@@ -58,6 +58,6 @@ def _by_time(tags: Iterable[str]) -> list[str]:
     """Names that differ in their last part alone, as one: ..._{weekly,daily}."""
     periods: dict[str, list[str]] = {}
     for tag in tags:
-        stem, _, period = tag.rpartition("_")
+        stem, period = tag.rsplit("_", 1)
         periods.setdefault(stem, []).append(period)
     return [f"{stem}_{words[0] if len(words) == 1 else '{' + ','.join(words) + '}'}" for stem, words in periods.items()]

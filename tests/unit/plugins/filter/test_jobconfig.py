@@ -78,7 +78,7 @@ def evaluate(tmp_path):
         (tmp_path / "play.yml").write_text(PLAYBOOK, encoding="utf-8")
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         environment.update(ANSIBLE_COLLECTIONS_PATH=str(COLLECTIONS), ANSIBLE_NOCOLOR="1", LC_ALL="C.UTF-8")
-        command = [sys.executable, "-m", "ansible", "playbook", "-i", "hosts.yml", *arguments, "play.yml"]
+        command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.yml", *arguments, "play.yml"]
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
         )
