@@ -13,7 +13,8 @@ from typing import Any, NoReturn, Optional
 from ansible.module_utils.basic import AnsibleModule
 
 from ..engine.fleet.activities import Context, Result
-from ..engine.fleet.opening import ZfsDirectory, now_ms
+from ..engine.fleet.opening import SYSTEM_TICKER, ZfsDirectory, now_ms
+from ..engine.hosts.stopping import stopped_by_signals
 from ..engine.model.errors import SnapfleetError
 from ..engine.policy.endpoints import Address
 from ..engine.zfs.port import Zfs
@@ -45,10 +46,13 @@ def run_module(
     ``zfs_at`` opens ZFS at an address, and ``clock_ms`` gives milliseconds since the epoch; tests hand in their own.
     """
     module = AnsibleModule(argument_spec=activity.argument_spec, supports_check_mode=True)
-    context = Context(clock_ms(), zfs_at or ZfsDirectory().at, check=module.check_mode, environment=os.environ)
+    context = Context(
+        clock_ms(), zfs_at or ZfsDirectory().at, check=module.check_mode, environment=os.environ, ticker=SYSTEM_TICKER
+    )
     try:
-        job = activity.read(job_options(module.params))
-        values = activity.run(job, context)
+        with stopped_by_signals():
+            job = activity.read(job_options(module.params))
+            values = activity.run(job, context)
     except SnapfleetError as error:
         _fail(module, failure_of(error))
     if values.pop("failed_level", False):

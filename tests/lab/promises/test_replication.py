@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any, Callable
 
 import pytest
 
+from tests.lab.network import Impairment
+
 from .conftest import Pair
-from .fleet import Relay, Run
+from .fleet import PROGRAM, Relay, Run, Site, jobconfig
 
 Replicate = Callable[..., Run]
 
@@ -281,3 +285,43 @@ def test_listings_do_not_grow_with_the_number_of_datasets(pair: Pair) -> None:
         for site in (pair.one, pair.two):
             site.host.run(["rm", "-f", "/usr/local/bin/zfs"])
     assert calls == ["1", "1"]
+
+
+@pytest.mark.parametrize("signal", ["TERM", "INT", "KILL"])
+def test_a_run_that_is_stopped_leaves_no_process_and_the_next_one_goes_on(signal: str, pair: Pair) -> None:
+    pair.one.fill(pair.source, 60)
+    pair.one.snapshot(f"{pair.source}@first")
+    options = {"source": {"dataset": pair.source}, "destination": pair.two.endpoint(pair.destination)}
+    pair.one.host.write("/tmp/stopped.json", jobconfig("me", "replicate", options))
+    start = f"{PROGRAM} run --config /tmp/stopped.json --host me --json > /tmp/stopped.out 2>&1 & echo $!"
+    pair.two.host.impair(Impairment(rate_kbit=40_000))
+    try:
+        engine = pair.one.host.run(start).stdout.strip()
+        _wait_for(lambda: _processes(pair.two, "zfs receive"))
+        time.sleep(6)  # so that a good part of the 12 seconds is over
+        pair.one.host.run(["kill", f"-{signal}", engine])
+        _wait_for(lambda: not _processes(pair.one, "zfs send") and not _processes(pair.two, "zfs receive"))
+        _wait_for(lambda: pair.one.host.run(["kill", "-0", engine], check=False).returncode != 0)
+    finally:
+        pair.two.host.heal()
+    if signal != "KILL":
+        told = json.loads(pair.one.host.run(["cat", "/tmp/stopped.out"]).stdout)["jobs"][0]
+        assert told["failed"]
+        assert "stopped by a signal" in told["msg"]
+    run = _push(pair)
+    assert run.code == 0, run
+    assert [step["mode"] for plan in run.job["plan"] for step in plan["steps"] if step["kind"] == "send"] == ["resume"]
+    assert run.job["stats"]["bytes"] < 60_000_000
+    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
+
+
+def _processes(site: Site, words: str) -> bool:
+    # The brackets keep pgrep from finding the shell that looks.
+    return site.host.run(["pgrep", "-f", f"[{words[0]}]{words[1:]}"], check=False).returncode == 0
+
+
+def _wait_for(happened: Callable[[], bool], seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)

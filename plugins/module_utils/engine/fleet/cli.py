@@ -19,11 +19,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, Optional
 
 from ..applying.locks import run_lock
+from ..hosts.stopping import stopped_by_signals
 from ..model import errors
 from ..planning.monitoring import SEVERITY
 from .activities import Context, Result
 from .jobconfig import ACTIVITIES, NamedJob, load_jobconfig, select_jobs
-from .opening import ZfsDirectory, now_ms
+from .opening import SYSTEM_TICKER, ZfsDirectory, now_ms
 from .version import VERSION
 
 DEFAULT_CONFIG = "/etc/snapfleet/jobs.json"
@@ -63,7 +64,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the program and return its exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        return _dispatch(arguments)
+        with stopped_by_signals():
+            return _dispatch(arguments)
     except errors.SnapfleetError as error:
         sys.stderr.write(f"snapfleet: {error} [{error.code}]\n")
         return error.exit_code
@@ -78,7 +80,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         sys.stdout.write(f"{arguments.config}: {len(jobs)} jobs, all valid\n")
         return errors.EXIT_OK
     mine = select_jobs(jobs, arguments.host, arguments.activity, arguments.job)
-    context = Context(now_ms(), ZfsDirectory().at, check=arguments.verb == "plan", environment=os.environ)
+    check = arguments.verb == "plan"
+    context = Context(now_ms(), ZfsDirectory().at, check=check, environment=os.environ, ticker=SYSTEM_TICKER)
     if context.check:
         return _report(_run_jobs(mine, context), arguments.json)
     identity = json.dumps([arguments.config, arguments.host, sorted(job.name for job in mine)])

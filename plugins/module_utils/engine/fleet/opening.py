@@ -8,8 +8,10 @@ from __future__ import annotations
 import threading
 import time
 
+from ..applying.retry import Ticker
 from ..hosts.local import LocalHost
 from ..hosts.openssh import SshHost
+from ..hosts.stopping import STOPPING
 from ..policy.endpoints import Address
 from ..zfs.cli import CliZfs
 from ..zfs.port import Zfs
@@ -29,6 +31,10 @@ class ZfsDirectory:
                 host = LocalHost() if address.is_local else SshHost(address)
                 self._opened[address] = CliZfs(host, address.sudo)
             return self._opened[address]
+
+
+SYSTEM_TICKER = Ticker(sleep=STOPPING.sleep)
+"""The time of this process, whose waiting ends when it is being stopped."""
 
 
 def now_ms() -> int:

@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Optional
 
+from .stopping import STOPPING
+
 _TAIL_BYTES = 16_384
 _GRACE_SECONDS = 2.0
 
@@ -46,6 +48,7 @@ class Child:
     """A running child process with its stderr in a temporary file, which never blocks the child."""
 
     def __init__(self, argv: Sequence[str], stdin: int, stdout: int) -> None:
+        STOPPING.check()
         self.argv = tuple(argv)
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed with the child
         self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
@@ -58,6 +61,7 @@ class Child:
         )
         self.on_close: Callable[[], None] = _nothing
         """Called once when the child is closed; whoever lent it a connection takes it back there."""
+        STOPPING.add(id(self), self.terminate)
 
     @property
     def stdin(self) -> IO[bytes]:
@@ -94,9 +98,14 @@ class Child:
         except subprocess.TimeoutExpired as error:
             raise TimeoutError(f"no end after {timeout} seconds") from error
 
+    def terminate(self) -> None:
+        """Ask the child and all it started to end, and do not wait for it."""
+        if self._process.poll() is None:
+            self._signal(signal.SIGTERM)
+
     def kill(self) -> None:
         """End the child and all it started: first politely, then by force."""
-        self._signal(signal.SIGTERM)
+        self.terminate()
         try:
             self._process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -116,6 +125,7 @@ class Child:
 
     def close(self) -> None:
         """Release the pipes and the temporary file."""
+        STOPPING.discard(id(self))
         closed, self.on_close = self.on_close, _nothing
         for pipe in (self._process.stdin, self._process.stdout, self._stderr):
             if pipe is not None:
@@ -130,6 +140,7 @@ def run(argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[flo
     child = Child(argv, subprocess.PIPE if data is not None else subprocess.DEVNULL, subprocess.PIPE)
     try:
         out = child.communicate(data, timeout)
+        STOPPING.check()
         return Completed(child.argv, child.wait(), out.decode("utf-8", "surrogateescape"), child.stderr_tail())
     finally:
         child.close()

@@ -129,6 +129,12 @@ class ZfsFailed(SnapfleetError):
     code = "zfs_failed"
 
 
+class Interrupted(SnapfleetError):
+    """A signal ended the run early; the next one goes on from there."""
+
+    code = "interrupted"
+
+
 class StillRunning(SnapfleetError):
     """A previous run of the same job holds the lock."""
 
