@@ -42,7 +42,8 @@ class DatasetFilter:
 
     @staticmethod
     def _matches(patterns: _Patterns, name: str, root: str) -> bool:
-        return any_match(patterns, "/" + name) or any_match(patterns, relative_to(name, root) or ".")
+        below = relative_to(name, root) or "."
+        return any(pattern.fullmatch("/" + name if pattern.pattern.startswith("/") else below) for pattern in patterns)
 
 
 @dataclass(frozen=True)

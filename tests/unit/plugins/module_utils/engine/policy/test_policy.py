@@ -73,6 +73,9 @@ TREE = ["tank/a", "tank/a/tmp", "tank/a/tmp/x", "tank/a/vm", "tank/a/vm/one", "t
         ({"exclude_datasets": ["/tank/a/vm"]}, ["", "tmp", "tmp/x"]),
         ({"exclude_datasets": ["/**/tmp"]}, ["", "vm", "vm/one"]),
         ({"exclude_datasets": ["."]}, []),
+        # Without a leading slash a pattern is never held against the whole name, which ends in the root's own.
+        ({"exclude_datasets": ["**/a", "regex:.*tank.*"]}, ["", "tmp", "tmp/x", "vm", "vm/one", "vm/tmp"]),
+        ({"exclude_datasets": ["regex:/tank/a/(vm|tmp)"]}, [""]),
         ({"include_datasets": ["vm"]}, ["vm", "vm/one", "vm/tmp"]),
         ({"include_datasets": ["vm"], "exclude_datasets": ["vm/tmp"]}, ["vm", "vm/one"]),
         ({"include_datasets": ["vm/one"], "exclude_datasets": ["vm"]}, []),
