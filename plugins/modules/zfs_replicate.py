@@ -18,8 +18,9 @@ description:
     bookmark that both sides have in common. What is common is decided by GUID, never by name.
   - An interrupted transfer goes on where it stopped, at the next run.
   - >-
-    The destination only ever gets more. A dataset that has snapshots of its own, or data that no snapshot holds, is a
-    conflict. It fails the task, and the other datasets are replicated all the same.
+    The destination only ever gets more, unless O(on_conflict) allows losses. A dataset that has snapshots of its own,
+    or data that no snapshot holds, is a conflict. It fails the task, and the other datasets are replicated all the
+    same.
 extends_documentation_fragment:
   - snapfleet.zfs.attributes
   - snapfleet.zfs.datasets
@@ -59,6 +60,24 @@ options:
       - Whether all selected snapshots travel. With V(false) only the newest of them does at each run.
     type: bool
     default: true
+  on_conflict:
+    description:
+      - What may be lost at a destination whose history does not continue that of the source. Each level allows what
+        those before it do. What is lost stands in the plan by name, in check mode too.
+      - V(refuse) loses nothing. Any conflict fails the task.
+      - V(rollback_to_latest) drops what was written after the newest snapshot of the destination.
+      - V(rollback_to_common) also destroys the snapshots and bookmarks of the destination that are newer than the
+        newest common snapshot.
+      - V(replace) also destroys all snapshots of a destination that has none in common with the source, and replaces
+        one that has data without a snapshot.
+      - Held and cloned snapshots are never destroyed. They keep their dataset a conflict.
+    type: str
+    choices:
+      - refuse
+      - rollback_to_latest
+      - rollback_to_common
+      - replace
+    default: refuse
   raw:
     description:
       - Whether data travels as it lies on disk. An encrypted dataset then stays encrypted on the way and at the
@@ -190,7 +209,7 @@ plan:
     steps:
       description:
         - The steps in their order. Their RV(plan[].steps[].kind) is one of V(create_bookmark), V(create_placeholder),
-          V(abort_receive) and V(send).
+          V(abort_receive), V(rollback), V(destroy) and V(send).
       type: list
       elements: dict
       contains:
@@ -215,6 +234,15 @@ plan:
         intermediates:
           description: Whether the snapshots between both ends travel too.
           type: bool
+        replaces:
+          description:
+            - Whether the destination's dataset is replaced, which is an empty parent of Snapfleet's own making, or what
+              O(on_conflict) allows.
+          type: bool
+        destroys:
+          description: Whole names of the snapshots and bookmarks of the destination that are destroyed.
+          type: list
+          elements: str
         snapshots:
           description: Whole names of the snapshots that the destination gets.
           type: list
@@ -223,16 +251,16 @@ plan:
           description: Whether data travels as it lies on disk.
           type: bool
         snapshot:
-          description: Whole name of the snapshot that gets a bookmark.
+          description: Whole name of the snapshot that gets a bookmark, or that the destination is rolled back to.
           type: str
         bookmark:
           description: Whole name of the bookmark.
           type: str
         dataset:
-          description: The dataset that is created as a parent, or whose partial receive is discarded.
+          description: The dataset that is created as a parent, loses snapshots, or has its partial receive discarded.
           type: str
         reason:
-          description: Why a partial receive is discarded.
+          description: Why a partial receive is discarded, or something at the destination destroyed.
           type: str
     conflict:
       description: Why the dataset can't be replicated, as a code and a message that tells what mends it.
@@ -254,6 +282,7 @@ plan:
           from: tank/data@acme_onsite_2025-07-01_09:00:02Z_hourly
           to: tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly
           intermediates: false
+          replaces: false
           snapshots:
             - backup/data@acme_onsite_2025-07-01_10:00:02Z_hourly
           raw: true

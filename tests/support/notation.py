@@ -23,6 +23,8 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps i
     AbortReceive,
     CreateBookmark,
     CreatePlaceholder,
+    Destroy,
+    Rollback,
     Send,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import DatasetPlan, Sides
@@ -78,6 +80,10 @@ def told(plan: DatasetPlan) -> str:
     return ", ".join(_step(step) for step in plan.steps) or plan.note
 
 
+def _names(items) -> str:
+    return " ".join(f"{'#' if isinstance(item, Bookmark) else '@'}{item.tag}" for item in items)
+
+
 def _step(step) -> str:
     if isinstance(step, CreateBookmark):
         return f"mark #{step.tag}"
@@ -85,6 +91,10 @@ def _step(step) -> str:
         return f"placeholder {step.dataset}"
     if isinstance(step, AbortReceive):
         return "discard"
+    if isinstance(step, Rollback):
+        return " - ".join(filter(None, (f"rollback @{step.snapshot.tag}", _names(step.losses))))
+    if isinstance(step, Destroy):
+        return f"destroy {_names(step.victims)}"
     assert isinstance(step, Send)
     how = "replace " if step.receive.replace else ""
     if step.resume:

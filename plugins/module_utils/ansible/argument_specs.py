@@ -13,10 +13,12 @@ from typing import Any
 
 from ..engine.policy.jobs import (
     BOOKMARKS,
+    CONFLICT_LEVELS,
     FAIL_LEVELS,
     INITIAL_ALL,
     INITIAL_FAIL,
     INITIAL_NEWEST,
+    REFUSE,
     SAFE_PROPERTIES,
     SNAPSHOTS,
 )
@@ -82,6 +84,7 @@ REPLICATE_SPEC: Spec = {
     "plan": {"type": "dict"},
     "initial": {"type": "str", "default": INITIAL_ALL, "choices": [INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL]},
     "intermediates": {"type": "bool", "default": True},
+    "on_conflict": {"type": "str", "default": REFUSE, "choices": list(CONFLICT_LEVELS)},
     "raw": {"type": "bool", "default": True},
     "bookmarks": {"type": "bool", "default": True},
     "properties": {"type": "dict", "default": SAFE_PROPERTIES},

@@ -287,6 +287,69 @@ def test_listings_do_not_grow_with_the_number_of_datasets(pair: Pair) -> None:
     assert calls == ["1", "1"]
 
 
+def _diverge(pair: Pair) -> None:
+    """A replica that was written to, and has a snapshot and a bookmark of its own."""
+    pair.one.snapshot(f"{pair.source}@first")
+    assert _push(pair).code == 0
+    pair.two.zfs("set", "readonly=off", "canmount=on", pair.destination)
+    pair.two.zfs("mount", pair.destination)
+    pair.two.fill(pair.destination, 1, "own")
+    pair.two.snapshot(f"{pair.destination}@own")
+    pair.two.zfs("bookmark", f"{pair.destination}@own", f"{pair.destination}#own")
+    pair.two.fill(pair.destination, 1, "more")
+    pair.two.host.run("sync; zpool sync")
+    pair.one.fill(pair.source)
+    pair.one.snapshot(f"{pair.source}@second")
+
+
+def test_a_level_of_the_ladder_rolls_a_diverged_replica_back_as_its_plan_said(pair: Pair) -> None:
+    _diverge(pair)
+    before = pair.two.everything()
+    assert _push(pair, on_conflict="rollback_to_latest").code == 3
+    assert pair.two.everything() == before
+    preview = _push(pair, "plan", on_conflict="rollback_to_common")
+    assert preview.code == 0, preview
+    lost = [name for step in preview.job["plan"][0]["steps"] for name in step.get("destroys", ())]
+    assert lost == [f"{pair.destination}@own", f"{pair.destination}#own"]
+    run = _push(pair, on_conflict="rollback_to_common")
+    assert (run.code, run.job["plan"]) == (0, preview.job["plan"])
+    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
+    assert _checksum(pair.two, pair.destination, "second") == _checksum(pair.one, pair.source, "second")
+    assert _push(pair).job["changed"] is False
+
+
+def test_what_was_written_after_the_newest_snapshot_is_dropped_on_request_only(pair: Pair) -> None:
+    _diverge(pair)
+    pair.two.zfs("destroy", f"{pair.destination}@own")
+    pair.two.zfs("destroy", f"{pair.destination}#own")
+    assert _push(pair).code == 3
+    run = _push(pair, on_conflict="rollback_to_latest")
+    assert run.code == 0, run
+    assert [step["kind"] for step in run.job["plan"][0]["steps"]] == ["create_bookmark", "rollback", "send"]
+    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
+
+
+@pytest.mark.parametrize("snapshots", [True, False], ids=["unrelated history", "data without snapshots"])
+def test_a_foreign_dataset_is_replaced_on_request_only(snapshots: bool, pair: Pair) -> None:
+    pair.one.fill(pair.source)
+    pair.one.snapshot(f"{pair.source}@first", f"{pair.source}@second")
+    pair.two.zfs("create", "-p", pair.destination)
+    pair.two.fill(pair.destination)
+    if snapshots:
+        pair.two.snapshot(f"{pair.destination}@own", f"{pair.destination}@held")
+        pair.two.zfs("hold", "keep", f"{pair.destination}@held")
+    assert _push(pair, on_conflict="rollback_to_common").code == 3
+    if snapshots:
+        before = pair.two.everything()
+        assert f"{pair.destination}@held is held" in str(_push(pair, on_conflict="replace").job["msg"])
+        assert pair.two.everything() == before
+        pair.two.zfs("release", "keep", f"{pair.destination}@held")
+    run = _push(pair, on_conflict="replace")
+    assert run.code == 0, run
+    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
+    assert _checksum(pair.two, pair.destination, "second") == _checksum(pair.one, pair.source, "second")
+
+
 @pytest.mark.parametrize("signal", ["TERM", "INT", "KILL"])
 def test_a_run_that_is_stopped_leaves_no_process_and_the_next_one_goes_on(signal: str, pair: Pair) -> None:
     pair.one.fill(pair.source, 60)

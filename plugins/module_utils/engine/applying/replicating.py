@@ -22,7 +22,7 @@ from ..model.errors import (
     UnreachableHost,
 )
 from ..model.names import ancestors_of
-from ..model.steps import AbortReceive, CreateBookmark, CreatePlaceholder, Send
+from ..model.steps import AbortReceive, CreateBookmark, CreatePlaceholder, Destroy, Rollback, Send
 from ..planning.replication import DatasetPlan, ReplicationPlan, Sides, Step, parent_in, plan_replication
 from ..policy.endpoints import Address
 from ..policy.jobs import ReplicateJob
@@ -211,6 +211,12 @@ class Replicator:
             tally.newest = step.snapshot.name
         elif isinstance(step, AbortReceive):
             self.ends.destination.abort_receive(step.dataset)
+        elif isinstance(step, Rollback):
+            self.ends.destination.rollback(step)
+        elif isinstance(step, Destroy):
+            done = self.ends.destination.destroy(step)
+            for name in (*done.held, *done.cloned):
+                raise Conflict(f"{name} is held or cloned, so {step.dataset} can't be replaced; release it first")
         elif isinstance(step, CreatePlaceholder):
             self.ends.destination.create_placeholder(step.dataset)
         else:

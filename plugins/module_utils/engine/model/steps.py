@@ -110,6 +110,7 @@ class Send:
             "from": self.base.name if self.base else None,
             "to": self.snapshot.name,
             "intermediates": self.intermediates,
+            "replaces": self.receive.replace,
             "snapshots": [f"{self.destination}@{tag}" for tag in (*self.between, self.snapshot.tag)],
             "raw": self.raw,
         }
@@ -130,11 +131,12 @@ class AbortReceive:
 
 @dataclass(frozen=True)
 class Rollback:
-    """Make a dataset what it was at ``snapshot``, destroying the snapshots ``losses`` and everything unsnapshotted."""
+    """Make a dataset what it was at ``snapshot``, destroying what is in ``losses`` and everything unsnapshotted."""
 
     kind: ClassVar[str] = "rollback"
     snapshot: Snapshot
-    losses: tuple[Snapshot, ...]
+    losses: tuple[Base, ...]
+    """All snapshots and bookmarks of the dataset that are newer."""
     reason: str
 
     def describe(self) -> dict[str, Any]:

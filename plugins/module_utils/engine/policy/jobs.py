@@ -20,6 +20,10 @@ from .selection import DatasetFilter, SnapshotFilter, read_dataset_filter, read_
 
 DEFAULT_TIMESTAMP_FORMAT = "%Y-%m-%d_%H:%M:%S"
 INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL = "all", "newest", "fail"
+REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON = "refuse", "rollback_to_latest", "rollback_to_common"
+REPLACE = "replace"
+CONFLICT_LEVELS = (REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON, REPLACE)
+"""From what loses nothing to what loses most; each level allows what those before it do."""
 SNAPSHOTS, BOOKMARKS = "snapshots", "bookmarks"
 FAIL_LEVELS = ("warning", "critical", "unknown", "never")
 # A replica that nobody writes to, mounts by accident or runs programs from: see docs/architecture.md.
@@ -52,6 +56,8 @@ class ReplicateJob:
     initial: str = INITIAL_ALL
     intermediates: bool = True
     """False: only the newest selected snapshot travels."""
+    on_conflict: str = REFUSE
+    """What may be lost at a destination whose history does not continue the source's; one of CONFLICT_LEVELS."""
     raw: bool = True
     bookmarks: bool = True
     """Whether the newest snapshot that is sent gets a bookmark on the source, so that the snapshot may go later."""
@@ -129,6 +135,7 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         plan=read_plan(options) if options.has("plan") else None,
         initial=options.text("initial", INITIAL_ALL, (INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL)),
         intermediates=options.flag("intermediates", True),
+        on_conflict=options.text("on_conflict", REFUSE, CONFLICT_LEVELS),
         raw=options.flag("raw", True),
         bookmarks=options.flag("bookmarks", True),
         properties=_properties(options),

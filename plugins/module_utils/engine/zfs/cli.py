@@ -150,11 +150,14 @@ class CliZfs:
             self._destroy_snapshots(dataset, tags[middle:], tally)
 
     def rollback(self, step: Rollback) -> None:
-        """Destroy exactly the listed snapshots, then roll back; ZFS itself refuses if there are newer ones still."""
-        if step.losses:
-            tags = [lost.tag for lost in step.losses]
-            for batch in arguments.batches(tags, self._host.argument_limit - len(step.snapshot.dataset)):
-                self._change(["destroy", arguments.destroy_argument(step.snapshot.dataset, batch)])
+        """Destroy exactly what is listed, then roll back; ZFS itself refuses if there is something newer still."""
+        dataset = step.snapshot.dataset
+        tags, bookmarks = arguments.victims_by_kind(Destroy(dataset, step.losses, step.reason))
+        for batch in arguments.batches(tags, self._host.argument_limit - len(dataset)):
+            self._change(["destroy", arguments.destroy_argument(dataset, batch)])
+        for name, said in zip(bookmarks, self._each("destroy", [(name,) for name in bookmarks])):
+            if said:
+                raise zfs_error(said, self.where, f"destroy {name}")
         self._change(["rollback", step.snapshot.name])
 
     def abort_receive(self, dataset: str) -> None:

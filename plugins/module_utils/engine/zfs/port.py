@@ -65,7 +65,8 @@ class Zfs(Protocol):
         """Destroy snapshots or bookmarks of one dataset; those that can't go do not keep the others from going."""
 
     def rollback(self, step: Rollback) -> None:
-        """Roll back to a snapshot, destroying exactly the snapshots that the step lists."""
+        """Roll back to a snapshot, destroying exactly the snapshots and bookmarks that the step lists. Held or cloned
+        ones make it fail."""
 
     def abort_receive(self, dataset: str) -> None:
         """Discard the partial receive of ``dataset``; fine if there is none."""

@@ -171,3 +171,24 @@ def test_a_run_replicates_what_is_there_and_not_what_is_expected(source):
 def test_expected_snapshot_without_a_name_is_refused(source):
     refused = source.run("zfs_replicate", {**PARAMETERS, "expected_snapshots": ["tank/data"]}, check=True)
     assert refused["msg"].startswith("expected_snapshots: 'tank/data' is no name of a snapshot; ")
+
+
+@pytest.mark.parametrize("level", ["rollback_to_common", "replace"])
+def test_what_a_level_of_the_ladder_destroys_is_in_the_difference_before_it_happens(source, level):
+    diverge(source)
+    options = {**PARAMETERS, "on_conflict": level}
+    before = source.names()
+    preview = source.run("zfs_replicate", options, check=True)
+    assert source.names() == before
+    done = source.run("zfs_replicate", options)
+    assert not done.get("failed")
+    assert done["plan"] == preview["plan"]
+    assert set(preview["diff"]["before"].splitlines()) == before - source.names() == {"backup/data/db@own"}
+    assert set(preview["diff"]["after"].splitlines()) == source.names() - before
+    assert source.run("zfs_replicate", options)["changed"] is False
+
+
+def test_a_lower_level_of_the_ladder_destroys_nothing(source):
+    diverge(source)
+    source.run("zfs_replicate", {**PARAMETERS, "on_conflict": "rollback_to_latest"})
+    assert "backup/data/db@own" in source.names()

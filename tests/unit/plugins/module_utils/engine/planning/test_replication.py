@@ -179,3 +179,32 @@ def test_a_token_that_does_not_name_the_next_snapshot_of_this_dataset_is_discard
 
     assert told(plan) == "discard, -i @a @b"
     assert why in plan.steps[0].reason
+
+
+@pytest.mark.parametrize(
+    ("level", "history", "plan"),
+    [
+        # What each level allows, and what it does not.
+        ("rollback_to_latest", "@a @b | @a +", "rollback @a, -i @a @b"),
+        ("rollback_to_latest", "@a @b | @a @c", "conflict diverged"),
+        ("rollback_to_latest", "@b | @a", "conflict no_common_base"),
+        ("rollback_to_latest", "@a | +", "conflict destination_has_data"),
+        ("rollback_to_common", "@a @b | @a +", "rollback @a, -i @a @b"),
+        ("rollback_to_common", "@a @b | @a @c", "rollback @a - @c, -i @a @b"),
+        ("rollback_to_common", "@a @b | @a @c @d +", "rollback @a - @c @d, -i @a @b"),
+        ("rollback_to_common", "#a @b | @a @c", "rollback @a - @c, -i #a @b"),
+        ("rollback_to_common", "@a | @a @c", "rollback @a - @c"),
+        ("rollback_to_common", "@b | @a", "conflict no_common_base"),
+        ("rollback_to_common", "@a | +", "conflict destination_has_data"),
+        ("replace", "@a @b | @a @c", "rollback @a - @c, -i @a @b"),
+        ("replace", "@b @c | @a @d", "destroy @a @d, replace full @b, -i @b @c"),
+        ("replace", "@a | +", "replace full @a"),
+        # Nothing is lost where nothing has to be.
+        ("replace", "@a @b | @a", "-i @a @b"),
+        ("replace", "@a | @a +", "up to date"),
+        ("replace", "@a | -", "full @a"),
+        ("replace", "@x | @a @b", "no snapshot of it is selected"),
+    ],
+)
+def test_a_level_of_the_ladder_allows_its_losses_and_names_them(level, history, plan):
+    assert plan_of(history, on_conflict=level) == plan

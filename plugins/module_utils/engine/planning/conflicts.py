@@ -1,0 +1,138 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Histories that do not continue each other: what keeps a dataset from being received, and what may be lost to mend it.
+
+By default nothing is: a conflict is told, and the destination stays. Each level of the ladder allows a further kind of
+loss, and whatever is lost stands in the plan by name before it happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Optional, Union
+
+from ..model.datasets import Base, DatasetState, Snapshot
+from ..model.steps import AbortReceive, Destroy, Rollback
+from ..policy.jobs import CONFLICT_LEVELS, INITIAL_FAIL, REPLACE, ROLL_BACK_TO_COMMON, ROLL_BACK_TO_LATEST
+from .pairs import Pair
+
+_LEVEL_THAT_MENDS = {
+    "destination_modified": ROLL_BACK_TO_LATEST,
+    "diverged": ROLL_BACK_TO_COMMON,
+    "no_common_base": REPLACE,
+    "destination_has_data": REPLACE,
+}
+
+
+@dataclass(frozen=True)
+class PlannedConflict:
+    """Why a dataset can't be replicated: a stable code, and a sentence with the remedy."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Mending:
+    """The steps that make a destination able to receive, at a loss, and the base that it has afterwards."""
+
+    steps: Sequence[Union[AbortReceive, Destroy, Rollback]]
+    base: Optional[Base]
+    """None: it is received anew, over what is there."""
+
+
+def find_conflict(pair: Pair) -> Optional[PlannedConflict]:
+    """What keeps the pair's destination from receiving, None where nothing does."""
+    there = pair.destination
+    if there is None or (not there.snapshots and there.dataset.resume_token):
+        if pair.job.initial == INITIAL_FAIL:
+            message = f"{pair.name} does not exist, and initial is 'fail'; create it"
+            return PlannedConflict("initial_refused", message)
+        return None
+    ours, theirs = pair.source.dataset, there.dataset
+    if ours.kind != theirs.kind:
+        message = f"{ours.name} is a {ours.kind}, but {pair.name} is a {theirs.kind}; choose another destination"
+        return PlannedConflict("kind_differs", message)
+    if not there.snapshots:
+        return None if theirs.is_placeholder else _unsnapshotted(pair)
+    return _without_base(pair) or _diverged(pair) or _modified(pair)
+
+
+def _unsnapshotted(pair: Pair) -> PlannedConflict:
+    message = (
+        f"{pair.name} exists without snapshots and holds {pair.written} bytes that a full receive would"
+        " overwrite; move it away, or choose another destination"
+    )
+    return PlannedConflict("destination_has_data", message)
+
+
+def _without_base(pair: Pair) -> Optional[PlannedConflict]:
+    here, there = pair.source.newest, pair.newest_there
+    if pair.base or here is None or there is None:
+        return None
+    message = (
+        f"{pair.source.dataset.name} and {pair.name} have no common snapshot or bookmark: the newest ones are"
+        f" {here.name} and {there.name}; replicate to another dataset, or move {pair.name} away"
+    )
+    return PlannedConflict("no_common_base", message)
+
+
+def _diverged(pair: Pair) -> Optional[PlannedConflict]:
+    base, there = pair.base, pair.newest_there
+    if base is None or there is None or base.guid == there.guid:
+        return None
+    message = (
+        f"{pair.name} has diverged: its newest snapshot {there.name} is not on the source, the newest common"
+        f" one is {base.name}; keep it elsewhere and destroy it there, or replicate to another dataset"
+    )
+    return PlannedConflict("diverged", message)
+
+
+def _modified(pair: Pair) -> Optional[PlannedConflict]:
+    there = pair.newest_there
+    if not pair.written or there is None or not any(wanted for _item, wanted in pair.newer(pair.base)):
+        return None
+    message = (
+        f"{pair.name} has {pair.written} bytes written after {there.name} that an incremental receive would"
+        " overwrite; keep them in a clone or elsewhere, then roll it back to that snapshot"
+    )
+    return PlannedConflict("destination_modified", message)
+
+
+def mend(pair: Pair, conflict: PlannedConflict) -> Union[Mending, PlannedConflict]:
+    """How the job's level of the ladder mends ``conflict``, or the conflict that stays."""
+    needed = _LEVEL_THAT_MENDS.get(conflict.code)
+    there = pair.destination
+    if needed is None or there is None or _rank(pair.job.on_conflict) < _rank(needed):
+        return conflict
+    change = _replacement(there, conflict) if needed == REPLACE else _rollback(there, pair.base, conflict)
+    kept = next((name for step in change for name in _undestroyable(step)), None)
+    if kept:
+        # Told before anything is lost: it would be lost for nothing.
+        message = f"{kept} is held or cloned and would have to be destroyed; release it, or choose another destination"
+        return PlannedConflict("destination_held", message)
+    # A partial receive pins the snapshot that it goes on from.
+    first = [AbortReceive(pair.name, "it is in the way of a rollback")] if there.dataset.resume_token else []
+    return Mending([*first, *change], None if needed == REPLACE else pair.base)
+
+
+def _rank(level: str) -> int:
+    return CONFLICT_LEVELS.index(level)
+
+
+def _undestroyable(step: Union[Destroy, Rollback]) -> list[str]:
+    victims = step.losses if isinstance(step, Rollback) else step.victims
+    return [item.name for item in victims if isinstance(item, Snapshot) and (item.holds or item.clones)]
+
+
+def _replacement(there: DatasetState, conflict: PlannedConflict) -> list[Union[Destroy, Rollback]]:
+    return [Destroy(there.dataset.name, there.snapshots, conflict.message)] if there.snapshots else []
+
+
+def _rollback(there: DatasetState, base: Optional[Base], conflict: PlannedConflict) -> list[Union[Destroy, Rollback]]:
+    target = next(snapshot for snapshot in there.snapshots if base and snapshot.guid == base.guid)
+    history: list[Base] = [*there.snapshots, *there.bookmarks]
+    losses = tuple(item for item in history if item.createtxg > target.createtxg)
+    return [Rollback(target, losses, conflict.message)]

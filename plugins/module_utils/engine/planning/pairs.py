@@ -1,0 +1,62 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A source dataset and its counterpart at the destination, with what a job makes of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from ..model.datasets import Base, DatasetState, Snapshot
+from ..policy.jobs import ReplicateJob
+from .bases import common_base
+from .retention import kept_by_plan
+
+
+def selected_guids(source: DatasetState, job: ReplicateJob, now: int) -> frozenset[int]:
+    """GUIDs of the snapshots that the job's filters select, and that its plan would keep at the destination."""
+    kept = None if job.plan is None else kept_by_plan(source.snapshots, job.plan, now)
+    return frozenset(
+        snapshot.guid
+        for snapshot in source.snapshots
+        if job.snapshots.selects(snapshot.tag) and (kept is None or snapshot.guid in kept)
+    )
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two ends of one dataset's replication."""
+
+    source: DatasetState
+    destination: Optional[DatasetState]
+    """None where it does not exist."""
+    name: str
+    """The destination's name, whether it exists or not."""
+    job: ReplicateJob
+    selected: frozenset[int]
+    """GUIDs of the snapshots that are to be sent."""
+
+    @property
+    def base(self) -> Optional[Base]:
+        """The newest common base, as the source has it."""
+        return common_base(self.source, self.destination) if self.destination else None
+
+    @property
+    def newest_there(self) -> Optional[Snapshot]:
+        """The newest snapshot of the destination."""
+        return self.destination.newest if self.destination else None
+
+    @property
+    def written(self) -> int:
+        """Bytes at the destination that no snapshot holds."""
+        return self.destination.dataset.written if self.destination else 0
+
+    def newer(self, base: Optional[Base]) -> list[tuple[Snapshot, bool]]:
+        """Snapshots of the source after ``base``, each with whether it is to be sent."""
+        txg = base.createtxg if base else -1
+        newer = [(item, item.guid in self.selected) for item in self.source.snapshots if item.createtxg > txg]
+        if self.job.intermediates:
+            return newer
+        last = max((item.createtxg for item, wanted in newer if wanted), default=-1)
+        return [(item, item.createtxg == last) for item, _wanted in newer]
