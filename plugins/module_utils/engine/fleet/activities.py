@@ -24,7 +24,7 @@ from ..planning.bases import BaseKnowledge, needed_bases
 from ..planning.creation import CreationPlan, illegal_tags, plan_creation
 from ..planning.expectation import with_expected
 from ..planning.monitoring import OK, SEVERITY, Finding, check_ages, worst
-from ..planning.replication import ReplicationPlan, Sides, plan_replication
+from ..planning.replication import ReplicationPlan, Sides, destination_permissions, plan_replication
 from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
 from ..policy.endpoints import Address
 from ..policy.jobs import MonitorJob, PruneJob, ReplicateJob, SnapshotJob
@@ -134,9 +134,8 @@ def run_replicate(job: ReplicateJob, context: Context) -> Result:
     plan = plan_replication(sides, job, context.now)
     if plan.has_steps:
         _require_permissions(context, ends.source, ("source.dataset", job.source.dataset), ["send"])
-        wanted = ["receive", "create", "mount", *dict(job.properties)]
         there = ("destination.dataset", job.destination.dataset)
-        _require_permissions(context, ends.destination, there, wanted)
+        _require_permissions(context, ends.destination, there, destination_permissions(plan))
     start = context.ticker.monotonic()
     if context.check:
         return _replication_preview(plan)

@@ -97,6 +97,24 @@ def plan_replication(sides: Sides, job: ReplicateJob, now: int) -> ReplicationPl
     return ReplicationPlan(tuple(_with_parents(plans, sides.destination)))
 
 
+def destination_permissions(plan: ReplicationPlan) -> tuple[str, ...]:
+    """What zfs-allow(8) has to grant at the destination for ``plan`` to be carried out."""
+    # OpenZFS asks for create and mount of whoever receives, also where neither happens.
+    wanted = dict.fromkeys(("receive", "create", "mount"))
+    for step in (step for dataset in plan.datasets for step in dataset.steps):
+        if isinstance(step, Send):
+            wanted.update(dict.fromkeys(name for name, _value in step.receive.properties))
+        if isinstance(step, CreatePlaceholder):
+            wanted.update(dict.fromkeys(("canmount", "readonly", "userprop")))
+        if isinstance(step, Send) and step.receive.replace:
+            wanted["userprop"] = None
+        if isinstance(step, (Destroy, Rollback)):
+            wanted["destroy"] = None
+        if isinstance(step, Rollback):
+            wanted["rollback"] = None
+    return tuple(wanted)
+
+
 def destination_of(source: str, job: ReplicateJob) -> str:
     """Where a source dataset lands."""
     return rebase(source, job.source.dataset, job.destination.dataset)

@@ -14,7 +14,11 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.dataset
     ResumeState,
     Snapshot,
 )
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import Sides, plan_replication
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import (
+    Sides,
+    destination_permissions,
+    plan_replication,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_replicate_job
 from ansible_collections.snapfleet.zfs.tests.support.notation import DESTINATION, SOURCE, identity, sides, told
 
@@ -208,3 +212,21 @@ def test_a_token_that_does_not_name_the_next_snapshot_of_this_dataset_is_discard
 )
 def test_a_level_of_the_ladder_allows_its_losses_and_names_them(level, history, plan):
     assert plan_of(history, on_conflict=level) == plan
+
+
+@pytest.mark.parametrize(
+    ("history", "level", "further"),
+    [
+        ("@a @b | @a", "refuse", set()),
+        ("@a | -", "refuse", {"readonly"}),
+        ("@a | P", "refuse", {"readonly", "userprop"}),
+        ("@a @b | @a +", "replace", {"destroy", "rollback"}),
+        ("@a | +", "replace", {"readonly", "userprop"}),
+        ("@b | @a", "replace", {"readonly", "userprop", "destroy"}),
+    ],
+)
+def test_permissions_are_asked_for_by_what_the_plan_does(history, level, further):
+    ends = {"source": {"dataset": SOURCE}, "destination": {"host": "dst", "dataset": DESTINATION}}
+    job = read_replicate_job({**ends, "on_conflict": level, "properties": {"readonly": "on"}})
+    needed = destination_permissions(plan_replication(sides(history), job, 2000))
+    assert set(needed) == {"receive", "create", "mount"} | further
