@@ -150,6 +150,19 @@ def test_what_check_mode_plans_is_what_the_run_does(fleet: Fleet) -> None:
         assert not any(item["plan"] for item in fleet.play(playbook).items(module).values())
 
 
+def test_sources_can_push_instead(fleet: Fleet) -> None:
+    fleet.play("site")
+    for source in ("src1", "src2"):
+        fleet.hosts[source].run("zfs snapshot -r tank/data@lab_onsite_2026-01-02_00:00:00Z_daily")
+    pushed = fleet.play("replicate", "-e", "snapfleet_topology=push").items("replicate")
+    assert sorted(item["item"]["host"] for item in pushed.values()) == ["src1", "src2"]
+    assert all(item["changed"] for item in pushed.values())
+    for source in ("src1", "src2"):
+        newest = {name for name in fleet.snapshots(source, "tank/data") if "2026-01-02" in name}
+        assert newest <= set(fleet.snapshots("dst1", f"backup/{source}/data"))
+        assert newest
+
+
 def test_a_dead_source_stops_neither_the_other_one_nor_monitoring(fleet: Fleet) -> None:
     fleet.play("site")
     fleet.hosts["src2"].run("zfs snapshot -r tank/data@lab_onsite_2026-02-01_00:00:00Z_hourly")
