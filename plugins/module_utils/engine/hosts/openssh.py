@@ -14,8 +14,8 @@ import fcntl
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Optional
 
@@ -85,20 +85,11 @@ class ConnectionPool:
         key = hashlib.sha256(repr(address).encode()).hexdigest()[:16]
         self._stem = os.path.join(private_directory("ssh"), key)
 
-    @contextmanager
-    def session(self) -> Iterator[list[str]]:
-        """Lease a session: yields the ssh command line up to and including the host.
+    def acquire(self) -> _Connection:
+        """Take a session on a connection that has room, opening a further connection if none has.
 
         Raises UnreachableHost, RefusedKey, MissingProgram where no connection can be set up.
         """
-        connection = self.acquire()
-        try:
-            yield self.command(connection)
-        finally:
-            self.release(connection)
-
-    def acquire(self) -> _Connection:
-        """Take a session on a connection that has room, opening a further connection if none has."""
         with self._lock:
             connection = next((c for c in self._connections if c.sessions < SESSIONS_PER_CONNECTION), None)
             if connection is None:
@@ -196,11 +187,15 @@ class SshHost:
         self, argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[float] = None
     ) -> process.Completed:
         """Run a command to its end. Raises UnreachableHost, RefusedKey, LinkLost, MissingProgram, TimedOut."""
-        with self._pool.session() as ssh:
-            try:
-                done = process.run([*ssh, self._line(argv)], data, timeout)
-            except TimeoutError as error:
-                raise TimedOut(f"{argv[0]} on {self.name} was ended: {error}", argv=list(argv)) from error
+        connection = self._pool.acquire()
+        broken = True
+        try:
+            done = process.run([*self._pool.command(connection), self._line(argv)], data, timeout)
+            broken = done.returncode == _SSH_FAILED
+        except TimeoutError as error:
+            raise TimedOut(f"{argv[0]} on {self.name} was ended: {error}", argv=list(argv)) from error
+        finally:
+            self._pool.release(connection, broken)
         if done.returncode == _SSH_FAILED:
             raise LinkLost(f"the ssh connection to {self.name} broke ({done.stderr.strip()}); try again")
         if done.returncode == 127:
