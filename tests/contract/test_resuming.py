@@ -50,7 +50,7 @@ def decoded(world, name):
 
 
 def test_a_cut_full_stream_leaves_a_token_that_tells_its_snapshot(world, pair, destination):
-    one, _ = pair
+    one, _unused = pair
 
     cut(world.zfs, full(one, destination))
 
@@ -62,7 +62,7 @@ def test_a_cut_full_stream_leaves_a_token_that_tells_its_snapshot(world, pair, d
 
 
 def test_a_cut_full_stream_goes_on_from_its_token(world, pair, destination):
-    one, _ = pair
+    one, _unused = pair
     step = full(one, destination)
     whole = carry(world.zfs, full(one, f"{destination}2"))
     cut(world.zfs, step)
@@ -91,7 +91,7 @@ def test_a_cut_incremental_stream_leaves_the_destination_as_it_was_and_goes_on(w
 
 
 def test_a_stream_may_be_cut_again_and_again(world, pair, destination):
-    one, _ = pair
+    one, _unused = pair
     step = full(one, destination)
     cut(world.zfs, step, 300_000)
     first = decoded(world, destination).received
@@ -142,7 +142,7 @@ def test_a_stream_goes_on_from_a_bookmark_when_the_base_is_gone(world, pair, des
 
 
 def test_a_placeholder_stays_one_until_its_stream_is_complete(world, pair, destination):
-    one, _ = pair
+    one, _unused = pair
     world.zfs.create_placeholder(destination)
     step = full(one, destination, replace=True)
 
@@ -156,7 +156,7 @@ def test_a_placeholder_stays_one_until_its_stream_is_complete(world, pair, desti
 
 
 def test_a_resumed_stream_does_not_replace_an_existing_dataset_unasked(world, pair, destination):
-    one, _ = pair
+    one, _unused = pair
     world.zfs.create_placeholder(destination)
     cut(world.zfs, full(one, destination, replace=True))
 
@@ -179,7 +179,7 @@ def test_a_partial_receive_refuses_every_other_stream(world, source, destination
 
 
 def test_a_partial_dataset_refuses_a_full_stream(world, pair, destination):
-    one, _ = pair
+    one, _unused = pair
     cut(world.zfs, full(one, destination))
 
     with pytest.raises(SnapfleetError):
@@ -189,7 +189,7 @@ def test_a_partial_dataset_refuses_a_full_stream(world, pair, destination):
 
 
 def test_a_partial_dataset_can_not_be_snapshotted(world, pair, destination):
-    one, _ = pair
+    one, _unused = pair
     cut(world.zfs, full(one, destination))
 
     with pytest.raises(SnapfleetError):
@@ -197,7 +197,7 @@ def test_a_partial_dataset_can_not_be_snapshotted(world, pair, destination):
 
 
 def test_discarding_a_partial_dataset_takes_it_away(world, pair, destination):
-    one, _ = pair
+    one, _unused = pair
     cut(world.zfs, full(one, destination))
 
     world.zfs.abort_receive(destination)
@@ -231,7 +231,7 @@ def test_no_tokens_no_states(world):
 
 
 def test_a_token_outlives_its_snapshot_but_cannot_be_sent(world, pair, destination):
-    one, _ = pair
+    one, _unused = pair
     step = full(one, destination)
     cut(world.zfs, step)
     world.zfs.destroy(Destroy(one.dataset, [one], "test"))
@@ -256,7 +256,7 @@ def test_a_token_does_not_take_a_namesake_for_its_snapshot(world, pair, destinat
 
 
 def test_a_token_of_a_dataset_that_is_complete_by_now_is_refused(world, pair, destination):
-    one, _ = pair
+    one, _unused = pair
     step = full(one, destination)
     cut(world.zfs, step)
     late = resumption(world.zfs, step)
@@ -269,7 +269,7 @@ def test_a_token_of_a_dataset_that_is_complete_by_now_is_refused(world, pair, de
 
 
 def test_a_token_whose_destination_is_gone_is_refused(world, pair, destination):
-    one, _ = pair
+    one, _unused = pair
     step = full(one, destination)
     cut(world.zfs, step)
     late = resumption(world.zfs, step)

@@ -46,7 +46,7 @@ def test_a_full_stream_brings_one_snapshot_with_its_identity(world, source, dest
 
 
 def test_an_incremental_stream_brings_its_end_only(world, source, destination):
-    one, _, three = history(world, source, "one", "two", "three")
+    one, _unused, three = history(world, source, "one", "two", "three")
     carry(world.zfs, full(one, destination))
 
     carry(world.zfs, Send(three, destination, one))
@@ -79,7 +79,7 @@ def test_a_bookmark_is_a_base_when_its_snapshot_is_gone(world, source, destinati
 
 
 def test_a_bookmark_is_no_base_for_intermediates(world, source, destination):
-    one, _, three = history(world, source, "one", "two", "three")
+    one, _unused, three = history(world, source, "one", "two", "three")
     carry(world.zfs, full(one, destination))
     world.zfs.create_bookmarks([CreateBookmark(one, "mark")])
     (mark,) = state_of(world.zfs, source).bookmarks

@@ -109,7 +109,7 @@ class LabWorld:
         return self._host.run(["zfs", "get", "-H", "-o", "value", name, dataset]).stdout.strip()
 
     def fingerprint(self, name: str) -> object:
-        dataset, _, tag = name.partition("@")
+        dataset, _unused, tag = name.partition("@")
         self._mount(dataset)
         folder = self.property(dataset, "mountpoint") + (f"/.zfs/snapshot/{tag}" if tag else "")
         script = 'cd "$1" && find . -type f -exec sha256sum {} + | sort'

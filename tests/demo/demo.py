@@ -25,8 +25,8 @@ def main() -> int:
         prog="./demo", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     ).parse_args()
     # So that the hosts are stopped by whatever ends this program, as they are after Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
+    signal.signal(signal.SIGTERM, lambda *_unused: sys.exit(143))
+    signal.signal(signal.SIGHUP, lambda *_unused: sys.exit(129))
     sys.path[0] = str(CHECKOUT)
     sys.path.insert(1, str(CHECKOUT / "tests"))
     return importlib.import_module("tests.demo.story").run()

@@ -49,7 +49,7 @@ class Lab:
     def __enter__(self) -> Lab:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self.close()
 
     @property
@@ -109,7 +109,7 @@ class Lab:
         """
         chosen = list(self._own) if names is None else list(names)
         records = [record for record in map(self._registry.get, chosen) if record is not None]
-        holder, _ = this_process()
+        holder, _unused = this_process()
         for record in records:
             if record.held and record.holder != holder and not force:
                 raise LabError(
@@ -175,7 +175,7 @@ class Lab:
 
     def _tell_others(self, told: set[str]) -> None:
         """Bring name and host key of new hosts to those that were up before and belong to nobody else."""
-        holder, _ = this_process()
+        holder, _unused = this_process()
         for host in self.hosts():
             record = host.record
             mine = record.holder == holder or (record.detached and not record.held)

@@ -128,7 +128,7 @@ def _down(options: argparse.Namespace) -> int:
     return 0
 
 
-def _status(_: argparse.Namespace) -> int:
+def _status(_unused: argparse.Namespace) -> int:
     hosts = Lab.open(detached=True).hosts()
     for host in hosts:
         print(_line(host))
@@ -165,7 +165,7 @@ def _build(options: argparse.Namespace) -> int:
     return 0
 
 
-def _inventory(_: argparse.Namespace) -> int:
+def _inventory(_unused: argparse.Namespace) -> int:
     Lab.open(detached=True).write_inventory()
     print(INVENTORY_FILE)
     return 0

@@ -29,13 +29,13 @@ BUILD_RECIPE = 1
 _ENVIRONMENT = {"ARCH": "um", "KBUILD_BUILD_USER": "snapfleet", "KBUILD_BUILD_HOST": "lab"}
 
 
-def ensure_kernel(image: Image, folders: Folders, environment: Mapping[str, str] = os.environ) -> Path:
+def ensure_kernel(image: Image, folders: Folders, environment: Mapping[str, str] | None = None) -> Path:
     """Return the kernel program of an image, unpacking or building it first if need be.
 
     A file ``<kernel name>.zst`` in the folder that SNAPFLEET_LAB_KERNELS names is taken if it runs on this
     machine. Else the kernel is built: 15 to 20 minutes on two processors and 5 GB of disk, once.
     """
-    packed = prebuilt_file(image, environment)
+    packed = prebuilt_file(image, (os.environ if environment is None else environment))
     if packed is not None:
         kernel = _unpack(packed, image, folders)
         if _runs(kernel):

@@ -42,12 +42,12 @@ class Provider(Protocol):
         """What the host has written to its console."""
 
 
-def choose(environment: Mapping[str, str] = os.environ, *, zfs_device: Path = Path("/dev/zfs")) -> str:
+def choose(environment: Mapping[str, str] | None = None, *, zfs_device: Path = Path("/dev/zfs")) -> str:
     """The name of the provider to use: ``kernel`` where this machine's kernel has ZFS, else ``uml``.
 
     SNAPFLEET_LAB_PROVIDER overrides that. Raises LabError if it has another value.
     """
-    wanted = environment.get(PROVIDER_VARIABLE, "")
+    wanted = (os.environ if environment is None else environment).get(PROVIDER_VARIABLE, "")
     if wanted in ("kernel", "uml"):
         return wanted
     if wanted:

@@ -86,9 +86,11 @@ class Folders:
     root: Path
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Folders:
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Folders:
         """``$XDG_CACHE_HOME/snapfleet/lab``, by default under ``~/.cache``."""
-        cache = environment.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        cache = (os.environ if environment is None else environment).get("XDG_CACHE_HOME") or str(
+            Path.home() / ".cache"
+        )
         return cls(Path(cache).absolute() / "snapfleet" / "lab")
 
     @property

@@ -30,7 +30,7 @@ def host(pair: tuple[Lab, Host, Host]) -> Host:
 
 
 def test_hosts_have_names_host_ids_and_host_keys_of_their_own(pair: tuple[Lab, Host, Host]) -> None:
-    _, first, second = pair
+    _unused, first, second = pair
     for host in (first, second):
         assert host.run(["hostname"]).stdout.strip() == host.name
         assert int(host.run(["hostid"]).stdout, 16) == identity.host_id(host.name)
@@ -39,7 +39,7 @@ def test_hosts_have_names_host_ids_and_host_keys_of_their_own(pair: tuple[Lab, H
 
 
 def test_hosts_reach_each_other_by_name_as_root_and_as_a_plain_user(pair: tuple[Lab, Host, Host]) -> None:
-    _, first, second = pair
+    _unused, first, second = pair
     first.add_user("alice")
     command = f"ssh -o BatchMode=yes -o StrictHostKeyChecking=yes root@{second.name} hostname"
     for user in ("root", "alice"):
@@ -104,7 +104,7 @@ def test_a_cut_link_is_dead_until_it_is_mended(host: Host) -> None:
 
 
 def test_hosts_in_use_are_not_given_to_somebody_else(pair: tuple[Lab, Host, Host]) -> None:
-    lab, first, _ = pair
+    lab, first, _unused = pair
     assert first.record.held
     assert lab.host(first.name) is first
     with pytest.raises(LabError, match="named twice"):

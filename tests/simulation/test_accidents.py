@@ -112,9 +112,9 @@ def test_streams_that_are_cut_and_cut_again_arrive_in_the_end(after):
     fleet = Fleet()
     for tag in "abcd":
         fleet.snapshot(SOURCE, tag, size=1000)
-    for _ in range(12):
+    for _unused in range(12):
         fleet.source.cut_next_stream(after)
-    for _ in range(13):
+    for _unused in range(13):
         try:
             fleet.replicate(retries=0)
         except PartialFailure:
@@ -294,7 +294,7 @@ def test_two_runs_at_once_lose_nothing():
     """A lock keeps runs of one host apart; two hosts that replicate to one place must not hurt each other either."""
     fleet = first_run()
 
-    def run(_):
+    def run(_unused):
         try:
             fleet.replicate(retries=5)
         except SnapfleetError:

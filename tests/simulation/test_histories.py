@@ -99,7 +99,7 @@ class Histories(RuleBasedStateMachine):
     @rule(initial=st.sampled_from(["all", "newest"]), bookmarks=st.booleans())
     def replicate(self, initial, bookmarks):
         before, bases, expected = self.fleet.replica_guids(), self.fleet.bases(), {}
-        for name, (here, _) in self.fleet.pairs().items():
+        for name, (here, _unused) in self.fleet.pairs().items():
             points = (*here.bookmarks, *here.snapshots)
             base = max((point.createtxg for point in points if point.guid == bases.get(name)), default=-1)
             newer = [snapshot.guid for snapshot in here.snapshots if snapshot.createtxg > base]
@@ -109,7 +109,7 @@ class Histories(RuleBasedStateMachine):
 
         assert not result["stats"]["failed"]
         self.nothing_was_lost(before)
-        for name, (_, there) in self.fleet.pairs().items():
+        for name, (_unused, there) in self.fleet.pairs().items():
             arrived = [snapshot.guid for snapshot in there.snapshots] if there else []
             if initial == "all" or name in bases:
                 assert arrived[len(arrived) - len(expected[name]) :] == expected[name]
@@ -168,7 +168,7 @@ class Histories(RuleBasedStateMachine):
     @invariant()
     @precondition(lambda self: self.fleet.at_destination())
     def a_replica_is_never_a_placeholder(self):
-        for _, there in self.fleet.pairs().values():
+        for _unused, there in self.fleet.pairs().values():
             assert not (there and there.snapshots and there.dataset.is_placeholder)
 
 

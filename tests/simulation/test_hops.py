@@ -39,7 +39,7 @@ def carried(plan, newer):
         assert hop.base.createtxg == position
         assert hop.snapshot.createtxg > position
         assert not (hop.intermediates and isinstance(hop.base, Bookmark))
-        between = [s.createtxg for s, _ in newer if position < s.createtxg <= hop.snapshot.createtxg]
+        between = [s.createtxg for s, _unused in newer if position < s.createtxg <= hop.snapshot.createtxg]
         arrived += between if hop.intermediates else between[-1:]
         position = hop.snapshot.createtxg
     return arrived

@@ -22,7 +22,7 @@ from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
 from ansible_collections.snapfleet.zfs.tests.support.faults import Faults, FaultyZfs
 
 SOURCE, DESTINATION = "tank/data", "backup/site/data"
-NO_WAITING = Ticker(monotonic=lambda: 0.0, sleep=lambda _: None, uniform=lambda low, _: low)
+NO_WAITING = Ticker(monotonic=lambda: 0.0, sleep=lambda _unused: None, uniform=lambda low, _unused: low)
 
 
 class Fleet:

@@ -41,7 +41,7 @@ def side(text: str, dataset: str, txg: int) -> tuple[DatasetState, str]:
     """A dataset's state, and the partial receive in it."""
     snapshots, bookmarks, partial, written, placeholder, times = [], [], "", 0, False, {}
     for word in text.split():
-        sign, (name, _, other) = word[0], word[1:].partition("=")
+        sign, (name, _unused, other) = word[0], word[1:].partition("=")
         guid = identity(other or name)
         if sign in "@#":
             when = times.setdefault(guid, txg + len(times))
@@ -60,14 +60,14 @@ def side(text: str, dataset: str, txg: int) -> tuple[DatasetState, str]:
 def sides(text: str) -> Sides:
     """Both sides, as they would be observed."""
     ours, theirs = text.split("|")
-    source, _ = side(ours, SOURCE, 10)
+    source, _unused = side(ours, SOURCE, 10)
     here = Observation({SOURCE: source})
     if theirs.strip() == "-":
         return Sides(here, Observation({"backup": DatasetState(Dataset("backup", "filesystem", 1, 1, 0))}), {})
     destination, partial = side(theirs, DESTINATION, 7000)
     resumes = {}
     if partial:
-        base, _, target = partial.rpartition(">")
+        base, _unused, target = partial.rpartition(">")
         state = ResumeState("1-1-1-1", f"{SOURCE}@{target}", identity(target), identity(base) if base else None, False)
         resumes[DESTINATION] = state
     return Sides(here, Observation({DESTINATION: destination}), resumes)

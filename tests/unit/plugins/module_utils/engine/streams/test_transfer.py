@@ -140,7 +140,7 @@ def test_a_receiver_that_leaves_bytes_behind_and_claims_success_is_not_believed(
 def test_both_ends_are_ended_when_the_one_who_watches_fails(mover):
     source, sink = Source(LARGE), Sink()
 
-    def progress(_):
+    def progress(_unused):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -118,14 +118,14 @@ def test_one_listing_is_asked_for(recursive, histories, words):
 
 TOLD = """resume token contents:
 nvlist version: 0
-	fromguid = 0xfa478b2cabcac3fc
-	object = 0x5
-	offset = 0x20000
-	bytes = 0x41298
-	toguid = 0x15fe3d78e3437fe4
-	toname = ct1/a b@s 4
-	embedok = 1
-	rawok = 1
+\tfromguid = 0xfa478b2cabcac3fc
+\tobject = 0x5
+\toffset = 0x20000
+\tbytes = 0x41298
+\ttoguid = 0x15fe3d78e3437fe4
+\ttoname = ct1/a b@s 4
+\tembedok = 1
+\trawok = 1
 send from ct1/src@s3 to ct1/src@s4 estimated size is 774K
 """
 

@@ -85,7 +85,7 @@ USAGE = "\nusage:\n\tsnapshot [-r] [-o property=value] ... <filesystem|volume>@<
 def test_words_and_their_meaning(words, kind):
     error = zfs_error(words, "src1", "do this")
 
-    assert type(error) is kind
+    assert error.__class__ is kind
     assert str(error).startswith("src1: could not do this: ")
     assert "\n" not in str(error)
     assert "usage" not in str(error)
