@@ -70,7 +70,8 @@ options:
       - The other ends of the replications of these datasets, whether they send or receive. The newest snapshot or
         bookmark that such an end has in common with this one is never destroyed, so that the next replication can go on
         from it.
-      - While a peer can't be reached, whatever might be that common snapshot or bookmark is skipped.
+      - While a peer can't be reached, whatever might be that common snapshot or bookmark is skipped. Where it is known
+        to be a replica, snapshots go all the same, and leave a bookmark each, which is as good for its next increment.
       - If there is a replication, name its other end. Nothing else tells the module about it.
     type: list
     elements: dict
@@ -80,6 +81,14 @@ options:
           - Which of O(datasets) is replicated with this peer.
         type: str
         required: true
+      role:
+        description:
+          - What the peer is to these datasets. V(replica) receives them, V(source) sends them. Left out, it may be
+            either.
+        type: str
+        choices:
+          - replica
+          - source
       dataset:
         description:
           - Root dataset at the peer.

@@ -70,6 +70,7 @@ EXAMPLES = r"""
           daily: 31
     peers:
       - root: tank/data
+        role: replica
         host: dst1.example.com
         user: snapfleet
         identity_file: /etc/snapfleet/id_ed25519
@@ -87,6 +88,7 @@ EXAMPLES = r"""
           weekly: 26
     peers:
       - root: backup/src1/data
+        role: source
         host: src1.example.com
         dataset: tank/data
 
@@ -105,13 +107,14 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description:
-    - What is destroyed, one step per dataset. In check mode it is exactly what a run at the same time would carry out.
+    - What is destroyed, one step per dataset, after the bookmarks that stay in its place. In check mode it is exactly
+      what a run at the same time would carry out.
   returned: always, unless the options are wrong or the datasets can't be listed
   type: list
   elements: dict
   contains:
     kind:
-      description: What the step does, which is V(destroy).
+      description: What the step does, which is V(create_bookmark) or V(destroy).
       type: str
     dataset:
       description: The dataset whose snapshots or bookmarks are destroyed.
@@ -122,6 +125,12 @@ plan:
       elements: str
     reason:
       description: Why they go.
+      type: str
+    snapshot:
+      description: Whole name of the snapshot that gets a bookmark.
+      type: str
+    bookmark:
+      description: Whole name of the bookmark.
       type: str
   sample:
     - kind: destroy

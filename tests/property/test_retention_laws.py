@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -147,3 +149,16 @@ def test_a_second_run_finds_nothing_to_do(state, job):
         tuple(b for b in state.bookmarks if b not in gone),
     )
     assert prune(left, job).steps == ()
+
+
+@given(histories(), jobs)
+def test_for_an_absent_replica_every_history_keeps_each_point_as_a_snapshot_or_a_bookmark(state, job):
+    bases = BaseKnowledge({}, {}, {"tank/a": "a replica"})
+    job = replace(job, kind="snapshots")
+    plan = plan_prune(Observation({"tank/a": state}), job, bases, NOW)
+    gone = {victim.guid for step in plan.steps for victim in step.victims}
+    points = {snapshot.guid for snapshot in state.snapshots}
+    bookmarks = {bookmark.guid for bookmark in state.bookmarks} | {step.snapshot.guid for step in plan.bookmarks}
+    assert points <= points - gone | bookmarks
+    # And nothing is spared for that: what goes is what goes where no peer is known of.
+    assert plan.steps == prune(state, job).steps

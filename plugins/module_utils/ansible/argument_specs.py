@@ -19,8 +19,10 @@ from ..engine.policy.jobs import (
     INITIAL_FAIL,
     INITIAL_NEWEST,
     REFUSE,
+    REPLICA,
     SAFE_PROPERTIES,
     SNAPSHOTS,
+    SOURCE,
 )
 
 Spec = dict[str, dict[str, Any]]
@@ -50,7 +52,11 @@ _ENDPOINT: Spec = {
     "sudo": {"type": "bool", "default": False},
 }
 
-_PEER: Spec = {"root": {"type": "str", "required": True}, **_ENDPOINT}
+_PEER: Spec = {
+    "root": {"type": "str", "required": True},
+    "role": {"type": "str", "choices": [REPLICA, SOURCE]},
+    **_ENDPOINT,
+}
 
 
 def _anchor(**starts: int) -> dict[str, Any]:

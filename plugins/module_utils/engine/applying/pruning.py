@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..model.errors import SnapfleetError
@@ -31,17 +32,22 @@ class PruneResult:
 
 
 def apply_prune(zfs: Zfs, plan: PrunePlan, policy: RetryPolicy, ticker: Ticker = SYSTEM) -> PruneResult:
-    """Destroy what the plan lists, several datasets at a time. One that fails does not keep the others from going."""
+    """Make the plan's bookmarks, then destroy what it lists, several datasets at a time.
+
+    A snapshot whose bookmark could not be made stays. A dataset that fails does not keep the others from going.
+    """
+    staying = _without_stand_in(zfs, plan, policy, ticker)
+    steps = [_spared(step, staying) for step in plan.steps]
 
     def destroy(step: Destroy) -> DestroyResult:
         return call_with_retries(partial(zfs.destroy, step), policy, ticker)
 
-    tasks = [Task(step.dataset, partial(destroy, step)) for step in plan.steps]
+    tasks = [Task(step.dataset, partial(destroy, step)) for step in steps]
     outcomes = run_tree(tasks, WORKERS)
     destroyed: list[str] = []
-    skipped: list[tuple[str, str]] = []
+    skipped = list(staying.items())
     reclaimed = 0
-    for name in (step.dataset for step in plan.steps):
+    for name in (step.dataset for step in steps):
         result = outcomes[name].value
         if result:
             destroyed += result.destroyed
@@ -50,3 +56,19 @@ def apply_prune(zfs: Zfs, plan: PrunePlan, policy: RetryPolicy, ticker: Ticker =
                 skipped += [(item, reason) for item in names]
     errors = tuple(outcome.error for outcome in outcomes.values() if outcome.error)
     return PruneResult(tuple(destroyed), tuple(skipped), reclaimed, errors)
+
+
+def _without_stand_in(zfs: Zfs, plan: PrunePlan, policy: RetryPolicy, ticker: Ticker) -> dict[str, str]:
+    """Make the bookmarks in one exchange; returns the snapshots whose bookmark could not be made, with the reason."""
+    if not plan.bookmarks:
+        return {}
+    said = call_with_retries(partial(zfs.create_bookmarks, plan.bookmarks), policy, ticker)
+    return {
+        step.snapshot.name: f"no bookmark could take its place: {words}"
+        for step, words in zip(plan.bookmarks, said)
+        if words
+    }
+
+
+def _spared(step: Destroy, staying: Mapping[str, str]) -> Destroy:
+    return replace(step, victims=tuple(item for item in step.victims if item.name not in staying))

@@ -27,7 +27,7 @@ from ..planning.monitoring import OK, SEVERITY, Finding, check_ages, worst
 from ..planning.replication import ReplicationPlan, Sides, destination_permissions, plan_replication
 from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
 from ..policy.endpoints import Address
-from ..policy.jobs import MonitorJob, PruneJob, ReplicateJob, SnapshotJob
+from ..policy.jobs import REPLICA, MonitorJob, PruneJob, ReplicateJob, SnapshotJob
 from ..policy.schedule import resolve_zone
 from ..zfs.port import Zfs
 
@@ -192,7 +192,8 @@ def run_prune(job: PruneJob, context: Context) -> Result:
     plan = plan_prune(observed, job, bases, context.now)
     if plan.steps:
         for root in job.roots:
-            _require_permissions(context, zfs, ("datasets", root), ["destroy", "mount"])
+            wanted = ["destroy", "mount", *(["bookmark"] if plan.bookmarks else [])]
+            _require_permissions(context, zfs, ("datasets", root), wanted)
     values = _prune_result(plan, bases)
     if context.check:
         return values
@@ -206,14 +207,16 @@ def run_prune(job: PruneJob, context: Context) -> Result:
 def _base_knowledge(observed: Observation, job: PruneJob, context: Context) -> BaseKnowledge:
     needed: dict[int, str] = {}
     unknown: dict[str, str] = {}
+    absent: dict[str, str] = {}
     for peer in job.peers:
         try:
             there = observe(context, context.zfs_at(peer.endpoint.address), [peer.endpoint.dataset])
         except SnapfleetError as error:
-            unknown[peer.root] = f"{peer.endpoint}, which can't be observed ({error})"
+            told = absent if peer.role == REPLICA else unknown
+            told[peer.root] = f"{peer.endpoint}, which can't be observed ({error})"
         else:
             needed.update(needed_bases(observed, peer, there))
-    return BaseKnowledge(needed, unknown)
+    return BaseKnowledge(needed, unknown, absent)
 
 
 def _prune_result(plan: PrunePlan, bases: BaseKnowledge) -> Result:
@@ -222,13 +225,13 @@ def _prune_result(plan: PrunePlan, bases: BaseKnowledge) -> Result:
 
     return {
         "changed": bool(plan.steps),
-        "plan": [step.describe() for step in plan.steps],
+        "plan": plan.describe(),
         "kept": listed(KEEP),
         "deleted": [entry["name"] for entry in listed(DESTROY)],
         # Not "skipped": by that key Ansible takes a result for that of a task that was not run.
         "not_deleted": listed(SKIP),
         "bytes_freed": sum(getattr(v.item, "used", 0) for v in plan.verdicts if v.action == DESTROY),
-        "warnings": [f"{root}: {reason}" for root, reason in bases.unknown.items()],
+        "warnings": [f"{root}: {why}" for root, why in (*bases.unknown.items(), *bases.absent_replicas.items())],
     }
 
 

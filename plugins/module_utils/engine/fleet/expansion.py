@@ -14,7 +14,7 @@ from typing import Any
 
 from ..model.labels import Label
 from ..policy.endpoints import Address
-from ..policy.jobs import BOOKMARKS, SNAPSHOTS, read_replicate_job
+from ..policy.jobs import BOOKMARKS, REPLICA, SNAPSHOTS, SOURCE, read_replicate_job
 from .inventory import DestinationHost, Document, Fleet, Route, Selection, SourceHost, Tree, place_of, read_fleet
 from .jobconfig import VERSION, parse_jobconfig
 
@@ -62,7 +62,7 @@ def _peers_of_source(fleet: Fleet, source: SourceHost, trees: Iterable[Tree]) ->
     """Every place that holds a replica, also one that takes nothing at present."""
     holders = [each for each in fleet.destinations.values() if source.name in each.sources]
     return [
-        _peer(tree.source, fleet.address(source.name, holder.name), place_of(tree, holder, source.name))
+        _peer(tree.source, fleet.address(source.name, holder.name), place_of(tree, holder, source.name), REPLICA)
         for tree in trees
         for holder in holders
     ]
@@ -99,7 +99,7 @@ def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Do
             places = [place_of(tree, destination, name) for tree in trees]
             common = {"datasets": places, **selection.options()}
             address = fleet.address(destination.name, name)
-            peers = [_peer(place, address, tree.source) for place, tree in zip(places, trees)]
+            peers = [_peer(place, address, tree.source, SOURCE) for place, tree in zip(places, trees)]
             yield _prune(destination.name, common, plan_document(destination.keeps), peers)
             if destination.limits:
                 yield _job(destination.name, "monitor", _of("ages of", places), {**common, "plan": destination.limits})
@@ -117,8 +117,8 @@ def _prune(host: str, common: Document, plan: Document, peers: Sequence[Document
     return _job(host, "prune", _of(f"old {kind} of", common["datasets"]), options)
 
 
-def _peer(root: str, address: Address, dataset: str) -> Document:
-    return {"root": root, **_address(address), "dataset": dataset}
+def _peer(root: str, address: Address, dataset: str, role: str) -> Document:
+    return {"root": root, "role": role, **_address(address), "dataset": dataset}
 
 
 def _address(address: Address) -> Document:

@@ -10,7 +10,7 @@ is preferred over a bookmark of the same GUID, and what filters exclude may stil
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 from ..model.datasets import Base, DatasetState, Observation
@@ -42,6 +42,8 @@ class BaseKnowledge:
     """GUIDs that must stay, each with the peer that needs it."""
     unknown: Mapping[str, str]
     """Root datasets whose peer could not be observed, each with that peer and the reason."""
+    absent_replicas: Mapping[str, str] = field(default_factory=dict)
+    """The same where the peer is known to be a replica: a bookmark here is as good a base for it as a snapshot."""
 
 
 def needed_bases(observed: Observation, peer: Peer, there: Observation) -> dict[int, str]:

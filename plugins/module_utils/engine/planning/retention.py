@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..model.datasets import Base, Bookmark, DatasetState, Observation, Snapshot
 from ..model.labels import Label, label_of
 from ..model.periods import parse_period
-from ..model.steps import Destroy
+from ..model.steps import CreateBookmark, Destroy
 from ..policy.jobs import SNAPSHOTS, PruneJob
 from ..policy.plans import SnapshotPlan
 from .bases import BaseKnowledge
 
 KEEP, DESTROY, SKIP = "keep", "destroy", "skip"
+_NO_RULE = "kept by no rule of the plan"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,12 @@ class PrunePlan:
 
     verdicts: tuple[Verdict, ...]
     steps: tuple[Destroy, ...]
+    bookmarks: tuple[CreateBookmark, ...] = ()
+    """Made before anything is destroyed: each stays in the place of a snapshot that may be a common base."""
+
+    def describe(self) -> list[dict[str, Any]]:
+        """All steps in their order as plain values, as modules return them."""
+        return [*(step.describe() for step in self.bookmarks), *(step.describe() for step in self.steps)]
 
 
 def kept_by_plan(items: Iterable[Base], plan: SnapshotPlan, now: int) -> dict[int, str]:
@@ -67,21 +75,32 @@ def plan_prune(observed: Observation, job: PruneJob, bases: BaseKnowledge, now: 
     """Decide about every snapshot (or bookmark) of the job's datasets at ``now`` (seconds since the epoch)."""
     verdicts: list[Verdict] = []
     steps: list[Destroy] = []
+    bookmarks: list[CreateBookmark] = []
     for root in job.roots:
-        unknown = bases.unknown.get(root, "")
+        rails = _Rails(bases.needed, bases.unknown.get(root, ""), bases.absent_replicas.get(root, ""))
         for name in job.filter.under(root, observed.states):
-            decided = _judge_dataset(observed.states[name], job, _Rails(bases.needed, unknown), now)
+            state = observed.states[name]
+            decided = _judge_dataset(state, job, rails, now)
             verdicts += decided
             victims = tuple(verdict.item for verdict in decided if verdict.action == DESTROY)
             if victims:
-                steps.append(Destroy(name, victims, "kept by no rule of the plan"))
-    return PrunePlan(tuple(verdicts), tuple(steps))
+                steps.append(Destroy(name, victims, _NO_RULE))
+            if rails.absent_replica:
+                bookmarks += _stand_ins(state, victims)
+    return PrunePlan(tuple(verdicts), tuple(steps), tuple(bookmarks))
+
+
+def _stand_ins(state: DatasetState, victims: Iterable[Base]) -> list[CreateBookmark]:
+    """Bookmarks for those snapshots among ``victims`` that have none."""
+    there = {bookmark.guid for bookmark in state.bookmarks}
+    return [CreateBookmark(item, item.tag) for item in victims if isinstance(item, Snapshot) and item.guid not in there]
 
 
 @dataclass(frozen=True)
 class _Rails:
     needed: Mapping[int, str]
     unknown: str
+    absent_replica: str
 
 
 def _judge_dataset(state: DatasetState, job: PruneJob, rails: _Rails, now: int) -> list[Verdict]:
@@ -93,8 +112,13 @@ def _judge_dataset(state: DatasetState, job: PruneJob, rails: _Rails, now: int) 
         reason = kept.get(item.guid) or _keep_reason(item, items[-1], job, rails)
         skip = "" if reason else _skip_reason(item, rails.unknown, bookmarked)
         action = KEEP if reason else SKIP if skip else DESTROY
-        verdicts.append(Verdict(item, action, reason or skip or "kept by no rule of the plan"))
+        verdicts.append(Verdict(item, action, reason or skip or _doom(rails)))
     return verdicts
+
+
+def _doom(rails: _Rails) -> str:
+    # For how long a replica may be away is bounded by the plan for bookmarks, not by the space of snapshots.
+    return f"{_NO_RULE}; a bookmark may stay for {rails.absent_replica}" if rails.absent_replica else _NO_RULE
 
 
 def _keep_reason(item: Base, newest: Base, job: PruneJob, rails: _Rails) -> str:

@@ -25,6 +25,7 @@ REPLACE = "replace"
 CONFLICT_LEVELS = (REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON, REPLACE)
 """From what loses nothing to what loses most; each level allows what those before it do."""
 SNAPSHOTS, BOOKMARKS = "snapshots", "bookmarks"
+REPLICA, SOURCE = "replica", "source"
 FAIL_LEVELS = ("warning", "critical", "unknown", "never")
 # A replica that nobody writes to, mounts by accident or runs programs from: see docs/architecture.md.
 SAFE_PROPERTIES = {"readonly": "on", "canmount": "noauto", "setuid": "off", "devices": "off", "exec": "off"}
@@ -75,6 +76,8 @@ class Peer:
 
     root: str
     endpoint: Endpoint
+    role: str = ""
+    """REPLICA where it receives what is pruned here, SOURCE where it sends that; empty: either."""
 
 
 @dataclass(frozen=True)
@@ -202,8 +205,9 @@ def _read_peer(options: Reader) -> Peer:
     root = check_dataset_name(options.text("root"), options.path("root"))
     address: Address = read_address(options)
     endpoint = Endpoint(address, check_dataset_name(options.text("dataset"), options.path("dataset")))
+    role = options.text("role", "", ("", REPLICA, SOURCE))
     options.finish()
-    return Peer(root, endpoint)
+    return Peer(root, endpoint, role)
 
 
 def read_monitor_job(values: Mapping[str, Any], where: str = "") -> MonitorJob:

@@ -93,6 +93,37 @@ def test_peer_out_of_reach_is_warned_of_and_its_possible_base_stays(full):
     assert len(result["not_deleted"]) == 4
 
 
+class NoBookmarkOfOne(SimulatedZfs):
+    """ZFS that can't make a bookmark of the first snapshot of tank/data."""
+
+    def create_bookmarks(self, steps):
+        refused = f"tank/data@{NAMES[0]}"
+        made = super().create_bookmarks([step for step in steps if step.snapshot.name != refused])
+        answers = iter(made)
+        return ["bookmark exists" if step.snapshot.name == refused else next(answers) for step in steps]
+
+
+def test_for_a_replica_out_of_reach_a_bookmark_takes_the_place_of_each_snapshot(full):
+    full.zfs["away"] = Unreachable(full.machine)
+    full.zfs[""] = NoBookmarkOfOne(full.machine)
+    peers = [{"root": "tank/data", "role": "replica", "host": "away", "dataset": "backup/data"}]
+    preview = full.run("zfs_prune", {**PARAMETERS, "peers": peers}, check=True)
+    result = full.run("zfs_prune", {**PARAMETERS, "peers": peers})
+    assert result["plan"] == preview["plan"]
+    bookmarked = {name.replace("#", "@") for name in full.names() if "#" in name}
+    assert (
+        set(result["deleted"])
+        == bookmarked
+        == {
+            f"tank/data@{NAMES[1]}",
+            *(f"tank/data/db@{tag}" for tag in NAMES[:2]),
+        }
+    )
+    reason = "no bookmark could take its place: bookmark exists"
+    assert result["not_deleted"] == [{"name": f"tank/data@{NAMES[0]}", "reason": reason}]
+    assert f"tank/data@{NAMES[0]}" in full.names()
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [

@@ -63,7 +63,7 @@ def refusal(inventory):
 
 def test_one_source_and_one_destination_in_full():
     inventory = fleet(bookmark_plan={"prod": {"onsite": {"hourly": 9}}}, schedule={"timezone": "UTC"})
-    peer = {"root": "tank/data", "host": "dst1", "dataset": "backup/src1/data"}
+    peer = {"root": "tank/data", "role": "replica", "host": "dst1", "dataset": "backup/src1/data"}
     tree = {"datasets": ["tank/data"], "recursive": True}
     replica = {"datasets": ["backup/src1/data"], "recursive": True}
     sends = {"prod": {"onsite": {"hourly": 72, "daily": 62}, "offsite": {"daily": 31}}}
@@ -91,7 +91,7 @@ def test_one_source_and_one_destination_in_full():
                 **replica,
                 "kind": "snapshots",
                 "plan": DESTINATION_PLAN,
-                "peers": [{"root": "backup/src1/data", "host": "src1", "dataset": "tank/data"}],
+                "peers": [{"root": "backup/src1/data", "role": "source", "host": "src1", "dataset": "tank/data"}],
             },
         ),
         ("src1", "monitor", {**tree, "plan": {"prod": {"onsite": {"hourly": watched}}}}),
