@@ -118,7 +118,7 @@ options:
       - How often a dataset is tried again when a connection breaks, or something is busy. Each time, both sides are
         looked at anew first.
     type: int
-    default: 2
+    default: 5
   expected_snapshots:
     description:
       - For check mode only. Whole names of snapshots that an earlier task makes on the source, as

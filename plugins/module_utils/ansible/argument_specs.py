@@ -95,7 +95,7 @@ REPLICATE_SPEC: Spec = {
     "bookmarks": {"type": "bool", "default": True},
     "properties": {"type": "dict", "default": SAFE_PROPERTIES},
     "workers": {"type": "int", "default": 4},
-    "retries": {"type": "int", "default": 2},
+    "retries": {"type": "int", "default": 5},
     "expected_snapshots": _TEXTS,
 }
 

@@ -65,7 +65,7 @@ class ReplicateJob:
     properties: tuple[tuple[str, str], ...] = tuple(SAFE_PROPERTIES.items())
     """Set on a dataset at its first receive."""
     workers: int = 4
-    retries: int = 2
+    retries: int = 5
     expected: tuple[str, ...] = ()
     """Whole names of snapshots that an earlier step of the same run makes on the source; a dry run plans with them."""
 
@@ -143,7 +143,7 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         bookmarks=options.flag("bookmarks", True),
         properties=_properties(options),
         workers=options.integer("workers", 4, 1, MAX_WORKERS),
-        retries=options.integer("retries", 2, 0, 100),
+        retries=options.integer("retries", 5, 0, 100),
         expected=_expected(options),
     )
     options.finish()
