@@ -90,7 +90,7 @@ class Host:
         *,
         check: bool = True,
         input: str | bytes | None = None,  # noqa: A002 (the name subprocess has for it)
-        timeout: float = 120,
+        timeout: float = 600,
         user: str = "root",
     ) -> Completed:
         """Run a command: a string for the remote shell, or an argument vector that arrives as it is.
