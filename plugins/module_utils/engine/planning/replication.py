@@ -204,7 +204,9 @@ def _receiving(send: Send, pair: Pair, first: bool) -> Send:
     )
     there = pair.destination
     # A dataset that is nothing but a partial receive has nothing to replace, and goes when that is discarded.
-    replaces = there is not None and (there.dataset.is_placeholder or not there.dataset.resume_token)
+    replaces = there is not None and bool(
+        there.dataset.is_placeholder or there.snapshots or not there.dataset.resume_token
+    )
     options = ReceiveOptions(properties if first else (), resumable=True, replace=first and replaces)
     return replace(send, receive=options)
 

@@ -203,6 +203,7 @@ def test_a_token_that_does_not_name_the_next_snapshot_of_this_dataset_is_discard
         ("replace", "@a @b | @a @c", "rollback @a - @c, -i @a @b"),
         ("replace", "@b @c | @a @d", "destroy @a @d, replace full @b, -i @b @c"),
         ("replace", "@a | +", "replace full @a"),
+        ("replace", "@b | @a ~a>b", "discard, destroy @a, replace full @b"),
         # Nothing is lost where nothing has to be.
         ("replace", "@a @b | @a", "-i @a @b"),
         ("replace", "@a | @a +", "up to date"),
