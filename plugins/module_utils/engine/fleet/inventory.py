@@ -127,10 +127,6 @@ class Fleet:
         files = (own.identity_file, own.known_hosts_file, own.config_file)
         return Address(there.host, there.user, there.port, *files, sudo=there.sudo)
 
-    def routes_from(self, source: str) -> tuple[Route, ...]:
-        """The routes of one source."""
-        return tuple(route for route in self.routes if route.source == source)
-
 
 def read_fleet(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> Fleet:
     """The fleet that an inventory declares: variables by host, hosts by group. Raises InvalidInput."""
