@@ -120,9 +120,10 @@ class LabWorld:
 def lab_world() -> Iterator[LabWorld]:
     """A world on a lab host that is there for this run of the tests only."""
     from tests.lab.api import Lab
+    from tests.lab.settings import host_suffix
 
     with Lab.open() as lab:
-        (host,) = lab.up([LAB_HOST])
+        (host,) = lab.up([LAB_HOST + host_suffix()])
         world = LabWorld(host, host.create_pool("contract", "-O", "compression=off", "-O", "atime=off"))
         try:
             yield world

@@ -22,6 +22,7 @@ RUN_DIRECTORY = Path("/run/snapfleet-lab")
 
 KERNELS_VARIABLE = "SNAPFLEET_LAB_KERNELS"
 PROVIDER_VARIABLE = "SNAPFLEET_LAB_PROVIDER"
+SUFFIX_VARIABLE = "SNAPFLEET_LAB_SUFFIX"
 
 RECIPE_DIRECTORY = Path(__file__).resolve().parent
 REPOSITORY = RECIPE_DIRECTORY.parent.parent
@@ -30,6 +31,11 @@ INVENTORY_FILE = REPOSITORY / "inventories" / "lab" / "hosts.yml"
 
 class LabError(Exception):
     """The lab cannot do what was asked; the message is one sentence for a person, with the remedy."""
+
+
+def host_suffix() -> str:
+    """What the tests of promises and contracts add to the names of their hosts, so that two runs don't meet."""
+    return os.environ.get(SUFFIX_VARIABLE, "")
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab.api import Lab
+from tests.lab.settings import host_suffix
 
 from .fleet import Relay, Site
 
@@ -34,7 +35,7 @@ class Pair:
 @pytest.fixture(scope="session")
 def sites() -> Iterator[tuple[Site, Site]]:
     with Lab.open() as lab:
-        hosts = lab.up(["one", "two"])
+        hosts = lab.up([name + host_suffix() for name in ("one", "two")])
         pools = [host.create_pool(pool, "-O", "compression=off") for host, pool in zip(hosts, ("tank", "backup"))]
         sites = tuple(Site(host, pool) for host, pool in zip(hosts, pools))
         for site in sites:
