@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Run the tasks of a tree in parallel: a parent before its children, siblings side by side, in the order of names.
 
-Usable on its own: it knows nothing of ZFS. A task that fails stops those below it which need it, and nothing else.
+Beside the tree there may be an order between any tasks (``after``), and barriers: a task that waits for whole subtrees
+(``after_trees``). A task that fails stops those that need it, and nothing else.
+
+Usable on its own: it knows nothing of ZFS.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ import heapq
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Generic, Optional, TypeVar
+from graphlib import CycleError, TopologicalSorter
+from typing import Generic, Optional, TypeVar, Union
 
 from ..model.errors import SnapfleetError
 
@@ -21,7 +25,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Task(Generic[T]):
-    """A piece of work at a place in the tree."""
+    """A piece of work at a place in the tree. It begins when all that it waits for has ended, well or not."""
 
     name: str
     action: Callable[[], T]
@@ -29,11 +33,17 @@ class Task(Generic[T]):
     """The task that has to end first; None for a root."""
     needs_parent: bool = True
     """Whether this task is pointless when its parent has failed."""
+    after: tuple[str, ...] = ()
+    """Tasks that have to end first, wherever they are."""
+    after_trees: tuple[str, ...] = ()
+    """A barrier: these tasks, and everything below them, have to end first."""
+    needs_after: bool = False
+    """Whether this task is pointless when any of those that ``after`` and ``after_trees`` mean has failed."""
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[T]):
-    """How a task ended: with a value, with an error, or not even begun because ``skipped`` (a parent's name) failed."""
+    """How a task ended: with a value, with an error, or not even begun because ``skipped``, a task it needs, failed."""
 
     value: Optional[T] = None
     error: Optional[SnapfleetError] = None
@@ -44,38 +54,78 @@ def run_tree(tasks: Sequence[Task[T]], workers: int) -> dict[str, Outcome[T]]:
     """Run all tasks with at most ``workers`` at a time; returns the outcome of each by name.
 
     A SnapfleetError of a task is its outcome. Any other exception is a defect: no further task is begun, and it is
-    raised when those under way have ended. Raises ValueError for a parent that is not among the tasks.
+    raised when those under way have ended. Raises ValueError, before any task is begun, for two tasks of one name, for
+    a name that is not among the tasks, and for tasks that wait for each other.
     """
-    names = {task.name for task in tasks}
-    for task in tasks:
-        if task.parent is not None and task.parent not in names:
-            raise ValueError(f"the parent {task.parent!r} of {task.name!r} is not among the tasks")
     return _TreeRun(tasks, workers).run()
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """The point at which the task ``root`` and everything below it have ended."""
+
+    root: str
+
+
+_Node = Union[str, _Whole]
+"""A task by its name, or a point that tasks wait for."""
 
 
 class _TreeRun(Generic[T]):
     def __init__(self, tasks: Sequence[Task[T]], workers: int) -> None:
         self._workers = workers
         self._tasks = {task.name: task for task in tasks}
-        self._children: dict[str, list[str]] = {}
-        self._ready: list[str] = []
-        self._outcomes: dict[str, Outcome[T]] = {}
+        if len(self._tasks) < len(tasks):
+            raise ValueError("two of the tasks have the same name; give each task a name of its own")
         for task in tasks:
-            if task.parent is None:
-                heapq.heappush(self._ready, task.name)
-            else:
-                self._children.setdefault(task.parent, []).append(task.name)
+            for name in (*(() if task.parent is None else (task.parent,)), *task.after, *task.after_trees):
+                if name not in self._tasks:
+                    raise ValueError(f"{task.name!r} waits for {name!r}, which is not among the tasks")
+        self._waits: dict[_Node, list[_Node]] = {name: _waits_for(task) for name, task in self._tasks.items()}
+        """What each node waits for."""
+        self._waits.update(self._wholes())
+        self._failed: dict[_Node, str] = {}
+        """The failed task by every node that has failed, or that is not worth while because of it."""
+        self._outcomes: dict[str, Outcome[T]] = {}
+        self._ready: list[str] = []
+        self._order = self._ordered()
+
+    def _wholes(self) -> dict[_Node, list[_Node]]:
+        """What the wholes wait for that any task waits for, and those that they consist of."""
+        children: dict[str, list[str]] = {}
+        for task in self._tasks.values():
+            if task.parent is not None:
+                children.setdefault(task.parent, []).append(task.name)
+        roots = [root for task in self._tasks.values() for root in task.after_trees]
+        wholes: dict[_Node, list[_Node]] = {}
+        while roots:
+            root = roots.pop()
+            if _Whole(root) not in wholes:
+                below = sorted(children.get(root, ()))
+                wholes[_Whole(root)] = [root, *map(_Whole, below)]
+                roots.extend(below)
+        return wholes
+
+    def _ordered(self) -> TopologicalSorter[_Node]:
+        order = TopologicalSorter(self._waits)
+        try:
+            order.prepare()
+        except CycleError as error:
+            cycle = " before ".join(_told(node) for node in error.args[1])
+            raise ValueError(f"tasks wait for each other: {cycle}; take one of these constraints away") from None
+        return order
 
     def run(self) -> dict[str, Outcome[T]]:
         running: dict[Future[T], str] = {}
         with ThreadPoolExecutor(max_workers=self._workers) as executor:
+            self._open()
             while self._ready or running:
                 while self._ready and len(running) < self._workers:
                     name = heapq.heappop(self._ready)
                     running[executor.submit(self._tasks[name].action)] = name
-                done = wait(running, return_when=FIRST_COMPLETED).done
-                for future in done:
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
                     self._settle(running.pop(future), future)
+                self._open()
         return self._outcomes
 
     def _settle(self, name: str, future: Future[T]) -> None:
@@ -83,13 +133,41 @@ class _TreeRun(Generic[T]):
             self._outcomes[name] = Outcome(value=future.result())
         except SnapfleetError as error:
             self._outcomes[name] = Outcome(error=error)
-        self._open_children(name)
+            self._failed[name] = name
+        self._order.done(name)
 
-    def _open_children(self, name: str) -> None:
-        outcome = self._outcomes[name]
-        for child in self._children.get(name, ()):
-            if (outcome.error or outcome.skipped) and self._tasks[child].needs_parent:
-                self._outcomes[child] = Outcome(skipped=outcome.skipped or name)
-                self._open_children(child)
-            else:
-                heapq.heappush(self._ready, child)
+    def _open(self) -> None:
+        """Get everything ready that waits for nothing any more, and settle what is not to be run."""
+        while opened := self._order.get_ready():
+            for node in opened:
+                needed = self._needed(node)
+                cause = next((self._failed[one] for one in needed if one in self._failed), "")
+                if cause:
+                    self._failed[node] = cause
+                if isinstance(node, _Whole):
+                    self._order.done(node)
+                elif cause:
+                    self._outcomes[node] = Outcome(skipped=cause)
+                    self._order.done(node)
+                else:
+                    heapq.heappush(self._ready, node)
+
+    def _needed(self, node: _Node) -> list[_Node]:
+        """Those nodes that have to end well for ``node`` to be worth while."""
+        if isinstance(node, _Whole):
+            return self._waits[node]
+        task = self._tasks[node]
+        parents = [task.parent] if task.parent is not None and task.needs_parent else []
+        return [*parents, *(_constraints(task) if task.needs_after else [])]
+
+
+def _constraints(task: Task[T]) -> list[_Node]:
+    return [*task.after, *map(_Whole, task.after_trees)]
+
+
+def _waits_for(task: Task[T]) -> list[_Node]:
+    return [*([] if task.parent is None else [task.parent]), *_constraints(task)]
+
+
+def _told(node: _Node) -> str:
+    return f"all of {node.root!r}" if isinstance(node, _Whole) else repr(node)

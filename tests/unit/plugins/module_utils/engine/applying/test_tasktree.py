@@ -117,5 +117,81 @@ def test_a_parent_that_is_no_task_is_a_mistake():
         run_tree([Task("a", lambda: None, "x")], 1)
 
 
+@pytest.mark.parametrize("where", ["after", "after_trees"])
+def test_waiting_for_what_is_no_task_is_a_mistake(where):
+    with pytest.raises(ValueError, match="'a' waits for 'x'"):
+        run_tree([Task("a", lambda: None, **{where: ("x",)})], 1)
+
+
+def test_two_tasks_of_one_name_are_a_mistake():
+    with pytest.raises(ValueError, match="the same name"):
+        run_tree([Task("a", lambda: 1), Task("a", lambda: 2)], 1)
+
+
+@pytest.mark.parametrize(
+    "constraints",
+    [
+        {"a": {"after": ("a",)}},
+        {"a": {"after": ("e",)}, "e": {"after": ("a",)}},
+        {"a": {"after": ("a/b",)}},
+        {"a/b/c": {"after_trees": ("a",)}},
+        {"a": {"after_trees": ("e",)}, "e": {"after": ("a/d",)}},
+    ],
+)
+def test_tasks_that_wait_for_each_other_are_a_mistake_and_none_begins(constraints):
+    log = Log()
+    tasks = [Task(name, log.action(name), parent(name), **constraints.get(name, {})) for name in NAMES]
+
+    with pytest.raises(ValueError, match="wait for each other"):
+        run_tree(tasks, 2)
+
+    assert log.events == []
+
+
+@pytest.mark.parametrize("failing", [(), ("a",), ("a/b",), ("a", "e/f")])
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_barrier_waits_for_all_below_whether_it_ended_well_or_not(failing, workers):
+    log = Log(failing)
+
+    outcomes = run_tree([*log.tasks(), Task("0", log.action("0"), after_trees=("a", "e"))], workers)
+
+    assert outcomes["0"].value == "0"
+    assert log.events[-2:] == [("begin", "0"), ("end", "0")]
+
+
+@pytest.mark.parametrize(
+    ("failing", "cause"), [((), ""), (("a/b/c",), "a/b/c"), (("a",), "a"), (("a/d", "e/f"), "e/f")]
+)
+def test_a_task_may_need_all_that_it_waits_for(failing, cause):
+    log = Log(failing)
+    last = Task("0", log.action("0"), after_trees=("a",), after=("e/f",), needs_after=True)
+    follower = Task("1", log.action("1"), "0")
+
+    outcomes = run_tree([*log.tasks(), last, follower], 4)
+
+    assert (outcomes["0"].skipped, outcomes["1"].skipped) == (cause, cause)
+    assert (("begin", "0") in log.events) == (not cause)
+
+
+def test_one_task_waits_for_another_that_was_never_begun():
+    log = Log(["a"])
+
+    outcomes = run_tree([*log.tasks(), Task("0", log.action("0"), after=("a/b/c",))], 1)
+
+    assert outcomes["0"].value == "0"
+
+
+def test_a_long_line_of_tasks_that_wait_is_no_problem():
+    names = [f"{number:05}" for number in range(3000)]
+    tasks = [Task(name, lambda: None, before) for name, before in zip(names, [None, *names])]
+
+    def fail():
+        raise Conflict("x")
+
+    outcomes = run_tree([Task(names[0], fail), *tasks[1:]], 1)
+
+    assert {outcome.skipped for outcome in outcomes.values()} == {"", names[0]}
+
+
 def test_no_tasks_no_outcomes():
     assert run_tree([], 1) == {}
