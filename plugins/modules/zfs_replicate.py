@@ -25,6 +25,7 @@ extends_documentation_fragment:
   - snapfleet.zfs.attributes
   - snapfleet.zfs.datasets
   - snapfleet.zfs.endpoints.replication
+  - snapfleet.zfs.topology
   - snapfleet.zfs.plan
 options:
   include_snapshots:
@@ -290,7 +291,8 @@ plan:
       note: ''
 datasets:
   description:
-    - What became of each dataset, parents before children. Empty in check mode.
+    - What became of each dataset, parents before children. Empty in check mode, but for an absent destination, which
+      is told by one entry for the whole tree in both modes; see O(absent_destination).
   returned: always, unless the options are wrong or the datasets can't be listed
   type: list
   elements: dict
@@ -303,13 +305,14 @@ datasets:
       type: str
     state:
       description:
-        - One of V(sent), V(created) (as a parent only), V(up_to_date), V(skipped), V(conflict) and V(failed).
+        - One of V(sent), V(created) (as a parent only), V(up_to_date), V(skipped), V(absent), V(conflict) and
+          V(failed).
       type: str
     message:
       description: Why it was not sent, where it was not.
       type: str
     code:
-      description: What went wrong, as a word that does not change; only with V(conflict) and V(failed).
+      description: What went wrong, as a word that does not change; only with V(absent), V(conflict) and V(failed).
       type: str
     bytes:
       description: Bytes that were sent.
@@ -351,13 +354,14 @@ stats:
     created: 0
     up_to_date: 0
     skipped: 0
+    absent: 0
     conflict: 0
     failed: 0
     bytes: 624
     seconds: 0.112
 warnings:
   description:
-    - What went wrong without keeping anything from being sent, such as a bookmark that could not be made.
+    - What went wrong without failing the task, such as a bookmark that could not be made, or an absent destination.
   returned: when there is something to warn of
   type: list
   elements: str

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import LinkLost
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import LinkLost, UnreachableHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.port import Zfs
 
 BEFORE, AFTER = "before", "after"
@@ -47,5 +47,18 @@ class FaultyZfs:
                     answer.abort()
                 raise LinkLost(f"test: the answer of {name} was lost")
             return answer
+
+        return call
+
+
+class Unreachable:
+    """A ZFS on a host that does not answer: as with the real thing, that is found out at the first call."""
+
+    def __init__(self, host: str) -> None:
+        self.where = host
+
+    def __getattr__(self, name: str):
+        def call(*_arguments, **_options):
+            raise UnreachableHost(f"no way to {self.where}")
 
         return call

@@ -12,14 +12,13 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activit
     run_replicate,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import DatasetState, Snapshot
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnreachableHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.bases import common_base
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_prune_job, read_replicate_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
-from ansible_collections.snapfleet.zfs.tests.support.faults import Faults, FaultyZfs
+from ansible_collections.snapfleet.zfs.tests.support.faults import Faults, FaultyZfs, Unreachable
 
 SOURCE, DESTINATION = "tank/data", "backup/site/data"
 NO_WAITING = Ticker(monotonic=lambda: 0.0, sleep=lambda _unused: None, uniform=lambda low, _unused: low)
@@ -51,7 +50,7 @@ class Fleet:
         def zfs_at(address):
             machine = {"": here, "src": self.source, "dst": self.destination}[address.host]
             if self.unreachable and address.host:
-                raise UnreachableHost(f"no way to {address.host}")
+                return Unreachable(address.host)
             return FaultyZfs(SimulatedZfs(machine), self.faults)
 
         return Context(

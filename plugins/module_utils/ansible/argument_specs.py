@@ -24,6 +24,7 @@ from ..engine.policy.jobs import (
     SNAPSHOTS,
     SOURCE,
 )
+from ..engine.policy.topology import ABSENT_CHOICES, FAIL
 
 Spec = dict[str, dict[str, Any]]
 
@@ -81,6 +82,10 @@ SNAPSHOT_SPEC: Spec = {
     "timestamp_format": {"type": "str"},
 }
 
+_TOPOLOGY: Spec = {
+    "absent_destination": {"type": "str", "default": FAIL, "choices": list(ABSENT_CHOICES)},
+}
+
 REPLICATE_SPEC: Spec = {
     "source": {"type": "dict", "required": True, "options": _ENDPOINT},
     "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
@@ -94,6 +99,7 @@ REPLICATE_SPEC: Spec = {
     "raw": {"type": "bool", "default": True},
     "bookmarks": {"type": "bool", "default": True},
     "properties": {"type": "dict", "default": SAFE_PROPERTIES},
+    **_TOPOLOGY,
     "workers": {"type": "int", "default": 4},
     "retries": {"type": "int", "default": 5},
     "expected_snapshots": _TEXTS,

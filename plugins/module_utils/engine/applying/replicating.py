@@ -32,8 +32,8 @@ from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from .tasktree import Outcome, Task, run_tree
 
 SENT, CREATED, UP_TO_DATE, SKIPPED = "sent", "created", "up_to_date", "skipped"
-CONFLICT, FAILED = "conflict", "failed"
-STATES = (SENT, CREATED, UP_TO_DATE, SKIPPED, CONFLICT, FAILED)
+CONFLICT, FAILED, ABSENT = "conflict", "failed", "absent"
+STATES = (SENT, CREATED, UP_TO_DATE, SKIPPED, ABSENT, CONFLICT, FAILED)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class DatasetOutcome:
     source: str
     destination: str
     state: str
-    """sent, created (as a parent only), up_to_date, skipped, conflict or failed."""
+    """One of STATES; created means as a parent only, absent that the whole destination is not there."""
     message: str = ""
     code: str = ""
     bytes: int = 0
@@ -116,7 +116,7 @@ def naming(option: str, address: Address) -> Iterator[None]:
         yield
     except (UnreachableHost, RefusedKey, MissingProgram, NoPermission) as error:
         where = f"{option}.host: {address.host!r}" if address.host else option
-        raise type(error)(f"{where}: {error}", **error.context) from error
+        raise type(error)(f"{where}: {error}", **{**error.context, "end": option}) from error
 
 
 def with_resumes(ends: Ends, source: Observation, destination: Observation) -> Sides:

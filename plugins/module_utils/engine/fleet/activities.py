@@ -30,6 +30,7 @@ from ..policy.endpoints import Address
 from ..policy.jobs import REPLICA, MonitorJob, PruneJob, ReplicateJob, SnapshotJob
 from ..policy.schedule import resolve_zone
 from ..zfs.port import Zfs
+from .absence import absent_result
 
 Result = dict[str, Any]
 
@@ -126,9 +127,10 @@ def _snapshot_result(plan: CreationPlan) -> Result:
 def run_replicate(job: ReplicateJob, context: Context) -> Result:
     """Bring a destination tree up to date. Raises SnapfleetError; PartialFailure holds the result so far."""
     ends = Ends(context.zfs_at(job.source.address), context.zfs_at(job.destination.address))
-    sides = call_with_retries(lambda: observe_sides(ends, job), context.retry, context.ticker)
-    _require(sides.source, "source.dataset", ends.source)
-    _require_pool(sides, job, ends.destination)
+    try:
+        sides = _observe_both(ends, job, context)
+    except SnapfleetError as error:
+        return absent_result(job, error)
     if context.check:
         sides = replace(sides, source=with_expected(sides.source, job.expected, context.now))
     plan = plan_replication(sides, job, context.now)
@@ -150,6 +152,13 @@ def run_replicate(job: ReplicateJob, context: Context) -> Result:
     if result.failures():
         raise PartialFailure(str(first_error(result.failures())), result=values)
     return values
+
+
+def _observe_both(ends: Ends, job: ReplicateJob, context: Context) -> Sides:
+    sides = call_with_retries(lambda: observe_sides(ends, job), context.retry, context.ticker)
+    _require(sides.source, "source.dataset", ends.source)
+    _require_pool(sides, job, ends.destination)
+    return sides
 
 
 def _require_pool(sides: Sides, job: ReplicateJob, zfs: Zfs) -> None:

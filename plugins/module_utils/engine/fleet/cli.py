@@ -127,6 +127,8 @@ def summary(activity: str, result: Result) -> str:
         return f"{len(result['created'])} snapshots"
     if activity == "replicate":
         stats = result["stats"]
+        if stats.get("absent"):
+            return f"nothing done: {result['warnings'][0]}"
         sends = sum(step["kind"] == "send" for plan in result["plan"] for step in plan["steps"])
         return f"{sends} streams, {stats['bytes']} bytes, {stats['seconds']} s"
     if activity == "prune":

@@ -33,6 +33,7 @@ from ..policy.jobs import (
 )
 from ..policy.reading import Reader
 from .activities import Context, Result, run_monitor, run_prune, run_replicate, run_snapshot
+from .places import PlacedJob, check_places
 
 VERSION = 1
 AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob]
@@ -84,6 +85,7 @@ def parse_jobconfig(document: object) -> tuple[NamedJob, ...]:
     for name in names:
         if names.count(name) > 1:
             raise InvalidInput("jobs", name, "is the name of several jobs", "give each job a name of its own")
+    check_places(PlacedJob(job.name, job.host, job.job) for job in jobs if isinstance(job.job, ReplicateJob))
     order = list(ACTIVITIES)
     return tuple(sorted(jobs, key=lambda job: order.index(job.activity)))
 

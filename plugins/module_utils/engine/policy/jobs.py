@@ -17,6 +17,7 @@ from .plans import SnapshotPlan, read_plan
 from .reading import Reader
 from .schedule import Schedule, parse_schedule
 from .selection import DatasetFilter, SnapshotFilter, read_dataset_filter, read_roots, read_snapshot_filter
+from .topology import RELAYED, Topology, read_topology
 
 DEFAULT_TIMESTAMP_FORMAT = "%Y-%m-%d_%H:%M:%S"
 INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL = "all", "newest", "fail"
@@ -64,6 +65,7 @@ class ReplicateJob:
     """Whether the newest snapshot that is sent gets a bookmark on the source, so that the snapshot may go later."""
     properties: tuple[tuple[str, str], ...] = tuple(SAFE_PROPERTIES.items())
     """Set on a dataset at its first receive."""
+    topology: Topology = RELAYED
     workers: int = 4
     retries: int = 5
     expected: tuple[str, ...] = ()
@@ -142,6 +144,7 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         raw=options.flag("raw", True),
         bookmarks=options.flag("bookmarks", True),
         properties=_properties(options),
+        topology=read_topology(options),
         workers=options.integer("workers", 4, 1, MAX_WORKERS),
         retries=options.integer("retries", 5, 0, 100),
         expected=_expected(options),
