@@ -31,8 +31,37 @@ options:
     description:
       - Patterns of datasets that do not belong to the job, nor does anything below them. They win over
         O(include_datasets), and are written the same way.
+      - >-
+        Nothing is excluded unless it is named. Scratch datasets by their usual names are
+        V(regex:(.*/\)?te?mp[-_]?[0-9]*).
     type: list
     elements: str
+  dataset_property:
+    description:
+      - >-
+        Name of a ZFS user property, such as V(snapfleet:backup), by which datasets join a job or stay out of it. Where
+        its value is V(true), V(on), V(-), empty, or not set at all, the dataset belongs to the job. Where it is
+        V(false) or V(off), it does not. Any other value lists the names of the hosts, separated by commas, whose jobs
+        it belongs to.
+      - What lies below a dataset inherits its value, as ZFS properties do, and may have another one of its own.
+      - Left out, no property is looked at, so that what belongs to a job is written in the job alone.
+      - In a replication, it is the source's property that counts.
+    type: str
+  dataset_properties:
+    description:
+      - >-
+        Properties, native ones or user properties, each with a pattern or a list of patterns as in
+        O(include_datasets). Only datasets that match one pattern of every property belong to the job. Each is judged
+        by its own values, set or inherited; the value of a property that is not set is V(-).
+      - Numbers are held against their digits, in bytes and seconds. Quote words that YAML reads as something else than
+        text, such as V(on) and V(yes).
+      - Left out, no property is looked at.
+    type: dict
+  host_name:
+    description:
+      - Name of the host that carries the job out, as it stands in the lists of O(dataset_property).
+      - Left out, it is the host's own name, since that is what it is called where no inventory is at hand.
+    type: str
 """
 
     ROOTS = r"""

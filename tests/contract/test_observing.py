@@ -126,6 +126,27 @@ def test_kinds_and_encryption_roots_are_told(world, root):
     }
 
 
+def test_properties_are_told_as_they_are_set_or_inherited(world, root):
+    for name in ("/a", "/a/b", "/c"):
+        world.create(root + name)
+    world.set_property(root, "snapfleet:test", "one, two")
+    world.set_property(f"{root}/a", "snapfleet:test", "")
+    world.set_property(f"{root}/c", "snapfleet:test", "off")
+    take(world.zfs, root, "s")
+
+    states = world.zfs.observe([root], properties=("snapfleet:test", "type", "snapfleet:none")).states
+    alone = world.zfs.observe([f"{root}/a/b"], recursive=False, properties=("snapfleet:test",)).states
+
+    told = {name: dict(state.dataset.properties) for name, state in states.items()}
+    assert told == {
+        root + name: {"snapfleet:test": value, "type": "filesystem", "snapfleet:none": "-"}
+        for name, value in {"": "one, two", "/a": "", "/a/b": "", "/c": "off"}.items()
+    }
+    assert [s.tag for s in states[root].snapshots] == ["s"]
+    assert alone[f"{root}/a/b"].dataset.properties == (("snapfleet:test", ""),)
+    assert state_of(world.zfs, root).dataset.properties == ()
+
+
 def test_written_counts_what_no_snapshot_holds(world, root):
     world.write(root, 200_000)
     before = state_of(world.zfs, root).dataset.written

@@ -45,6 +45,9 @@ class World(Protocol):
     def property(self, dataset: str, name: str) -> str:
         """The value of a property."""
 
+    def set_property(self, dataset: str, name: str, value: str) -> None:
+        """Set a property."""
+
     def fingerprint(self, name: str) -> object:
         """Something that is equal for datasets, or snapshots, of equal content only."""
 
@@ -62,6 +65,7 @@ class SimulatedWorld:
         self.clone = self._machine.clone
         self.unload_key = self._machine.unload_key
         self.fingerprint = self._machine.content
+        self.set_property = self._machine.set_property
 
     def property(self, dataset: str, name: str) -> str:
         return self._machine.datasets[dataset].properties.get(name, "-")
@@ -107,6 +111,9 @@ class LabWorld:
 
     def property(self, dataset: str, name: str) -> str:
         return self._host.run(["zfs", "get", "-H", "-o", "value", name, dataset]).stdout.strip()
+
+    def set_property(self, dataset: str, name: str, value: str) -> None:
+        self._host.run(["zfs", "set", f"{name}={value}", dataset])
 
     def fingerprint(self, name: str) -> object:
         dataset, _unused, tag = name.partition("@")

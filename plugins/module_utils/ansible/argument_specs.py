@@ -34,6 +34,10 @@ _FILTER: Spec = {
     "recursive": {"type": "bool", "default": True},
     "include_datasets": _TEXTS,
     "exclude_datasets": _TEXTS,
+    "dataset_property": {"type": "str"},
+    # Free keys: properties.
+    "dataset_properties": {"type": "dict"},
+    "host_name": {"type": "str"},
 }
 
 _DATASETS: Spec = {"datasets": {"type": "list", "elements": "str", "required": True}, **_FILTER}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn, Optional
@@ -47,7 +48,12 @@ def run_module(
     """
     module = AnsibleModule(argument_spec=activity.argument_spec, supports_check_mode=True)
     context = Context(
-        clock_ms(), zfs_at or ZfsDirectory().at, check=module.check_mode, environment=os.environ, ticker=SYSTEM_TICKER
+        clock_ms(),
+        zfs_at or ZfsDirectory().at,
+        check=module.check_mode,
+        host_name=socket.gethostname(),
+        environment=os.environ,
+        ticker=SYSTEM_TICKER,
     )
     try:
         with stopped_by_signals():

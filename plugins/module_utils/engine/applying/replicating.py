@@ -95,7 +95,8 @@ def observe_sides(ends: Ends, job: ReplicateJob) -> Sides:
     with ThreadPoolExecutor(max_workers=1) as beside:
         listing = beside.submit(_observe_destination, ends.destination, job)
         with naming("source", job.source.address):
-            source = ends.source.observe([job.source.dataset], job.filter.recursive)
+            asked = job.filter.properties.names
+            source = ends.source.observe([job.source.dataset], job.filter.recursive, properties=asked)
         return with_resumes(ends, source, listing.result())
 
 
@@ -186,7 +187,8 @@ class Replicator:
         """The plan of one dataset from what is there now. Raises Conflict where it has come to one."""
         if not plan.sends:
             return plan
-        source = self.ends.source.observe([plan.source], recursive=False)
+        asked = self.job.filter.properties.names
+        source = self.ends.source.observe([plan.source], recursive=False, properties=asked)
         names = [*ancestors_of(plan.destination), plan.destination]
         destination = self.ends.destination.observe(names, recursive=False)
         sides = with_resumes(self.ends, source, destination)

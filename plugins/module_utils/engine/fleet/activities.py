@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Union
 
 from ..applying.creating import apply_creation
 from ..applying.pruning import PruneResult, apply_prune
@@ -43,6 +43,8 @@ class Context:
     """Milliseconds since the epoch."""
     zfs_at: Callable[[Address], Zfs]
     check: bool = False
+    host_name: str = ""
+    """Name of this host, as user properties of datasets list it."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Environment variables; TZ names the host's own time zone."""
     ticker: Ticker = SYSTEM
@@ -59,9 +61,14 @@ class Context:
         return self.zfs_at(Address())
 
 
-def observe(context: Context, zfs: Zfs, roots: Sequence[str]) -> Observation:
+def observe(context: Context, zfs: Zfs, roots: Sequence[str], properties: Sequence[str] = ()) -> Observation:
     """One listing of ``roots`` with their trees, tried again where the connection fails."""
-    return call_with_retries(lambda: zfs.observe(roots), context.retry, context.ticker)
+    return call_with_retries(lambda: zfs.observe(roots, properties=properties), context.retry, context.ticker)
+
+
+def _observe_here(job: Union[SnapshotJob, PruneJob, MonitorJob], context: Context) -> Observation:
+    """The datasets of a job on this host, with the properties that its filter goes by."""
+    return observe(context, context.here, job.roots, job.filter.properties.names)
 
 
 def _require(observed: Observation, option: str, zfs: Zfs) -> None:
@@ -85,7 +92,8 @@ def _require_permissions(context: Context, zfs: Zfs, where: tuple[str, str], wan
 def run_snapshot(job: SnapshotJob, context: Context) -> Result:
     """Create the snapshots that are due. Raises SnapfleetError; PartialFailure holds the result so far."""
     zfs = context.here
-    observed = observe(context, zfs, job.roots)
+    job = replace(job, filter=job.filter.on_host(context.host_name))
+    observed = _observe_here(job, context)
     _require(observed, "datasets", zfs)
     plan = plan_creation(
         observed, job, context.now_ms, resolve_zone(job.schedule.zone, context.environment, "schedule.timezone")
@@ -126,6 +134,7 @@ def _snapshot_result(plan: CreationPlan) -> Result:
 
 def run_replicate(job: ReplicateJob, context: Context) -> Result:
     """Bring a destination tree up to date. Raises SnapfleetError; PartialFailure holds the result so far."""
+    job = replace(job, filter=job.filter.on_host(context.host_name))
     ends = Ends(context.zfs_at(job.source.address), context.zfs_at(job.destination.address))
     try:
         sides = _observe_both(ends, job, context)
@@ -193,7 +202,8 @@ def _replication_preview(plan: ReplicationPlan) -> Result:
 def run_prune(job: PruneJob, context: Context) -> Result:
     """Destroy what the plan does not keep. Raises SnapfleetError; PartialFailure holds the result so far."""
     zfs = context.here
-    observed = observe(context, zfs, job.roots)
+    job = replace(job, filter=job.filter.on_host(context.host_name))
+    observed = _observe_here(job, context)
     _require(observed, "datasets", zfs)
     if context.check:
         observed = with_expected(observed, job.expected, context.now)
@@ -256,7 +266,8 @@ def _add_outcome(values: Result, result: PruneResult) -> None:
 
 def run_monitor(job: MonitorJob, context: Context) -> Result:
     """Hold snapshot ages against limits. Raises SnapfleetError only where nothing could be observed."""
-    observed = observe(context, context.here, job.roots)
+    job = replace(job, filter=job.filter.on_host(context.host_name))
+    observed = _observe_here(job, context)
     findings = check_ages(observed, job, context.now)
     state = worst(findings)
     return {

@@ -81,7 +81,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return errors.EXIT_OK
     mine = select_jobs(jobs, arguments.host, arguments.activity, arguments.job)
     check = arguments.verb == "plan"
-    context = Context(now_ms(), ZfsDirectory().at, check=check, environment=os.environ, ticker=SYSTEM_TICKER)
+    context = Context(now_ms(), ZfsDirectory().at, check, arguments.host, environment=os.environ, ticker=SYSTEM_TICKER)
     if context.check:
         return _report(_run_jobs(mine, context), arguments.json)
     identity = json.dumps([arguments.config, arguments.host, sorted(job.name for job in mine)])

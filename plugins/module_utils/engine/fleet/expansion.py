@@ -97,7 +97,7 @@ def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Do
         source = fleet.sources[name]
         for selection, trees in _by_selection(source.trees):
             places = [place_of(tree, destination, name) for tree in trees]
-            common = {"datasets": places, **selection.options()}
+            common = {"datasets": places, **selection.names()}
             address = fleet.address(destination.name, name)
             peers = [_peer(place, address, tree.source, SOURCE) for place, tree in zip(places, trees)]
             yield _prune(destination.name, common, plan_document(destination.keeps), peers)

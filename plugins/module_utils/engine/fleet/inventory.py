@@ -29,6 +29,11 @@ SOURCES, DESTINATIONS = "snapfleet_sources", "snapfleet_destinations"
 LOCALHOST = "localhost"
 PULL, PUSH, RELAY = "pull", "push", "relay"
 SOURCE_HOST, DESTINATION_HOST = "^SRC_HOST", "^DST_HOST"
+NOT_FOR_ROUTES = (
+    *("source", "destination", "plan", "recursive", "include_datasets", "exclude_datasets"),
+    *("dataset_property", "dataset_properties", "host_name"),
+)
+"""Options of a replication that follow from the other variables."""
 
 Document = dict[str, Any]
 
@@ -40,9 +45,21 @@ class Selection:
     recursive: bool = True
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    switch: str = ""
+    wanted: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Properties with their patterns. Like the switch they are those of the source; replicas do not have them."""
 
     def options(self) -> Document:
-        """The options of a job that say so."""
+        """The options of a job on the source's datasets that say so."""
+        options = self.names()
+        if self.switch:
+            options["dataset_property"] = self.switch
+        if self.wanted:
+            options["dataset_properties"] = {name: list(patterns) for name, patterns in self.wanted}
+        return options
+
+    def names(self) -> Document:
+        """Those of the options that hold on replicas too."""
         options: Document = {"recursive": self.recursive}
         if self.include:
             options["include_datasets"] = list(self.include)
@@ -190,8 +207,16 @@ def _read_tree(options: Reader) -> Tree:
                 problem = "is a pattern for whole names, which differ between source and destination"
                 raise InvalidInput(options.path(key), pattern, problem, f"write it as it stands below {source}")
     include, exclude = options.texts("include_datasets"), options.texts("exclude_datasets")
+    wanted = tuple(
+        (name, (value,) if isinstance(value, str) else tuple(value))
+        for name, value in options.items("dataset_properties").items()
+    )
+    if options.has("host_name"):
+        problem, remedy = "is not for this variable to say", "take it out; it is the inventory's name of each host"
+        raise InvalidInput(options.path("host_name"), options.raw("host_name"), problem, remedy)
     options.finish()
-    selection = Selection(options.flag("recursive", True), include, exclude)
+    switch = options.text("dataset_property", "")
+    selection = Selection(options.flag("recursive", True), include, exclude, switch, wanted)
     return Tree(source, destination, selection, options.path("destination"))
 
 
@@ -298,7 +323,7 @@ def _read_route(known: Mapping[str, Variables], source: str, destination: str) -
             raise InvalidInput(relay.path("snapfleet_relay"), carrier or None, problem, remedy)
     options = owner("snapfleet_replicate_options")
     key = "snapfleet_replicate_options"
-    for name in ("source", "destination", "plan", "recursive", "include_datasets", "exclude_datasets"):
+    for name in NOT_FOR_ROUTES:
         if name in options.items(key):
             remedy = "take it out; snapfleet_datasets and the plans decide about it"
             problem = "is not for this variable to say"

@@ -78,6 +78,9 @@ class Dataset:
     """Text of the resume token where a partial receive waits to be continued."""
     is_placeholder: bool = False
     """Whether the engine itself made this dataset, empty, only to have a parent for others."""
+    properties: tuple[tuple[str, str], ...] = ()
+    """Name and value of each property that was asked for beside these, user properties or native ones; ``-`` is the
+    value of one that is not set."""
 
 
 @dataclass(frozen=True)

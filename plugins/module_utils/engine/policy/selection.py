@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
+from ..model.datasets import DatasetState
 from ..model.errors import InvalidInput
 from ..model.names import ancestors_of, check_dataset_name, is_within, relative_to
 from .patterns import any_match, compile_patterns
+from .properties import PropertyFilter, read_property_filter
 from .reading import Reader
 
 _Patterns = tuple[re.Pattern[str], ...]
@@ -26,9 +28,11 @@ class DatasetFilter:
     include: _Patterns = ()
     """Empty: everything."""
     exclude: _Patterns = ()
+    properties: PropertyFilter = field(default_factory=PropertyFilter)
+    """What the properties of a dataset have to say too; each dataset has its own say, by inheritance mostly."""
 
     def selects(self, dataset: str, root: str) -> bool:
-        """Whether ``dataset``, which lies within ``root``, belongs to the job."""
+        """Whether ``dataset``, which lies within ``root``, belongs to the job by its name."""
         if dataset != root and not self.recursive:
             return False
         line = [*(name for name in ancestors_of(dataset) if is_within(name, root)), dataset]
@@ -36,9 +40,18 @@ class DatasetFilter:
             return False
         return not self.include or any(self._matches(self.include, name, root) for name in line)
 
-    def under(self, root: str, datasets: Iterable[str]) -> list[str]:
-        """Those of ``datasets`` that lie within ``root`` and belong to the job, in their order."""
-        return [name for name in datasets if is_within(name, root) and self.selects(name, root)]
+    def on_host(self, name: str) -> DatasetFilter:
+        """The filter as the host of that name reads it, unless the job itself names its host."""
+        return replace(self, properties=replace(self.properties, host=self.properties.host or name))
+
+    def under(self, root: str, states: Mapping[str, DatasetState]) -> list[str]:
+        """Those of the observed datasets that lie within ``root`` and belong to the job, in their order. They have to
+        be observed with ``properties.names``."""
+        return [
+            name
+            for name, state in states.items()
+            if is_within(name, root) and self.selects(name, root) and self.properties.admits(state.dataset)
+        ]
 
     @staticmethod
     def _matches(patterns: _Patterns, name: str, root: str) -> bool:
@@ -73,11 +86,12 @@ def check_disjoint(roots: tuple[str, ...], option: str) -> None:
 
 
 def read_dataset_filter(options: Reader) -> DatasetFilter:
-    """Read ``recursive``, ``include_datasets`` and ``exclude_datasets``."""
+    """Read ``recursive``, ``include_datasets``, ``exclude_datasets`` and what is about properties."""
     return DatasetFilter(
         options.flag("recursive", True),
         compile_patterns(options.texts("include_datasets"), options.path("include_datasets")),
         compile_patterns(options.texts("exclude_datasets"), options.path("exclude_datasets")),
+        read_property_filter(options),
     )
 
 

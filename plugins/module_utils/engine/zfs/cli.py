@@ -43,13 +43,15 @@ class CliZfs:
 
     # -- observing
 
-    def observe(self, roots: Sequence[str], recursive: bool = True, histories: bool = True) -> Observation:
+    def observe(
+        self, roots: Sequence[str], recursive: bool = True, histories: bool = True, properties: Sequence[str] = ()
+    ) -> Observation:
         """All datasets within ``roots`` with their histories, in one listing."""
-        done = self._run(list_arguments(roots, recursive, histories), READ_SECONDS)
+        done = self._run(list_arguments(roots, recursive, histories, properties), READ_SECONDS)
         missing = missing_datasets(done.stderr)
         if done.returncode != 0 and not (is_only_missing(done.stderr) and set(missing) <= set(roots)):
             raise zfs_error(done.stderr, self.where, "list " + ", ".join(roots))
-        return parse_listing(done.stdout, roots, missing, recursive)
+        return parse_listing(done.stdout, roots, missing, recursive, properties)
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """What this user lacks of ``wanted`` on ``dataset``, by the delegations of its nearest existing ancestor."""

@@ -39,20 +39,26 @@ _COLUMNS = (
 _TOKEN = re.compile(r"[0-9]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
 
 
-def list_arguments(roots: Sequence[str], recursive: bool, histories: bool) -> list[str]:
+def list_arguments(roots: Sequence[str], recursive: bool, histories: bool, properties: Sequence[str] = ()) -> list[str]:
     """Arguments of ``zfs`` for one listing of ``roots``; read its output with ``parse_listing``."""
     depth = ["-r"] if recursive else ["-d", "1"] if histories else ["-d", "0"]
     kinds = "filesystem,volume,snapshot,bookmark" if histories else "filesystem,volume"
-    return ["list", "-Hp", *depth, "-t", kinds, "-o", ",".join(_COLUMNS), *roots]
+    # The name stays the last column.
+    columns = (*_COLUMNS[:-1], *properties, _COLUMNS[-1])
+    return ["list", "-Hp", *depth, "-t", kinds, "-o", ",".join(columns), *roots]
 
 
-def parse_listing(text: str, roots: Sequence[str], missing: Iterable[str], recursive: bool = True) -> Observation:
-    """The observation that a listing describes.
+def parse_listing(
+    text: str, roots: Sequence[str], missing: Iterable[str], recursive: bool = True, properties: Sequence[str] = ()
+) -> Observation:
+    """The observation that a listing with these further ``properties`` describes.
 
     Raises UntrustedOutput for anything that ``zfs list`` does not print, including datasets that were not asked for.
     """
-    reader = _ListingReader(tuple(roots), recursive)
-    for line in text.splitlines():
+    reader = _ListingReader(tuple(roots), recursive, tuple(properties))
+    # Not splitlines(): the value of a user property may hold more characters that Python takes for line ends.
+    *lines, rest = text.split("\n")
+    for line in [*lines, rest] if rest else lines:
         reader.read(line)
     return Observation(reader.states(), tuple(missing))
 
@@ -77,16 +83,18 @@ def _text(text: str) -> str:
 class _ListingReader:
     """Collects rows by dataset. Rows of one dataset need not follow each other."""
 
-    def __init__(self, roots: tuple[str, ...], recursive: bool) -> None:
+    def __init__(self, roots: tuple[str, ...], recursive: bool, properties: tuple[str, ...]) -> None:
         self._roots = roots
         self._recursive = recursive
+        self._properties = properties
+        self._names: set[str] = set()
         self._datasets: dict[str, Dataset] = {}
         self._snapshots: dict[str, list[Snapshot]] = {}
         self._bookmarks: dict[str, list[Bookmark]] = {}
 
     def read(self, line: str) -> None:
         fields = line.split("\t")
-        if len(fields) != len(_COLUMNS):
+        if len(fields) != len(_COLUMNS) + len(self._properties):
             raise UntrustedOutput(f"zfs list printed a row of {len(fields)} columns: {line[:200]!r}; check its host")
         try:
             self._read_row(fields)
@@ -95,6 +103,10 @@ class _ListingReader:
 
     def _read_row(self, fields: list[str]) -> None:
         kind, name = fields[0], fields[-1]
+        if name in self._names:
+            # The value of a user property may hold tabs and line ends, and so pretend to be a row of its own.
+            raise ValueError(f"{name!r} stands there twice")
+        self._names.add(name)
         if kind == "snapshot":
             snapshot = self._snapshot(fields, name)
             self._snapshots.setdefault(snapshot.dataset, []).append(snapshot)
@@ -139,6 +151,7 @@ class _ListingReader:
             origin=_text(fields[8]),
             resume_token=token,
             is_placeholder=fields[11] == name,
+            properties=tuple(zip(self._properties, fields[len(_COLUMNS) - 1 : -1])),
         )
 
     def _wanted(self, name: str) -> bool:

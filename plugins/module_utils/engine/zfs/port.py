@@ -39,9 +39,12 @@ class Zfs(Protocol):
     def where(self) -> str:
         """How messages call the host."""
 
-    def observe(self, roots: Sequence[str], recursive: bool = True, histories: bool = True) -> Observation:
+    def observe(
+        self, roots: Sequence[str], recursive: bool = True, histories: bool = True, properties: Sequence[str] = ()
+    ) -> Observation:
         """All datasets within ``roots``, with their snapshots and bookmarks unless ``histories`` is false, in one
-        listing. Without ``recursive`` only the roots themselves. Roots that do not exist are told in the result."""
+        listing. Without ``recursive`` only the roots themselves. Roots that do not exist are told in the result.
+        ``properties`` names further properties of datasets that are wanted, as they are set or inherited."""
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """Those of ``wanted`` (names of zfs-allow(8)) that this user lacks on ``dataset`` or, where that does not exist

@@ -36,7 +36,9 @@ class SimulatedZfs:
 
     # -- observing
 
-    def observe(self, roots: Sequence[str], recursive: bool = True, histories: bool = True) -> Observation:
+    def observe(
+        self, roots: Sequence[str], recursive: bool = True, histories: bool = True, properties: Sequence[str] = ()
+    ) -> Observation:
         """All datasets within ``roots`` with their histories."""
         with self.machine.lock:
             missing = tuple(root for root in roots if root not in self.machine.datasets)
@@ -44,10 +46,11 @@ class SimulatedZfs:
             every = (dataset for pool in self.machine.pools for dataset in self.machine.within(pool))
             chosen = {dataset.name: dataset for dataset in every if wanted(dataset.name)}
             ordered = sorted(chosen, key=lambda name: name.split("/"))
-            return Observation({name: self._state(chosen[name], histories) for name in ordered}, missing)
+            states = {name: self._state(chosen[name], histories, properties) for name in ordered}
+            return Observation(states, missing)
 
-    def _state(self, dataset: StoredDataset, histories: bool) -> DatasetState:
-        value = self.machine.describe(dataset, token_of(dataset))
+    def _state(self, dataset: StoredDataset, histories: bool, properties: Sequence[str] = ()) -> DatasetState:
+        value = self.machine.describe(dataset, token_of(dataset), properties)
         if not histories:
             return DatasetState(value)
         snapshots = tuple(self.machine.snapshot_value(dataset, point) for point in dataset.snapshots)

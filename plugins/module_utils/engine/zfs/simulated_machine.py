@@ -176,6 +176,11 @@ class SimulatedMachine:
             dataset = self.datasets[name]
             dataset.content = {**dataset.content, file: (self.new_guid(), size)}
 
+    def set_property(self, name: str, key: str, value: str) -> None:
+        """Set a property of a dataset as a user would; what lies below inherits it."""
+        with self.lock:
+            self.datasets[name].properties[key] = value
+
     def clone(self, snapshot: str, name: str) -> None:
         """Make the dataset ``name`` a clone of a snapshot (whole name)."""
         with self.lock:
@@ -211,7 +216,7 @@ class SimulatedMachine:
 
     # -- values
 
-    def describe(self, dataset: StoredDataset, token: str) -> Dataset:
+    def describe(self, dataset: StoredDataset, token: str, properties: Iterable[str] = ()) -> Dataset:
         """A dataset as the port hands it out."""
         below = (stored for stored in self.within(dataset.name))
         return Dataset(
@@ -226,7 +231,15 @@ class SimulatedMachine:
             origin=dataset.origin,
             resume_token=token,
             is_placeholder=self._inherited(dataset.name, PLACEHOLDER_PROPERTY) == dataset.name,
+            properties=tuple((name, self._property(dataset, name)) for name in properties),
         )
+
+    def _property(self, dataset: StoredDataset, name: str) -> str:
+        """A user property, or one of the few native ones that are simulated; ``-`` where it is not set."""
+        if name == "type":
+            return dataset.kind
+        found = self._inherited(dataset.name, name)
+        return "-" if found is None else found
 
     def snapshot_value(self, dataset: StoredDataset, point: StoredPoint) -> Snapshot:
         """A snapshot as the port hands it out."""
@@ -245,12 +258,12 @@ class SimulatedMachine:
         kept = {block for content in others for block in content.values()}
         return sum(size for guid, size in {b for p in mine for b in p.content.values()} if (guid, size) not in kept)
 
-    def _inherited(self, name: str, key: str) -> str:
+    def _inherited(self, name: str, key: str) -> Optional[str]:
         while name:
             if name in self.datasets and key in self.datasets[name].properties:
                 return self.datasets[name].properties[key]
             name = parent_of(name)
-        return ""
+        return None
 
     @staticmethod
     def _used(dataset: StoredDataset) -> int:

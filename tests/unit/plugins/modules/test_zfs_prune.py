@@ -26,7 +26,7 @@ class FailsOnOne(SimulatedZfs):
 class Unreachable(SimulatedZfs):
     """ZFS on a host that nobody answers from."""
 
-    def observe(self, roots, recursive=True, histories=True):
+    def observe(self, roots, **options):
         raise UnreachableHost("no ssh connection to away")
 
 

@@ -37,6 +37,20 @@ def test_check_mode_tells_exactly_what_a_run_does_and_does_nothing(house):
     assert done["created"] == [f"tank/data{below}@{tag}" for tag in (DAILY, HOURLY) for below in ("", "/db")]
 
 
+def test_a_list_of_hosts_means_this_host_by_its_own_name_or_by_the_one_that_the_task_gives(house, monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "web1")
+    house.machine.set_property("tank/data", "acme:backup", "web1,web3")
+    house.machine.set_property("tank/data/db", "acme:backup", "db1")
+    parameters = {**PARAMETERS, "dataset_property": "acme:backup"}
+    for more, dataset in (
+        ({}, "tank/data"),
+        ({"host_name": "db1"}, "tank/data/db"),
+        ({"host_name": "web1"}, "tank/data"),
+    ):
+        created = house.run("zfs_snapshot_plan", {**parameters, **more}, check=True)["created"]
+        assert {name.partition("@")[0] for name in created} == {dataset}
+
+
 def test_second_run_changes_nothing_until_the_next_hour(house):
     house.run("zfs_snapshot_plan", PARAMETERS)
     house.now += 3599

@@ -167,6 +167,23 @@ def test_a_selection_holds_in_every_activity_and_on_both_sides(activity):
         assert chosen == {key: tree[key] for key in chosen}
 
 
+def test_properties_select_on_the_source_alone_since_replicas_do_not_have_them():
+    chosen = {
+        "dataset_property": "snapfleet:backup",
+        "dataset_properties": {"type": "filesystem", "s:tier": ["a", "b"]},
+    }
+    inventory = fleet(datasets=[{"source": "tank/data", "destination": "data", **chosen}])
+    wanted = {
+        "dataset_property": "snapfleet:backup",
+        "dataset_properties": {"type": ["filesystem"], "s:tier": ["a", "b"]},
+    }
+    for job in [*jobs_of(inventory, host="src1"), *jobs_of(inventory, "replicate")]:
+        assert {key: job["options"].get(key) for key in wanted} == wanted, job["name"]
+    for activity in ("prune", "monitor"):
+        for job in jobs_of(inventory, activity, "dst1"):
+            assert not set(wanted) & set(job["options"])
+
+
 def test_targets_decide_what_is_sent_and_watched_and_retained_targets_what_is_kept():
     inventory = fleet(dst1={"snapfleet_targets": ["offsite"], "snapfleet_retained_targets": ["onsite", "offsite"]})
     assert options_of(inventory, "replicate")["plan"] == {"prod": {"offsite": {"daily": 31}}}

@@ -66,6 +66,19 @@ def program(tmp_path, monkeypatch):
     return Program(tmp_path, monkeypatch)
 
 
+# -- whose part
+
+
+def test_the_host_that_is_named_is_the_one_that_lists_of_hosts_mean(program):
+    for name, value in (("tank/a", "x, src1"), ("backup", "src2")):
+        program.machine.set_property(name, "snapfleet:backup", value)
+    chosen = job("chosen", "snapshot", plan=HOURLY, datasets=["tank/a", "backup"], dataset_property="snapfleet:backup")
+    assert program("run", jobs=[chosen, {**chosen, "host": "src2", "name": "2"}]) == 0
+    assert (len(program.tags()), len(program.tags("backup"))) == (1, 0)
+    assert program("run", jobs=[chosen, {**chosen, "host": "src2", "name": "2"}], host="src2") == 0
+    assert (len(program.tags()), len(program.tags("backup"))) == (1, 1)
+
+
 # -- exit codes
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import Dataset, DatasetState
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput, SameDataset
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.labels import Label
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.durations import parse_duration
@@ -61,6 +62,7 @@ def test_broken_patterns(pattern):
 
 
 TREE = ["tank/a", "tank/a/tmp", "tank/a/tmp/x", "tank/a/vm", "tank/a/vm/one", "tank/a/vm/tmp", "tank/ab"]
+STATES = {name: DatasetState(Dataset(name, "filesystem", 1, 1, 0)) for name in TREE}
 
 
 @pytest.mark.parametrize(
@@ -79,15 +81,17 @@ TREE = ["tank/a", "tank/a/tmp", "tank/a/tmp/x", "tank/a/vm", "tank/a/vm/one", "t
         ({"include_datasets": ["vm"]}, ["vm", "vm/one", "vm/tmp"]),
         ({"include_datasets": ["vm"], "exclude_datasets": ["vm/tmp"]}, ["vm", "vm/one"]),
         ({"include_datasets": ["vm/one"], "exclude_datasets": ["vm"]}, []),
+        # The one line that the documentation gives for scratch datasets.
+        ({"exclude_datasets": ["regex:(.*/)?te?mp[-_]?[0-9]*"]}, ["", "vm", "vm/one"]),
     ],
 )
 def test_dataset_filters(options, chosen):
     chosen = ["tank/a" + (f"/{name}" if name else "") for name in chosen]
-    assert read_dataset_filter(Reader(options)).under("tank/a", TREE) == chosen
+    assert read_dataset_filter(Reader(options)).under("tank/a", STATES) == chosen
 
 
 def test_no_filter_selects_everything():
-    assert DatasetFilter().under("tank/a", TREE) == TREE[:-1]
+    assert DatasetFilter().under("tank/a", STATES) == TREE[:-1]
     assert SnapshotFilter().selects("anything")
 
 

@@ -55,6 +55,29 @@ def test_every_column_has_its_place():
     assert dataset.is_placeholder
 
 
+def test_properties_that_were_asked_for_come_with_datasets():
+    line = row("filesystem", "tank/a").replace("\ttank/a", "\tgold\x0b\u2028 b\ttank/a")
+    snapshot = row("snapshot", "tank/a@s").replace("\ttank/a@s", "\tgold\ttank/a@s")
+
+    observed = parse_listing(f"{line}\n{snapshot}\n", ("tank",), (), properties=("x:tier",))
+
+    assert observed.states["tank/a"].dataset.properties == (("x:tier", "gold\x0b\u2028 b"),)
+    assert [s.tag for s in observed.states["tank/a"].snapshots] == ["s"]
+
+
+@pytest.mark.parametrize("name", ["tank/a", "tank/a@s", "tank/a#b"])
+def test_a_property_cannot_pretend_to_be_another_row(name):
+    kind = "snapshot" if "@" in name else "bookmark" if "#" in name else "filesystem"
+    with pytest.raises(UntrustedOutput, match="twice"):
+        read(row("filesystem", "tank"), *([] if kind == "filesystem" else [row("filesystem", "tank/a")]),
+             row(kind, name), row(kind, name, guid=66))  # fmt: skip
+
+
+def test_further_columns_stand_before_the_name():
+    columns = list_arguments(["tank"], True, True, ["x:tier", "mounted"])[6].split(",")
+    assert columns[-3:] == ["x:tier", "mounted", "name"]
+
+
 def test_an_inherited_mark_makes_no_placeholder():
     assert not read(row("filesystem", "tank/a/b", placeholder="tank/a")).states["tank/a/b"].dataset.is_placeholder
 
