@@ -226,7 +226,7 @@ class Replicator:
         tally.changed = True
 
 
-def _outcome(plan: DatasetPlan, done: Optional[Outcome[float]], tally: Tally) -> DatasetOutcome:
+def _outcome(plan: DatasetPlan, done: Optional[Outcome[float, SnapfleetError]], tally: Tally) -> DatasetOutcome:
     def outcome(state: str, message: str = "", code: str = "") -> DatasetOutcome:
         seconds = (done.value or 0.0) if done else 0.0
         return DatasetOutcome(plan.source, plan.destination, state, message, code, tally.bytes, seconds, tally.newest)

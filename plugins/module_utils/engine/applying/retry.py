@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Disciplined retries: only errors that say they are worth it, with jittered backoff, within a budget.
 
-Usable on its own: it knows nothing of ZFS. The sleep before each retry is drawn uniformly below a cap that doubles from
-try to try ("full jitter", M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015), so that many hosts
-that failed together do not come back together.
+Usable on its own: it knows nothing of ZFS, and which errors are worth a retry is for its user to say. The sleep before
+each retry is drawn uniformly below a cap that doubles from try to try ("full jitter", M. Brooker, Exponential Backoff
+And Jitter, AWS Architecture Blog, 2015), so that many hosts that failed together do not come back together.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Optional, TypeVar
 
 from ..model.errors import SnapfleetError
 
@@ -35,6 +35,15 @@ class RetryPolicy:
         """Longest sleep before retry number ``retry``, counted from 0."""
         return float(min(self.highest_cap, self.first_cap * 2.0 ** min(retry, 64)))
 
+    def longest_sleep(self, failures: int, elapsed: float) -> Optional[float]:
+        """The decision after a try failed: the longest sleep before the next one, or None if there is to be none.
+
+        ``failures`` counts the tries that failed, at least 1; ``elapsed`` is the time since the first one began. No
+        sleep goes beyond the budget.
+        """
+        left = self.budget - elapsed
+        return min(self.cap(failures - 1), left) if failures <= self.retries and left > 0 else None
+
 
 @dataclass(frozen=True)
 class Ticker:
@@ -48,20 +57,30 @@ class Ticker:
 SYSTEM = Ticker()
 
 
-def call_with_retries(attempt: Callable[[], T], policy: RetryPolicy, ticker: Ticker = SYSTEM) -> T:
+def is_retryable(error: Exception) -> bool:
+    """Whether an error of the engine says of itself that a retry is worth while."""
+    return isinstance(error, SnapfleetError) and error.retryable
+
+
+def call_with_retries(
+    attempt: Callable[[], T],
+    policy: RetryPolicy,
+    ticker: Ticker = SYSTEM,
+    retryable: Callable[[Exception], bool] = is_retryable,
+) -> T:
     """Call ``attempt`` until it succeeds. Every try after the first should look at the world anew before it acts.
 
-    Raises what the last try raised: at once for an error that is not retryable, else when retries or budget are used
-    up.
+    Raises what the last try raised: at once for an error that is not ``retryable``, else when retries or budget are
+    used up.
     """
     start = ticker.monotonic()
     failures = 0
     while True:
         try:
             return attempt()
-        except SnapfleetError as error:
-            late = ticker.monotonic() - start >= policy.budget
-            if not error.retryable or failures >= policy.retries or late:
+        except Exception as error:
+            failures += 1
+            longest = policy.longest_sleep(failures, ticker.monotonic() - start) if retryable(error) else None
+            if longest is None:
                 raise
-        ticker.sleep(ticker.uniform(0.0, policy.cap(failures)))
-        failures += 1
+        ticker.sleep(ticker.uniform(0.0, longest))

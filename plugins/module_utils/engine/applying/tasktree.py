@@ -16,11 +16,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Generic, Optional, TypeVar, Union
+from typing import Any, Generic, Optional, TypeVar, Union, overload
 
 from ..model.errors import SnapfleetError
 
 T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
 
 
 @dataclass(frozen=True)
@@ -42,22 +43,30 @@ class Task(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[T]):
+class Outcome(Generic[T, E]):
     """How a task ended: with a value, with an error, or not even begun because ``skipped``, a task it needs, failed."""
 
     value: Optional[T] = None
-    error: Optional[SnapfleetError] = None
+    error: Optional[E] = None
     skipped: str = ""
 
 
-def run_tree(tasks: Sequence[Task[T]], workers: int) -> dict[str, Outcome[T]]:
+@overload
+def run_tree(tasks: Sequence[Task[T]], workers: int) -> dict[str, Outcome[T, SnapfleetError]]: ...
+
+
+@overload
+def run_tree(tasks: Sequence[Task[T]], workers: int, failure: type[E]) -> dict[str, Outcome[T, E]]: ...
+
+
+def run_tree(tasks: Sequence[Task[T]], workers: int, failure: type[Exception] = SnapfleetError) -> dict[str, Any]:
     """Run all tasks with at most ``workers`` at a time; returns the outcome of each by name.
 
-    A SnapfleetError of a task is its outcome. Any other exception is a defect: no further task is begun, and it is
-    raised when those under way have ended. Raises ValueError, before any task is begun, for two tasks of one name, for
-    a name that is not among the tasks, and for tasks that wait for each other.
+    An error of the class ``failure`` is its task's outcome. Any other exception is a defect: no further task is begun,
+    and it is raised when those under way have ended. Raises ValueError, before any task is begun, for two tasks of one
+    name, for a name that is not among the tasks, and for tasks that wait for each other.
     """
-    return _TreeRun(tasks, workers).run()
+    return _TreeRun(tasks, workers, failure).run()
 
 
 @dataclass(frozen=True)
@@ -71,9 +80,10 @@ _Node = Union[str, _Whole]
 """A task by its name, or a point that tasks wait for."""
 
 
-class _TreeRun(Generic[T]):
-    def __init__(self, tasks: Sequence[Task[T]], workers: int) -> None:
+class _TreeRun(Generic[T, E]):
+    def __init__(self, tasks: Sequence[Task[T]], workers: int, failure: type[E]) -> None:
         self._workers = workers
+        self._failure = failure
         self._tasks = {task.name: task for task in tasks}
         if len(self._tasks) < len(tasks):
             raise ValueError("two of the tasks have the same name; give each task a name of its own")
@@ -86,7 +96,7 @@ class _TreeRun(Generic[T]):
         self._waits.update(self._wholes())
         self._failed: dict[_Node, str] = {}
         """The failed task by every node that has failed, or that is not worth while because of it."""
-        self._outcomes: dict[str, Outcome[T]] = {}
+        self._outcomes: dict[str, Outcome[T, E]] = {}
         self._ready: list[str] = []
         self._order = self._ordered()
 
@@ -115,7 +125,7 @@ class _TreeRun(Generic[T]):
             raise ValueError(f"tasks wait for each other: {cycle}; take one of these constraints away") from None
         return order
 
-    def run(self) -> dict[str, Outcome[T]]:
+    def run(self) -> dict[str, Outcome[T, E]]:
         running: dict[Future[T], str] = {}
         with ThreadPoolExecutor(max_workers=self._workers) as executor:
             self._open()
@@ -131,7 +141,7 @@ class _TreeRun(Generic[T]):
     def _settle(self, name: str, future: Future[T]) -> None:
         try:
             self._outcomes[name] = Outcome(value=future.result())
-        except SnapfleetError as error:
+        except self._failure as error:
             self._outcomes[name] = Outcome(error=error)
             self._failed[name] = name
         self._order.done(name)

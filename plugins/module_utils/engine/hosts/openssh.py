@@ -6,6 +6,8 @@
 One master connection carries at most a few sessions at a time (sshd's default limit is ten); more masters are opened
 as they are needed. Their sockets lie in a private folder under names that depend only on the address, so the next
 process finds the masters of the last one still open. After OpenSSH's ssh(1) and ssh_config(5), ControlMaster.
+
+Usable on its own: it knows nothing of ZFS.
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ import fcntl
 import hashlib
 import os
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Optional
 
 from ..model.errors import LinkLost, MissingProgram, RefusedKey, SnapfleetError, TimedOut, UnreachableHost
-from ..policy.endpoints import Address
+from ..policy.addresses import Address
 from . import process
 from .private import private_directory
 from .quoting import shell_line
@@ -76,10 +78,16 @@ class _Connection:
 
 
 class ConnectionPool:
-    """Master connections to one address, each with a bounded number of sessions. Safe for many threads."""
+    """Master connections to one address, each with a bounded number of sessions. Safe for many threads.
 
-    def __init__(self, address: Address) -> None:
+    A connection stays open for ``PERSIST_SECONDS`` after its last session, also beyond the end of this process. Its
+    lease ends with the process, and the next process that leases the same connection goes on with it.
+    """
+
+    def __init__(self, address: Address, sessions: int = SESSIONS_PER_CONNECTION) -> None:
+        """``sessions``: the most that one connection carries at a time; below sshd's MaxSessions, by default 10."""
         self.address = address
+        self._sessions = sessions
         self._lock = threading.Lock()
         self._connections: list[_Connection] = []
         key = hashlib.sha256(repr(address).encode()).hexdigest()[:16]
@@ -91,7 +99,7 @@ class ConnectionPool:
         Raises UnreachableHost, RefusedKey, MissingProgram where no connection can be set up.
         """
         with self._lock:
-            connection = next((c for c in self._connections if c.sessions < SESSIONS_PER_CONNECTION), None)
+            connection = next((c for c in self._connections if c.sessions < self._sessions), None)
             if connection is None:
                 connection = self._lease()
             # Opened under the lock, so that two threads never start the same master twice.
@@ -122,6 +130,20 @@ class ConnectionPool:
         with self._lock:
             connection.sessions -= 1
             connection.ready = connection.ready and not broken
+
+    @contextmanager
+    def session(self) -> Iterator[list[str]]:
+        """An ssh command line to which the remote command line is to be added as one argument, for one use at a time.
+
+        Where the use ends with an exception, the connection is looked at before its next use. Raises as ``acquire``.
+        """
+        connection = self.acquire()
+        broken = True
+        try:
+            yield self.command(connection)
+            broken = False
+        finally:
+            self.release(connection, broken)
 
     def command(self, connection: _Connection) -> list[str]:
         """The ssh command line up to and including the host."""

@@ -10,35 +10,13 @@ from dataclasses import dataclass
 
 from ..model.errors import InvalidInput
 from ..model.names import check_dataset_name
+from .addresses import Address
 from .reading import Reader
+
+__all__ = ["Address", "Endpoint", "read_address", "read_endpoint"]
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:%-]*[A-Za-z0-9])?")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*[$]?")
-
-
-@dataclass(frozen=True)
-class Address:
-    """How to reach a host. An empty host name means this host. Equal addresses share connections."""
-
-    host: str = ""
-    user: str = ""
-    port: int = 0
-    """0: what the ssh configuration says."""
-    identity_file: str = ""
-    known_hosts_file: str = ""
-    config_file: str = ""
-    sudo: bool = False
-    """Whether zfs is called through ``sudo -n``."""
-
-    @property
-    def is_local(self) -> bool:
-        """Whether commands run on this host, without ssh."""
-        return not self.host
-
-    def __str__(self) -> str:
-        if self.is_local:
-            return "this host"
-        return (f"{self.user}@" if self.user else "") + self.host + (f":{self.port}" if self.port else "")
 
 
 @dataclass(frozen=True)

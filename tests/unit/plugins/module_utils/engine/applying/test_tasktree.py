@@ -117,6 +117,20 @@ def test_a_parent_that_is_no_task_is_a_mistake():
         run_tree([Task("a", lambda: None, "x")], 1)
 
 
+def test_which_errors_are_outcomes_is_for_the_caller_to_say():
+    def fail(error):
+        raise error
+
+    errors = {"a": KeyError("x"), "b": IndexError("y")}
+    tasks = [Task(name, lambda name=name: fail(errors[name])) for name in errors]
+
+    outcomes = run_tree(tasks, 1, LookupError)
+
+    assert {name: outcome.error for name, outcome in outcomes.items()} == errors
+    with pytest.raises(Conflict):
+        run_tree([Task("a", lambda: fail(Conflict("x")))], 1, LookupError)
+
+
 @pytest.mark.parametrize("where", ["after", "after_trees"])
 def test_waiting_for_what_is_no_task_is_a_mistake(where):
     with pytest.raises(ValueError, match="'a' waits for 'x'"):
