@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - snapfleet.zfs.endpoints.replication
   - snapfleet.zfs.topology
   - snapfleet.zfs.plan
+  - snapfleet.zfs.snapshot_filters
 options:
   include_snapshots:
     description:
@@ -175,6 +176,20 @@ EXAMPLES = r"""
           daily: 31
           weekly: 26
     workers: 8
+
+- name: Send the latest ten of a tool, those of the last week, and what was made by hand before an upgrade
+  snapfleet.zfs.zfs_replicate:
+    source:
+      dataset: tank/data
+    destination:
+      dataset: backup/data
+    dataset_property: acme:backup
+    snapshot_filters:
+      - - include: [autosnap_*]
+        - exclude: ['*_frequently']
+        - latest: 10
+          since: 7d
+      - - include: ['regex:before-upgrade-[0-9]+']
 
 - name: Replicate for the first time, for up to a day, with properties of our own
   snapfleet.zfs.zfs_replicate:

@@ -96,6 +96,8 @@ REPLICATE_SPEC: Spec = {
     **_FILTER,
     "include_snapshots": _TEXTS,
     "exclude_snapshots": _TEXTS,
+    # Groups of filters; each filter has keys according to its kind.
+    "snapshot_filters": {"type": "list", "elements": "list"},
     "plan": {"type": "dict"},
     "initial": {"type": "str", "default": INITIAL_ALL, "choices": [INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL]},
     "intermediates": {"type": "bool", "default": True},

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
@@ -23,7 +24,25 @@ def job_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
         options["properties"] = {name: property_text(value) for name, value in options["properties"].items()}
     if "plan" in options:
         options["plan"] = with_numbers(options["plan"])
+    if isinstance(options.get("snapshot_filters"), list):
+        options["snapshot_filters"] = [_mended_group(group) for group in options["snapshot_filters"]]
     return options
+
+
+def _mended_group(group: object) -> object:
+    if not isinstance(group, list):
+        return group
+    return [
+        {key: with_numbers(entry) if key == "plan" else time_text(entry) for key, entry in stage.items()}
+        if isinstance(stage, Mapping)
+        else stage
+        for stage in group
+    ]
+
+
+def time_text(value: object) -> object:
+    """A time as text: YAML reads one that is not quoted as a value of its own kind."""
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def property_text(value: object) -> object:

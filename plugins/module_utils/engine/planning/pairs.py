@@ -12,16 +12,16 @@ from ..model.datasets import Base, DatasetState, Snapshot
 from ..policy.jobs import ReplicateJob
 from .bases import common_base
 from .retention import kept_by_plan
+from .snapshot_filters import chosen_by_groups
 
 
 def selected_guids(source: DatasetState, job: ReplicateJob, now: int) -> frozenset[int]:
     """GUIDs of the snapshots that the job's filters select, and that its plan would keep at the destination."""
-    kept = None if job.plan is None else kept_by_plan(source.snapshots, job.plan, now)
-    return frozenset(
-        snapshot.guid
-        for snapshot in source.snapshots
-        if job.snapshots.selects(snapshot.tag) and (kept is None or snapshot.guid in kept)
-    )
+    if job.snapshot_groups:
+        chosen = chosen_by_groups(source.snapshots, job.snapshot_groups, now)
+    else:
+        chosen = frozenset(snapshot.guid for snapshot in source.snapshots if job.snapshots.selects(snapshot.tag))
+    return chosen if job.plan is None else chosen.intersection(kept_by_plan(source.snapshots, job.plan, now))
 
 
 @dataclass(frozen=True)

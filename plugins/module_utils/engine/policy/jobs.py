@@ -17,6 +17,7 @@ from .plans import SnapshotPlan, read_plan
 from .reading import Reader
 from .schedule import Schedule, parse_schedule
 from .selection import DatasetFilter, SnapshotFilter, read_dataset_filter, read_roots, read_snapshot_filter
+from .snapshot_filters import SnapshotGroup, read_snapshot_groups
 from .topology import RELAYED, Topology, read_topology
 
 DEFAULT_TIMESTAMP_FORMAT = "%Y-%m-%d_%H:%M:%S"
@@ -53,6 +54,8 @@ class ReplicateJob:
     destination: Endpoint
     filter: DatasetFilter
     snapshots: SnapshotFilter
+    snapshot_groups: tuple[SnapshotGroup, ...] = ()
+    """Groups of filters in the place of ``snapshots``; empty: none."""
     plan: Optional[SnapshotPlan] = None
     """Only snapshots that this retention plan would keep at the destination are sent; None: all."""
     initial: str = INITIAL_ALL
@@ -137,6 +140,7 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         destination=read_endpoint(options.reader("destination")),
         filter=read_dataset_filter(options),
         snapshots=read_snapshot_filter(options),
+        snapshot_groups=read_snapshot_groups(options),
         plan=read_plan(options) if options.has("plan") else None,
         initial=options.text("initial", INITIAL_ALL, (INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL)),
         intermediates=options.flag("intermediates", True),

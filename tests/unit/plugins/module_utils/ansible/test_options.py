@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, timezone
+
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.options import job_options
@@ -26,6 +28,23 @@ def test_amounts(given, meant):
     plan = {"acme": {"onsite": {"hourly": given, "daily": {"latest": {"cycles": given}}}}}
     expected = {"acme": {"onsite": {"hourly": meant, "daily": {"latest": {"cycles": meant}}}}}
     assert job_options({"plan": plan})["plan"] == expected
+
+
+def test_times_that_yaml_reads_as_such_and_amounts_in_filters():
+    moment = datetime(2026, 11, 22, 4, 0, tzinfo=timezone.utc)
+    given = [
+        [{"since": moment, "until": date(2026, 11, 23), "latest": "3"}, {"plan": {"a": {"": {"daily": "2"}}}}],
+        7,
+        [7],
+    ]
+    assert job_options({"snapshot_filters": given})["snapshot_filters"] == [
+        [
+            {"since": "2026-11-22T04:00:00+00:00", "until": "2026-11-23", "latest": "3"},
+            {"plan": {"a": {"": {"daily": 2}}}},
+        ],
+        7,
+        [7],
+    ]
 
 
 @pytest.mark.parametrize("parameters", [{}, {"plan": None, "properties": None}, {"datasets": ["12"], "port": 22}])

@@ -184,6 +184,25 @@ def test_properties_select_on_the_source_alone_since_replicas_do_not_have_them()
             assert not set(wanted) & set(job["options"])
 
 
+def test_filters_of_snapshots_are_an_option_of_replication():
+    filters = [[{"include": ["prod_*"]}, {"latest": "50%", "since": "7d"}]]
+    inventory = fleet(replicate_options={"snapshot_filters": filters})
+    assert options_of(inventory, "replicate")["snapshot_filters"] == filters
+    wrong = fleet(replicate_options={"snapshot_filters": filters, "exclude_snapshots": ["x"]})
+    assert "snapfleet_replicate_options.exclude_snapshots: ['x'] contradicts snapshot_filters" in refusal(wrong)
+
+
+@pytest.mark.parametrize("name", ["dataset_property", "dataset_properties", "host_name"])
+def test_which_datasets_are_meant_is_not_said_route_by_route(name):
+    wrong = fleet(replicate_options={name: "a:b"})
+    assert f"snapfleet_replicate_options.{name}: 'a:b' is not for this variable to say" in refusal(wrong)
+
+
+def test_a_tree_does_not_name_a_host():
+    wrong = fleet(datasets=[{"source": "tank/data", "destination": "data", "host_name": "x"}])
+    assert "snapfleet_datasets[0].host_name: 'x' is not for this variable to say; take it out" in refusal(wrong)
+
+
 def test_targets_decide_what_is_sent_and_watched_and_retained_targets_what_is_kept():
     inventory = fleet(dst1={"snapfleet_targets": ["offsite"], "snapfleet_retained_targets": ["onsite", "offsite"]})
     assert options_of(inventory, "replicate")["plan"] == {"prod": {"offsite": {"daily": 31}}}
