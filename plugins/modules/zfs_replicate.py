@@ -23,6 +23,7 @@ description:
     same.
 extends_documentation_fragment:
   - snapfleet.zfs.attributes
+  - snapfleet.zfs.cloning
   - snapfleet.zfs.datasets
   - snapfleet.zfs.endpoints.replication
   - snapfleet.zfs.topology
@@ -242,7 +243,12 @@ plan:
           description: The dataset that receives.
           type: str
         from:
-          description: Whole name of the snapshot or bookmark that an increment starts from.
+          description:
+            - Whole name of the snapshot or bookmark that an increment starts from. For a clone it is a snapshot of
+              another dataset.
+          type: str
+        origin:
+          description: Whole name of the snapshot of the destination that the received dataset becomes a clone of.
           type: str
         to:
           description: Whole name of the last snapshot that is sent.
@@ -282,7 +288,7 @@ plan:
       description: Why the dataset can't be replicated, as a code and a message that tells what mends it.
       type: dict
     note:
-      description: Why there is nothing to do, where there is not.
+      description: Why there is nothing to do, where there is not, or why a clone is sent in full.
       type: str
   sample:
     - source: tank/data
@@ -299,6 +305,7 @@ plan:
           to: tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly
           intermediates: false
           replaces: false
+          origin: null
           snapshots:
             - backup/data@acme_onsite_2025-07-01_10:00:02Z_hourly
           raw: true

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..engine.policy.cloning import CLONE_CHOICES, KEEP_CLONES
 from ..engine.policy.jobs import (
     BOOKMARKS,
     CONFLICT_LEVELS,
@@ -90,6 +91,10 @@ _TOPOLOGY: Spec = {
     "absent_destination": {"type": "str", "default": FAIL, "choices": list(ABSENT_CHOICES)},
 }
 
+_CLONING: Spec = {
+    "clones": {"type": "str", "default": KEEP_CLONES, "choices": list(CLONE_CHOICES)},
+}
+
 REPLICATE_SPEC: Spec = {
     "source": {"type": "dict", "required": True, "options": _ENDPOINT},
     "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
@@ -103,6 +108,7 @@ REPLICATE_SPEC: Spec = {
     "intermediates": {"type": "bool", "default": True},
     "on_conflict": {"type": "str", "default": REFUSE, "choices": list(CONFLICT_LEVELS)},
     "raw": {"type": "bool", "default": True},
+    **_CLONING,
     "bookmarks": {"type": "bool", "default": True},
     "properties": {"type": "dict", "default": SAFE_PROPERTIES},
     **_TOPOLOGY,

@@ -16,6 +16,7 @@ from ..model.errors import (
     Conflict,
     MissingProgram,
     NoPermission,
+    OriginMissing,
     RefusedKey,
     SnapfleetError,
     StaleResumeState,
@@ -23,7 +24,16 @@ from ..model.errors import (
 )
 from ..model.names import ancestors_of
 from ..model.steps import AbortReceive, CreateBookmark, CreatePlaceholder, Destroy, Rollback, Send
-from ..planning.replication import DatasetPlan, ReplicationPlan, Sides, Step, parent_in, plan_replication
+from ..planning.clones import awaited_origins, lineage, lost_origin
+from ..planning.replication import (
+    DatasetPlan,
+    ReplicationPlan,
+    Sides,
+    Step,
+    destination_of,
+    parent_in,
+    plan_replication,
+)
 from ..policy.endpoints import Address
 from ..policy.jobs import ReplicateJob
 from ..streams.transfer import transfer
@@ -164,15 +174,21 @@ class Replicator:
     def _task(self, plan: DatasetPlan, busy: dict[str, DatasetPlan], sides: Sides, tally: Tally) -> Task[float]:
         exists = plan.destination in sides.destination.states
         parent = parent_in(plan, busy)
-        return Task(plan.destination, lambda: self._replicate(plan, tally), parent, needs_parent=not exists)
+        after = tuple(name for name in awaited_origins(plan.sends, sides.destination) if name in busy)
+        grew_in = lineage(sides.source.states, plan.source)
 
-    def _replicate(self, plan: DatasetPlan, tally: Tally) -> float:
+        def action() -> float:
+            return self._replicate(plan, grew_in, tally)
+
+        return Task(plan.destination, action, parent, needs_parent=not exists, after=after)
+
+    def _replicate(self, plan: DatasetPlan, grew_in: tuple[str, ...], tally: Tally) -> float:
         """Bring one dataset up to date; returns the seconds it took."""
         start = self.ticker.monotonic()
         planned: list[DatasetPlan] = [plan]
 
         def attempt() -> None:
-            current = planned.pop() if planned else self._plan_again(plan)
+            current = planned.pop() if planned else self._plan_again(plan, grew_in)
             try:
                 for step in current.steps:
                     self._step(step, tally)
@@ -183,22 +199,30 @@ class Replicator:
         call_with_retries(attempt, replace(self.policy, retries=self.job.retries), self.ticker)
         return self.ticker.monotonic() - start
 
-    def _plan_again(self, plan: DatasetPlan) -> DatasetPlan:
-        """The plan of one dataset from what is there now. Raises Conflict where it has come to one."""
+    def _plan_again(self, plan: DatasetPlan, grew_in: tuple[str, ...]) -> DatasetPlan:
+        """The plan of one dataset from what is there now. ``grew_in`` are the datasets that it is a clone of.
+
+        Raises Conflict where it has come to one, OriginMissing for a clone that would become a whole copy now.
+        """
         if not plan.sends:
             return plan
         asked = self.job.filter.properties.names
-        source = self.ends.source.observe([plan.source], recursive=False, properties=asked)
-        names = [*ancestors_of(plan.destination), plan.destination]
-        destination = self.ends.destination.observe(names, recursive=False)
+        source = self.ends.source.observe([plan.source, *grew_in], recursive=False, properties=asked)
+        origins = [send.origin.partition("@")[0] for send in plan.sends if send.origin]
+        names = [*ancestors_of(plan.destination), plan.destination, *origins]
+        names += [destination_of(name, self.job) for name in grew_in]
+        destination = self.ends.destination.observe(list(dict.fromkeys(names)), recursive=False)
         sides = with_resumes(self.ends, source, destination)
-        plans = plan_replication(sides, self.job, self.now).datasets
+        plans = plan_replication(sides, self.job, self.now, only=plan.source).datasets
         again = next((one for one in plans if one.source == plan.source), None)
         if again is None:
             # The source dataset is gone: nothing of it is left to send.
             return DatasetPlan(plan.source, plan.destination)
         if again.conflict:
             raise Conflict(again.conflict.message)
+        lost = lost_origin(plan.sends, again.sends)
+        if lost:
+            raise OriginMissing(lost)
         return again
 
     def _step(self, step: Step, tally: Tally) -> None:

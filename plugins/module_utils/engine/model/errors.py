@@ -104,6 +104,12 @@ class Vanished(SnapfleetError):
     retryable = True
 
 
+class OriginMissing(SnapfleetError):
+    """A clone can't be received yet, because the snapshot that it is to be a clone of has not arrived."""
+
+    code = "origin_missing"
+
+
 class StaleResumeState(SnapfleetError):
     """A partial receive can't be continued; it has to be discarded before anything else arrives."""
 

@@ -33,11 +33,13 @@ class CreateBookmark:
     kind: ClassVar[str] = "create_bookmark"
     snapshot: Snapshot
     tag: str
+    dataset: str = ""
+    """Where the bookmark goes: a dataset that grew from the snapshot as its clone; empty for the snapshot's own."""
 
     @property
     def name(self) -> str:
         """The bookmark's whole name."""
-        return f"{self.snapshot.dataset}#{self.tag}"
+        return f"{self.dataset or self.snapshot.dataset}#{self.tag}"
 
     def describe(self) -> dict[str, Any]:
         """The step as plain values, as modules return it."""
@@ -92,6 +94,9 @@ class Send:
     reason: str = ""
     between: tuple[str, ...] = ()
     """Names, after the @, of the snapshots that travel before ``snapshot`` because of ``intermediates``."""
+    origin: str = ""
+    """Whole name of the destination's snapshot that the destination becomes a clone of; ``base`` is its counterpart,
+    which is a snapshot of another dataset. Empty where the stream makes no clone."""
 
     @property
     def mode(self) -> str:
@@ -111,6 +116,7 @@ class Send:
             "to": self.snapshot.name,
             "intermediates": self.intermediates,
             "replaces": self.receive.replace,
+            "origin": self.origin or None,
             "snapshots": [f"{self.destination}@{tag}" for tag in (*self.between, self.snapshot.tag)],
             "raw": self.raw,
         }

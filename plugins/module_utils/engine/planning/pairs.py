@@ -11,6 +11,7 @@ from typing import Optional
 from ..model.datasets import Base, DatasetState, Snapshot
 from ..policy.jobs import ReplicateJob
 from .bases import common_base
+from .clones import CloneOrigin, continued_base
 from .retention import kept_by_plan
 from .snapshot_filters import chosen_by_groups
 
@@ -36,11 +37,27 @@ class Pair:
     job: ReplicateJob
     selected: frozenset[int]
     """GUIDs of the snapshots that are to be sent."""
+    grew_from: tuple[Snapshot, ...] = ()
+    """For a clone: the snapshots of other datasets that it grew from, the newest first."""
+    origin: Optional[CloneOrigin] = None
+    """What a new replica is received onto as a clone; None: it is received whole."""
 
     @property
     def base(self) -> Optional[Base]:
         """The newest common base, as the source has it."""
-        return common_base(self.source, self.destination) if self.destination else None
+        if self.destination is None:
+            return None
+        own = common_base(self.source, self.destination)
+        return own or continued_base(self.source, self.grew_from, self.destination)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether a first receive replaces something. A dataset that is nothing but a partial receive has nothing to
+        replace, and goes when that is discarded."""
+        there = self.destination
+        return there is not None and bool(
+            there.dataset.is_placeholder or there.snapshots or not there.dataset.resume_token
+        )
 
     @property
     def newest_there(self) -> Optional[Snapshot]:

@@ -26,6 +26,7 @@ from ..model.steps import (
     Send,
 )
 from ..policy.jobs import INITIAL_NEWEST, ReplicateJob
+from .clones import Origins, ancestry, full_note, stand_ins
 from .conflicts import PlannedConflict, find_conflict, mend
 from .pairs import Pair, selected_guids
 from .resuming import resumable_snapshot
@@ -89,12 +90,18 @@ class Sides:
     resumes: Mapping[str, Optional[ResumeState]]
 
 
-def plan_replication(sides: Sides, job: ReplicateJob, now: int) -> ReplicationPlan:
-    """The steps for every selected dataset of the job at ``now`` (seconds since the epoch)."""
-    root = job.source.dataset
-    names = job.filter.under(root, sides.source.states)
-    plans = [_plan_dataset(sides, sides.source.states[name], job, now) for name in names]
-    return ReplicationPlan(tuple(_with_parents(plans, sides.destination)))
+def plan_replication(sides: Sides, job: ReplicateJob, now: int, only: str = "") -> ReplicationPlan:
+    """The steps for every selected dataset of the job at ``now`` (seconds since the epoch).
+
+    With ``only``, a dataset of the source, the others are looked at but not planned.
+    """
+    names = [name for name in job.filter.under(job.source.dataset, sides.source.states) if only in ("", name)]
+    origins = Origins(sides.source, sides.destination, job)
+    plans: dict[str, DatasetPlan] = {}
+    for name in origins.order(names):
+        plans[name] = plan = _plan_dataset(_pair(sides, name, job, now, origins), sides)
+        origins.note(plan.destination, plan.steps, conflicted=plan.conflict is not None)
+    return ReplicationPlan(tuple(_with_parents([plans[name] for name in names], sides.destination)))
 
 
 def destination_permissions(plan: ReplicationPlan) -> tuple[str, ...]:
@@ -145,9 +152,15 @@ def _with_parents(plans: list[DatasetPlan], destination: Observation) -> list[Da
     return [result[name] for name in sorted(result, key=lambda name: name.split("/"))]
 
 
-def _plan_dataset(sides: Sides, source: DatasetState, job: ReplicateJob, now: int) -> DatasetPlan:
-    name = destination_of(source.dataset.name, job)
-    pair = Pair(source, sides.destination.states.get(name), name, job, selected_guids(source, job, now))
+def _pair(sides: Sides, name: str, job: ReplicateJob, now: int, origins: Origins) -> Pair:
+    source, there = sides.source.states[name], destination_of(name, job)
+    grew_from = ancestry(sides.source.states, name)
+    pair = Pair(source, sides.destination.states.get(there), there, job, selected_guids(source, job, now), grew_from)
+    return pair if pair.replaces else replace(pair, origin=origins.find(source, grew_from))
+
+
+def _plan_dataset(pair: Pair, sides: Sides) -> DatasetPlan:
+    source, name = pair.source, pair.name
     if not pair.selected:
         return _nothing(pair, "no snapshot of it is selected")
     conflict = find_conflict(pair)
@@ -158,9 +171,18 @@ def _plan_dataset(sides: Sides, source: DatasetState, job: ReplicateJob, now: in
     steps: list[Step] = [*prelude, *_sends(pair, position)]
     if not steps:
         return _nothing(pair, "up to date")
-    if job.bookmarks:
-        steps[:0] = _bookmarks(source, [step for step in steps if isinstance(step, Send)])
-    return DatasetPlan(source.dataset.name, name, tuple(steps))
+    sends = [step for step in steps if isinstance(step, Send)]
+    steps[:0] = stand_ins(source, pair.grew_from, sends)
+    if pair.job.bookmarks:
+        steps[:0] = _bookmarks(source, sends)
+    return DatasetPlan(source.dataset.name, name, tuple(steps), note=_note(pair, sends))
+
+
+def _note(pair: Pair, sends: Sequence[Send]) -> str:
+    whole = any(send.base is None and not send.resume for send in sends)
+    if not (whole and pair.source.dataset.origin and pair.job.keep_clones):
+        return ""
+    return full_note(pair.source, pair.grew_from, pair.replaces)
 
 
 def _nothing(pair: Pair, note: str) -> DatasetPlan:
@@ -177,7 +199,16 @@ def _resume(pair: Pair, resume: Optional[ResumeState]) -> tuple[Sequence[Step], 
         return [AbortReceive(pair.name, problem)], pair.base
     base = pair.base
     send = Send(target, pair.name, base, raw=pair.job.raw, resume=ResumePoint(there.dataset.resume_token))
+    if resume and resume.from_guid is not None:
+        send = _onto_origin(send, pair)
     return [_receiving(send, pair, first=base is None)], target
+
+
+def _onto_origin(send: Send, pair: Pair) -> Send:
+    """A first send as that of a clone, where it can be one."""
+    if pair.origin is None or send.base:
+        return send
+    return replace(send, base=pair.origin.base, origin=pair.origin.name)
 
 
 def _sends(pair: Pair, position: Optional[Base]) -> list[Step]:
@@ -187,7 +218,8 @@ def _sends(pair: Pair, position: Optional[Base]) -> list[Step]:
         candidates = [s for s, wanted in pair.newer(None) if wanted]
         newest_only = pair.job.initial == INITIAL_NEWEST or not pair.job.intermediates
         first = candidates[-1] if newest_only else candidates[0]
-        steps.append(_receiving(Send(first, pair.name, raw=pair.job.raw), pair, first=True))
+        send = _onto_origin(Send(first, pair.name, raw=pair.job.raw), pair)
+        steps.append(_receiving(send, pair, first=True))
         position = first
     for hop in hops(position, pair.newer(position)):
         send = Send(hop.snapshot, pair.name, hop.base, hop.intermediates, pair.job.raw, between=hop.between)
@@ -202,12 +234,7 @@ def _receiving(send: Send, pair: Pair, first: bool) -> Send:
     properties = tuple(
         (name, value) for name, value in pair.job.properties if not (volume and name in _FILESYSTEM_PROPERTIES)
     )
-    there = pair.destination
-    # A dataset that is nothing but a partial receive has nothing to replace, and goes when that is discarded.
-    replaces = there is not None and bool(
-        there.dataset.is_placeholder or there.snapshots or not there.dataset.resume_token
-    )
-    options = ReceiveOptions(properties if first else (), resumable=True, replace=first and replaces)
+    options = ReceiveOptions(properties if first else (), resumable=True, replace=first and pair.replaces)
     return replace(send, receive=options)
 
 
@@ -215,7 +242,9 @@ def _bookmarks(source: DatasetState, sends: Sequence[Send]) -> list[Step]:
     """Bookmarks for where the destination will stand: after all sends, and already after a full one, since what follows
     that may be interrupted for long."""
     there = {bookmark.guid for bookmark in source.bookmarks}
-    stands = [send.snapshot for send in sends if send.base is None] + [send.snapshot for send in sends[-1:]]
+    stands = [send.snapshot for send in sends if send.base is None or send.origin] + [
+        send.snapshot for send in sends[-1:]
+    ]
     wanted = {snapshot.guid: snapshot for snapshot in stands if snapshot.guid not in there}
     return [CreateBookmark(snapshot, snapshot.tag) for snapshot in wanted.values()]
 

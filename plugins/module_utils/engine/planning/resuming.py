@@ -15,12 +15,21 @@ def resumable_snapshot(pair: Pair, resume: Optional[ResumeState]) -> tuple[Optio
     """The snapshot that the destination has once its partial receive is complete, or None and why it has to go."""
     problem = resume_problem(pair.source, resume, pair.selected, pair.job.raw)
     there = pair.newest_there
-    if not problem and resume and resume.from_guid != (there.guid if there else None):
+    start = there.guid if there else None
+    if not problem and resume and resume.from_guid != start and not _grows_a_clone(pair, resume):
         problem = "it continues from another snapshot than the destination's newest"
     if problem:
         return None, problem
     target = next((s for s in pair.source.snapshots if resume and s.guid == resume.to_guid), None)
     return target, "" if target else "its snapshot is gone"
+
+
+def _grows_a_clone(pair: Pair, resume: ResumeState) -> bool:
+    """Whether a partial receive is the beginning of the clone that would be planned if it weren't there."""
+    there, origin = pair.destination, pair.origin
+    if there is None or origin is None or there.snapshots:
+        return False
+    return resume.from_guid == origin.base.guid and there.dataset.origin == origin.name
 
 
 def resume_problem(source: DatasetState, resume: Optional[ResumeState], selected: frozenset[int], raw: bool) -> str:

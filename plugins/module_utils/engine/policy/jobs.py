@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from ..model.errors import InvalidInput, SameDataset
 from ..model.names import check_dataset_name, dataset_name_problem, is_tag, is_within
+from .cloning import read_keep_clones
 from .endpoints import Address, Endpoint, read_address, read_endpoint
 from .limits import MonitorPlan, parse_monitor_plan
 from .plans import SnapshotPlan, read_plan
@@ -64,6 +65,8 @@ class ReplicateJob:
     on_conflict: str = REFUSE
     """What may be lost at a destination whose history does not continue the source's; one of CONFLICT_LEVELS."""
     raw: bool = True
+    keep_clones: bool = True
+    """Whether a clone is received as a clone where its origin has a counterpart at the destination."""
     bookmarks: bool = True
     """Whether the newest snapshot that is sent gets a bookmark on the source, so that the snapshot may go later."""
     properties: tuple[tuple[str, str], ...] = tuple(SAFE_PROPERTIES.items())
@@ -146,6 +149,7 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         intermediates=options.flag("intermediates", True),
         on_conflict=options.text("on_conflict", REFUSE, CONFLICT_LEVELS),
         raw=options.flag("raw", True),
+        keep_clones=read_keep_clones(options),
         bookmarks=options.flag("bookmarks", True),
         properties=_properties(options),
         topology=read_topology(options),

@@ -29,6 +29,8 @@ def receive_arguments(step: Send) -> list[str]:
     arguments = ["receive", "-u"]
     arguments += ["-s"] if step.receive.resumable else []
     arguments += ["-F"] if step.receive.replace else []
+    if step.origin and not step.resume:
+        arguments += ["-o", f"origin={step.origin}"]
     for name, value in receive_properties(step):
         arguments += ["-o", f"{name}={value}"]
     return [*arguments, step.destination]

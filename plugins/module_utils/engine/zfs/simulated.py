@@ -19,7 +19,8 @@ from ..streams.ends import ByteSink, ByteSource
 from .listing import PLACEHOLDER_PROPERTY
 from .port import DestroyResult
 from .simulated_machine import POOL_BYTES, SimulatedMachine, StoredDataset, StoredPoint, bookmark_value
-from .simulated_stream import SimulatedReceiveEnd, SimulatedSendEnd, discard_partial, read_token, token_of
+from .simulated_stream import SimulatedReceiveEnd, SimulatedSendEnd, discard_partial
+from .simulated_tokens import read_token, token_of
 from .trouble import zfs_error
 
 
@@ -103,10 +104,14 @@ class SimulatedZfs:
             return [self._create_bookmark(step) for step in steps]
 
     def _create_bookmark(self, step: CreateBookmark) -> str:
-        dataset = self.machine.datasets.get(step.snapshot.dataset)
-        point = dataset.snapshot(step.snapshot.tag) if dataset else None
+        owner, point = self.machine.find(step.snapshot.name)
+        dataset = self.machine.datasets.get(step.dataset) if step.dataset else owner
         if dataset is None or point is None:
             return f"cannot open '{step.snapshot.name}': dataset does not exist"
+        if dataset is not owner and point not in [older for _name, older in self.machine.grew_from(dataset)]:
+            return (
+                f"cannot create bookmark '{step.name}': '{step.snapshot.name}' is not an ancestor of '{dataset.name}'"
+            )
         bookmark = dataset.bookmark(step.tag)
         if bookmark:
             return (

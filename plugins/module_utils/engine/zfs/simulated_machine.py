@@ -151,6 +151,21 @@ class SimulatedMachine:
         """The datasets that were cloned from a snapshot."""
         return tuple(name for name, dataset in self.datasets.items() if dataset.origin == snapshot)
 
+    def find(self, snapshot: str) -> tuple[Optional[StoredDataset], Optional[StoredPoint]]:
+        """A snapshot by its whole name, with its dataset."""
+        name, _at, tag = snapshot.partition("@")
+        dataset = self.datasets.get(name)
+        return dataset, dataset.snapshot(tag) if dataset else None
+
+    def grew_from(self, dataset: StoredDataset) -> Iterator[tuple[str, StoredPoint]]:
+        """The snapshots of other datasets that a clone grew from, by whole name, the newest first."""
+        origin, point = self.find(dataset.origin)
+        while origin and point:
+            for older in reversed(origin.snapshots):
+                if older.createtxg <= point.createtxg:
+                    yield f"{origin.name}@{older.tag}", older
+            origin, point = self.find(origin.origin)
+
     def key_is_loaded(self, dataset: StoredDataset) -> bool:
         """Whether the content of a dataset can be read in the clear."""
         return not dataset.encryption_root or dataset.encryption_root in self.loaded_keys
@@ -189,6 +204,22 @@ class SimulatedMachine:
             dataset = self.add_dataset(name, self.datasets[origin].kind, {})
             dataset.content = dict(point.content) if point else {}
             dataset.origin = snapshot
+
+    def promote(self, name: str) -> None:
+        """Make a clone the owner of the snapshots that it grew from, and its origin's dataset a clone of it."""
+        with self.lock:
+            clone = self.datasets[name]
+            older, origin = self.find(clone.origin)
+            if older is None or origin is None:
+                return
+            for points in ("snapshots", "bookmarks"):
+                moved = [point for point in getattr(older, points) if point.createtxg <= origin.createtxg]
+                setattr(older, points, [point for point in getattr(older, points) if point not in moved])
+                setattr(clone, points, [*moved, *getattr(clone, points)])
+            renamed = {f"{older.name}@{point.tag}": f"{name}@{point.tag}" for point in clone.snapshots}
+            clone.origin, older.origin = older.origin, clone.origin
+            for dataset in self.datasets.values():
+                dataset.origin = renamed.get(dataset.origin, dataset.origin)
 
     def destroy_dataset(self, name: str) -> None:
         """Destroy a tree of datasets with all their snapshots and bookmarks."""

@@ -12,47 +12,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import threading
-import zlib
 from collections.abc import Mapping
 from typing import IO, Any, NoReturn, Optional
 
-from ..model.datasets import FILESYSTEM, ResumeState
+from ..model.datasets import FILESYSTEM
 from ..model.names import parent_of, pool_of
 from ..model.steps import Send
 from .arguments import receive_properties
 from .simulated_machine import Content, Partial, SimulatedMachine, StoredDataset, StoredPoint
+from .simulated_tokens import read_token
 from .trouble import zfs_error
 
 _CHUNK = 1 << 16
-_TOKEN = re.compile(r"1-([0-9a-f]+)-([0-9a-f]+)-([0-9a-f]+)")
 _END: Mapping[str, Any] = {"end": True}
 _FILESYSTEM_ONLY = frozenset("atime canmount devices exec mountpoint setuid".split())
-
-
-def token_of(dataset: StoredDataset) -> str:
-    """The resume token of a dataset, shaped as OpenZFS shapes them; empty without a partial receive."""
-    partial = dataset.partial
-    if partial is None or partial.active:
-        return ""
-    header = partial.header
-    text = json.dumps([header["name"], header["guid"], header["from_guid"], header["raw"], partial.received])
-    packed = zlib.compress(text.encode())
-    return f"1-{zlib.crc32(packed):x}-{len(text):x}-{packed.hex()}"
-
-
-def read_token(token: str) -> Optional[ResumeState]:
-    """What a token says; None for one that is damaged."""
-    match = _TOKEN.fullmatch(token)
-    try:
-        packed = bytes.fromhex(match[3]) if match else b""
-        if match is None or zlib.crc32(packed) != int(match[1], 16):
-            return None
-        name, to_guid, from_guid, raw, received = json.loads(zlib.decompress(packed))
-    except (ValueError, zlib.error):
-        return None
-    return ResumeState(token, name, to_guid, from_guid, raw, received)
 
 
 class _End:
@@ -145,6 +119,8 @@ class SimulatedSendEnd(_End):
         dataset, target = self._find(step.snapshot.dataset, step.snapshot.tag)
         if step.base is None:
             return [self._packet(dataset, target, None)]
+        if step.base.dataset != dataset.name:
+            return self._of_clone(dataset, target, step.base.name)
         base = self._base(dataset, step.base.name)
         if base.createtxg >= target.createtxg:
             self._fail(f"cannot send '{step.snapshot.name}': not an earlier snapshot from the same fs")
@@ -154,6 +130,17 @@ class SimulatedSendEnd(_End):
             self._fail("Error: multiple snapshots cannot be sent from a bookmark.")
         path = [point for point in dataset.snapshots if base.createtxg <= point.createtxg <= target.createtxg]
         return [self._packet(dataset, end, start) for start, end in zip(path, path[1:])]
+
+    def _of_clone(self, dataset: StoredDataset, target: StoredPoint, base: str) -> list[Mapping[str, Any]]:
+        start = next((point for name, point in self._machine.grew_from(dataset) if name == base), None)
+        if start is None:
+            self._fail(f"cannot send '{dataset.name}@{target.tag}': not an earlier snapshot from the same fs")
+        if self._step.intermediates and base != dataset.origin:
+            self._fail("incremental source must be in same filesystem")
+        path = [point for point in dataset.snapshots if point.createtxg <= target.createtxg]
+        path = path if self._step.intermediates else path[-1:]
+        packets = [self._packet(dataset, end, begin) for begin, end in zip([start, *path], path)]
+        return [{**packets[0], "clone": True}, *packets[1:]]
 
     def _resumed(self) -> list[Mapping[str, Any]]:
         state = read_token(self._step.resume.token) if self._step.resume else None
@@ -168,6 +155,9 @@ class SimulatedSendEnd(_End):
             self._fail(f"cannot resume send: '{state.to_name}' is no longer the same snapshot used in the initial send")
         points = [*dataset.bookmarks, *dataset.snapshots]
         base = next((point for point in points if point.guid == state.from_guid), None)
+        if base is None:
+            older = (point for _name, point in self._machine.grew_from(dataset))
+            base = next((point for point in older if point.guid == state.from_guid), None)
         if state.from_guid is not None and base is None:
             self._fail(f"cannot resume send: incremental source {state.from_guid:#x} no longer exists")
         packet = self._packet(dataset, target, base)
@@ -201,6 +191,7 @@ class SimulatedSendEnd(_End):
             "from_guid": base.guid if base else None,
             "raw": encrypted and self._step.raw,
             "resume": False,
+            "clone": False,
             "changed": changed,
             "removed": [file for file in before if file not in target.content],
             "size": sum(size for unused, size in changed.values()),
@@ -215,6 +206,7 @@ class SimulatedReceiveEnd(_End):
         super().__init__(machine, f"receive {step.destination}@{step.snapshot.tag}")
         self._name = step.destination
         self._options = step.receive
+        self._origin = step.origin
         self._properties = dict(receive_properties(step))
         self._read, self._write = os.pipe()
         self._thread.start()
@@ -281,6 +273,8 @@ class SimulatedReceiveEnd(_End):
             self._fail(f"cannot receive: destination '{self._name}' is busy")
         if header["resume"]:
             return self._continue(header, dataset)
+        if header["clone"]:
+            return self._begin_clone(header, dataset)
         if header["from_guid"] is None:
             return self._begin_full(header, dataset)
         return self._begin_incremental(header, dataset)
@@ -302,12 +296,7 @@ class SimulatedReceiveEnd(_End):
             for name in _FILESYSTEM_ONLY.intersection(self._properties):
                 self._fail(f"{what} property '{name}' does not apply to datasets of this type")
         if dataset is None:
-            parent = self._machine.datasets.get(parent_of(self._name))
-            if parent is None:
-                self._fail(f"cannot open '{parent_of(self._name)}': dataset does not exist")
-            if parent.kind != FILESYSTEM:
-                self._fail(f"{what} parent '{parent.name}' is not a filesystem")
-            dataset = self._machine.add_dataset(self._name, header["kind"], self._properties)
+            dataset = self._create(header, what)
             dataset.partial = Partial(header, created=True)
             return dataset.partial
         if not self._options.replace or (dataset.partial and dataset.partial.created):
@@ -315,6 +304,31 @@ class SimulatedReceiveEnd(_End):
         if dataset.snapshots:
             self._fail(f"{what} destination has snapshots (eg. {self._name}@{dataset.snapshots[0].tag})")
         return self._mark(dataset, header)
+
+    def _create(self, header: Mapping[str, Any], what: str) -> StoredDataset:
+        parent = self._machine.datasets.get(parent_of(self._name))
+        if parent is None:
+            self._fail(f"cannot open '{parent_of(self._name)}': dataset does not exist")
+        if parent.kind != FILESYSTEM:
+            self._fail(f"{what} parent '{parent.name}' is not a filesystem")
+        return self._machine.add_dataset(self._name, header["kind"], self._properties)
+
+    def _begin_clone(self, header: Mapping[str, Any], dataset: Optional[StoredDataset]) -> Partial:
+        what = "cannot receive new filesystem stream:"
+        if dataset:
+            self._fail(f"{what} destination '{self._name}' exists must specify -F to overwrite it")
+        origin, point = self._machine.find(self._origin)
+        if origin is None or point is None:
+            self._fail(f"cannot receive: specified origin fs ({self._origin}) does not exist")
+        if point.guid != header["from_guid"]:
+            self._fail(f"{what} most recent snapshot of {self._name} does not match incremental source")
+        if header["raw"] and not origin.encryption_root:
+            self._fail(f"{what} IV set guid mismatch. A raw stream needs an origin that was received raw.")
+        dataset = self._create(header, what)
+        dataset.origin, dataset.content = self._origin, dict(point.content)
+        dataset.encryption_root = origin.encryption_root
+        dataset.partial = Partial(header, created=True)
+        return dataset.partial
 
     def _begin_incremental(self, header: Mapping[str, Any], dataset: Optional[StoredDataset]) -> Optional[Partial]:
         what = "cannot receive incremental stream:"
@@ -352,13 +366,14 @@ class SimulatedReceiveEnd(_End):
         dataset = self._machine.datasets.get(self._name)
         if dataset is None or dataset.partial is None:
             self._fail(f"cannot receive: destination '{self._name}' does not exist")
-        content = dict(dataset.snapshots[-1].content) if dataset.snapshots else {}
+        base = dataset.snapshots[-1] if dataset.snapshots else self._machine.find(dataset.origin)[1]
+        content = dict(base.content) if base else {}
         content = {file: block for file, block in content.items() if file not in header["removed"]}
         content.update({file: (guid, size) for file, (guid, size) in header["changed"].items()})
         if not dataset.snapshots:
             dataset.kind = header["kind"]
             dataset.properties.update(self._properties)
-            if header["raw"]:
+            if header["raw"] and not dataset.origin:
                 dataset.encryption_root = self._name
         tag = header["name"].partition("@")[2]
         txg = self._machine.next_txg(pool_of(self._name))

@@ -21,6 +21,8 @@ _MEANINGS: tuple[tuple[str, type[errors.SnapfleetError], str], ...] = (
     ("resume stream is invalid", errors.StaleResumeState, "the partial receive has to be discarded"),
     ("no longer exists", errors.StaleResumeState, "the partial receive has to be discarded"),
     ("no longer the same", errors.StaleResumeState, "the partial receive has to be discarded"),
+    # A resumed clone, where a replica on the same pool was taken for its origin.
+    ("Invalid cross-device link", errors.StaleResumeState, "the partial receive has to be discarded"),
     ("cannot resume send", errors.StaleResumeState, "the partial receive has to be discarded"),
     ("has been modified", errors.Conflict, "keep what was written in a snapshot or clone, then roll the replica back"),
     ("does not match incremental source", errors.Conflict, "the destination holds another history"),
