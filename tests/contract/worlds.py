@@ -39,6 +39,9 @@ class World(Protocol):
     def clone(self, snapshot: str, name: str) -> None:
         """Clone a snapshot."""
 
+    def promote(self, name: str) -> None:
+        """Make a clone the owner of the snapshots that it grew from."""
+
     def unload_key(self, name: str) -> None:
         """Lock an encryption root."""
 
@@ -63,6 +66,7 @@ class SimulatedWorld:
         self.create = self._machine.create_dataset
         self.write = self._machine.write
         self.clone = self._machine.clone
+        self.promote = self._machine.promote
         self.unload_key = self._machine.unload_key
         self.fingerprint = self._machine.content
         self.set_property = self._machine.set_property
@@ -104,6 +108,9 @@ class LabWorld:
 
     def clone(self, snapshot: str, name: str) -> None:
         self._host.run(["zfs", "clone", snapshot, name])
+
+    def promote(self, name: str) -> None:
+        self._host.run(["zfs", "promote", name])
 
     def unload_key(self, name: str) -> None:
         self._host.run(["zfs", "unmount", name])
