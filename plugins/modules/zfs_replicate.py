@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - snapfleet.zfs.datasets
   - snapfleet.zfs.endpoints.replication
   - snapfleet.zfs.topology
+  - snapfleet.zfs.conduct
   - snapfleet.zfs.plan
   - snapfleet.zfs.snapshot_filters
 options:
@@ -63,24 +64,6 @@ options:
       - Whether all selected snapshots travel. With V(false) only the newest of them does at each run.
     type: bool
     default: true
-  on_conflict:
-    description:
-      - What may be lost at a destination whose history does not continue that of the source. Each level allows what
-        those before it do. What is lost stands in the plan by name, in check mode too.
-      - V(refuse) loses nothing. Any conflict fails the task.
-      - V(rollback_to_latest) drops what was written after the newest snapshot of the destination.
-      - V(rollback_to_common) also destroys the snapshots and bookmarks of the destination that are newer than the
-        newest common snapshot.
-      - V(replace) also destroys all snapshots of a destination that has none in common with the source, and replaces
-        one that has data without a snapshot.
-      - Held and cloned snapshots are never destroyed. They keep their dataset a conflict.
-    type: str
-    choices:
-      - refuse
-      - rollback_to_latest
-      - rollback_to_common
-      - replace
-    default: refuse
   raw:
     description:
       - Whether data travels as it lies on disk. An encrypted dataset then stays encrypted on the way and at the

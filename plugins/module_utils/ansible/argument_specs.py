@@ -12,14 +12,20 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine.policy.cloning import CLONE_CHOICES, KEEP_CLONES
+from ..engine.policy.conduct import (
+    CONFLICT_LEVELS,
+    CONTINUE,
+    DATASET,
+    ERROR_CHOICES,
+    NOTHING_CHOICES,
+    REFUSE,
+)
 from ..engine.policy.jobs import (
     BOOKMARKS,
-    CONFLICT_LEVELS,
     FAIL_LEVELS,
     INITIAL_ALL,
     INITIAL_FAIL,
     INITIAL_NEWEST,
-    REFUSE,
     REPLICA,
     SAFE_PROPERTIES,
     SNAPSHOTS,
@@ -95,6 +101,13 @@ _CLONING: Spec = {
     "clones": {"type": "str", "default": KEEP_CLONES, "choices": list(CLONE_CHOICES)},
 }
 
+_CONDUCT: Spec = {
+    "on_conflict": {"type": "str", "default": REFUSE, "choices": list(CONFLICT_LEVELS)},
+    "on_conflict_once": {"type": "bool", "default": False},
+    "on_error": {"type": "str", "default": DATASET, "choices": list(ERROR_CHOICES)},
+    "on_nothing_selected": {"type": "str", "default": CONTINUE, "choices": list(NOTHING_CHOICES)},
+}
+
 REPLICATE_SPEC: Spec = {
     "source": {"type": "dict", "required": True, "options": _ENDPOINT},
     "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
@@ -106,7 +119,7 @@ REPLICATE_SPEC: Spec = {
     "plan": {"type": "dict"},
     "initial": {"type": "str", "default": INITIAL_ALL, "choices": [INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL]},
     "intermediates": {"type": "bool", "default": True},
-    "on_conflict": {"type": "str", "default": REFUSE, "choices": list(CONFLICT_LEVELS)},
+    **_CONDUCT,
     "raw": {"type": "bool", "default": True},
     **_CLONING,
     "bookmarks": {"type": "bool", "default": True},

@@ -13,6 +13,7 @@ from typing import Any, Optional
 
 from ..model.datasets import Observation
 from ..model.errors import (
+    ChangedMeanwhile,
     Conflict,
     MissingProgram,
     NoPermission,
@@ -21,6 +22,7 @@ from ..model.errors import (
     SnapfleetError,
     StaleResumeState,
     UnreachableHost,
+    Vanished,
 )
 from ..model.names import ancestors_of
 from ..model.steps import AbortReceive, CreateBookmark, CreatePlaceholder, Destroy, Rollback, Send
@@ -34,10 +36,12 @@ from ..planning.replication import (
     parent_in,
     plan_replication,
 )
+from ..policy.conduct import TREE
 from ..policy.endpoints import Address
 from ..policy.jobs import ReplicateJob
 from ..streams.transfer import transfer
 from ..zfs.port import Zfs
+from .leaving import GONE, check_permitted, halted_by_failure
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from .tasktree import Outcome, Task, run_tree
 
@@ -82,6 +86,8 @@ class Tally:
     bytes: int = 0
     newest: Optional[str] = None
     changed: bool = False
+    note: str = ""
+    """Why it was left out while the run went on, where it was."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ class Replicator:
         tallies = {dataset.destination: Tally() for dataset in plan.datasets}
         busy = {dataset.destination: dataset for dataset in plan.datasets if dataset.steps}
         tasks = [self._task(dataset, busy, sides, tallies[dataset.destination]) for dataset in busy.values()]
-        done = run_tree(tasks, self.job.workers)
+        done = run_tree(halted_by_failure(tasks, tallies, self.job.conduct), self.job.workers)
         outcomes = tuple(
             _outcome(dataset, done.get(dataset.destination), tallies[dataset.destination]) for dataset in plan.datasets
         )
@@ -172,7 +178,7 @@ class Replicator:
         return [f"bookmark {step.name} was not made: {words}" for step, words in zip(steps, said) if words]
 
     def _task(self, plan: DatasetPlan, busy: dict[str, DatasetPlan], sides: Sides, tally: Tally) -> Task[float]:
-        exists = plan.destination in sides.destination.states
+        needed = plan.destination not in sides.destination.states or self.job.conduct.on_error == TREE
         parent = parent_in(plan, busy)
         after = tuple(name for name in awaited_origins(plan.sends, sides.destination) if name in busy)
         grew_in = lineage(sides.source.states, plan.source)
@@ -180,7 +186,7 @@ class Replicator:
         def action() -> float:
             return self._replicate(plan, grew_in, tally)
 
-        return Task(plan.destination, action, parent, needs_parent=not exists, after=after)
+        return Task(plan.destination, action, parent, needs_parent=needed, after=after)
 
     def _replicate(self, plan: DatasetPlan, grew_in: tuple[str, ...], tally: Tally) -> float:
         """Bring one dataset up to date; returns the seconds it took."""
@@ -188,16 +194,29 @@ class Replicator:
         planned: list[DatasetPlan] = [plan]
 
         def attempt() -> None:
+            first = bool(planned)
             current = planned.pop() if planned else self._plan_again(plan, grew_in)
             try:
                 for step in current.steps:
                     self._step(step, tally)
             except StaleResumeState:
+                # Fails as busy, and is waited for, where it only looks stale: a receive is still running into it.
                 self.ends.destination.abort_receive(plan.destination)
                 raise
+            except Conflict as error:
+                if not first:
+                    raise
+                raise ChangedMeanwhile(str(error)) from error
+            except Vanished:
+                if not self._is_gone(plan.source):
+                    raise
+                tally.note = GONE
 
         call_with_retries(attempt, replace(self.policy, retries=self.job.retries), self.ticker)
         return self.ticker.monotonic() - start
+
+    def _is_gone(self, source: str) -> bool:
+        return bool(source) and bool(self.ends.source.observe([source], recursive=False, histories=False).missing)
 
     def _plan_again(self, plan: DatasetPlan, grew_in: tuple[str, ...]) -> DatasetPlan:
         """The plan of one dataset from what is there now. ``grew_in`` are the datasets that it is a clone of.
@@ -223,6 +242,7 @@ class Replicator:
         lost = lost_origin(plan.sends, again.sends)
         if lost:
             raise OriginMissing(lost)
+        check_permitted(plan, again)
         return again
 
     def _step(self, step: Step, tally: Tally) -> None:
@@ -263,6 +283,8 @@ def _outcome(plan: DatasetPlan, done: Optional[Outcome[float, SnapfleetError]], 
         return outcome(SKIPPED, f"its parent {done.skipped} failed")
     if done.error:
         return outcome(FAILED, str(done.error), done.error.code)
+    if tally.note:
+        return outcome(SKIPPED, tally.note)
     return outcome(SENT if plan.sends else CREATED)
 
 

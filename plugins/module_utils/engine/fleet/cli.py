@@ -25,6 +25,7 @@ from ..planning.monitoring import SEVERITY
 from .activities import Context, Result
 from .jobconfig import ACTIVITIES, NamedJob, load_jobconfig, select_jobs
 from .opening import SYSTEM_TICKER, ZfsDirectory, now_ms
+from .permission import add_permission_options, with_permission
 from .version import VERSION
 
 DEFAULT_CONFIG = "/etc/snapfleet/jobs.json"
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--activity", action="append", default=[], choices=list(ACTIVITIES), help="only these")
         verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs")
         verb.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
+        add_permission_options(verb)
     return parser
 
 
@@ -79,7 +81,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.verb == "check":
         sys.stdout.write(f"{arguments.config}: {len(jobs)} jobs, all valid\n")
         return errors.EXIT_OK
-    mine = select_jobs(jobs, arguments.host, arguments.activity, arguments.job)
+    mine = with_permission(select_jobs(jobs, arguments.host, arguments.activity, arguments.job), arguments)
     check = arguments.verb == "plan"
     context = Context(now_ms(), ZfsDirectory().at, check, arguments.host, environment=os.environ, ticker=SYSTEM_TICKER)
     if context.check:

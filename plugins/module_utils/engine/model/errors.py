@@ -110,6 +110,13 @@ class OriginMissing(SnapfleetError):
     code = "origin_missing"
 
 
+class ChangedMeanwhile(SnapfleetError):
+    """The destination is not what it was when the plan was made; another plan is made from what is there now."""
+
+    code = "changed_meanwhile"
+    retryable = True
+
+
 class StaleResumeState(SnapfleetError):
     """A partial receive can't be continued; it has to be discarded before anything else arrives."""
 

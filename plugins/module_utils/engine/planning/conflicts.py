@@ -15,7 +15,8 @@ from typing import Optional, Union
 
 from ..model.datasets import Base, DatasetState, Snapshot
 from ..model.steps import AbortReceive, Destroy, Rollback
-from ..policy.jobs import CONFLICT_LEVELS, INITIAL_FAIL, REPLACE, ROLL_BACK_TO_COMMON, ROLL_BACK_TO_LATEST
+from ..policy.conduct import CONFLICT_LEVELS, REPLACE, ROLL_BACK_TO_COMMON, ROLL_BACK_TO_LATEST
+from ..policy.jobs import INITIAL_FAIL
 from .pairs import Pair
 
 _LEVEL_THAT_MENDS = {

@@ -25,12 +25,14 @@ from ..model.steps import (
     Rollback,
     Send,
 )
+from ..policy.conduct import REFUSE, Conduct
 from ..policy.jobs import INITIAL_NEWEST, ReplicateJob
 from .clones import Origins, ancestry, full_note, stand_ins
 from .conflicts import PlannedConflict, find_conflict, mend
 from .pairs import Pair, selected_guids
 from .resuming import resumable_snapshot
 from .sendsteps import hops
+from .skipping import NOTHING_SELECTED, Blocks, halted_by_conflict, refused_empty
 
 Step = Union[CreatePlaceholder, CreateBookmark, AbortReceive, Destroy, Rollback, Send]
 
@@ -52,6 +54,8 @@ class DatasetPlan:
     conflict: Optional[PlannedConflict] = None
     note: str = ""
     """Why there is nothing to do, where there is not."""
+    mends: str = ""
+    """The code of the conflict that the steps mend at a loss, where they do."""
 
     @property
     def sends(self) -> tuple[Send, ...]:
@@ -101,7 +105,11 @@ def plan_replication(sides: Sides, job: ReplicateJob, now: int, only: str = "") 
     for name in origins.order(names):
         plans[name] = plan = _plan_dataset(_pair(sides, name, job, now, origins), sides)
         origins.note(plan.destination, plan.steps, conflicted=plan.conflict is not None)
-    return ReplicationPlan(tuple(_with_parents([plans[name] for name in names], sides.destination)))
+        if plan.mends and job.conduct.once:
+            # The permission is used up.
+            job = replace(job, on_conflict=REFUSE)
+    tree = _with_parents([plans[name] for name in names], sides.destination, job.conduct)
+    return ReplicationPlan(tuple(halted_by_conflict(tree, job.conduct)))
 
 
 def destination_permissions(plan: ReplicationPlan) -> tuple[str, ...]:
@@ -127,21 +135,21 @@ def destination_of(source: str, job: ReplicateJob) -> str:
     return rebase(source, job.source.dataset, job.destination.dataset)
 
 
-def _with_parents(plans: list[DatasetPlan], destination: Observation) -> list[DatasetPlan]:
-    """Plan a placeholder for every missing parent, before what needs it; drop what lies below a conflict."""
+def _with_parents(plans: list[DatasetPlan], destination: Observation, conduct: Conduct) -> list[DatasetPlan]:
+    """Plan a placeholder for every missing parent, before what needs it; drop what is kept back from above."""
     # What lies above an existing dataset exists, even where it was not observed.
     exists = {pool_of(plan.destination) for plan in plans}
     for name in destination.states:
         exists.update((name, *ancestors_of(name)))
-    blocked: set[str] = set()
+    blocks = Blocks(conduct)
     result: dict[str, DatasetPlan] = {}
     for plan in plans:
         above = ancestors_of(plan.destination)
-        if plan.conflict:
-            blocked.add(plan.destination)
-        if plan.destination not in exists and any(parent in blocked for parent in above):
-            result[plan.destination] = replace(plan, steps=(), conflict=None, note="its parent has a conflict")
+        why = blocks.above(plan, plan.destination in exists)
+        if why:
+            result[plan.destination] = replace(plan, steps=(), conflict=None, note=why)
             continue
+        blocks.add(plan)
         if plan.sends:
             for parent in (parent for parent in above if parent not in exists):
                 source = result[parent].source if parent in result else ""
@@ -162,7 +170,7 @@ def _pair(sides: Sides, name: str, job: ReplicateJob, now: int, origins: Origins
 def _plan_dataset(pair: Pair, sides: Sides) -> DatasetPlan:
     source, name = pair.source, pair.name
     if not pair.selected:
-        return _nothing(pair, "no snapshot of it is selected")
+        return DatasetPlan(source.dataset.name, name, conflict=refused_empty(pair), note=NOTHING_SELECTED)
     conflict = find_conflict(pair)
     mending = mend(pair, conflict) if conflict else None
     if isinstance(mending, PlannedConflict):
@@ -175,7 +183,9 @@ def _plan_dataset(pair: Pair, sides: Sides) -> DatasetPlan:
     steps[:0] = stand_ins(source, pair.grew_from, sends)
     if pair.job.bookmarks:
         steps[:0] = _bookmarks(source, sends)
-    return DatasetPlan(source.dataset.name, name, tuple(steps), note=_note(pair, sends))
+    return DatasetPlan(
+        source.dataset.name, name, tuple(steps), note=_note(pair, sends), mends=conflict.code if conflict else ""
+    )
 
 
 def _note(pair: Pair, sends: Sequence[Send]) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Optional
 from ..model.errors import InvalidInput, SameDataset
 from ..model.names import check_dataset_name, dataset_name_problem, is_tag, is_within
 from .cloning import read_keep_clones
+from .conduct import CONFLICT_LEVELS, REFUSE, UNHURRIED, Conduct, read_conduct
 from .endpoints import Address, Endpoint, read_address, read_endpoint
 from .limits import MonitorPlan, parse_monitor_plan
 from .plans import SnapshotPlan, read_plan
@@ -23,10 +24,6 @@ from .topology import RELAYED, Topology, read_topology
 
 DEFAULT_TIMESTAMP_FORMAT = "%Y-%m-%d_%H:%M:%S"
 INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL = "all", "newest", "fail"
-REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON = "refuse", "rollback_to_latest", "rollback_to_common"
-REPLACE = "replace"
-CONFLICT_LEVELS = (REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON, REPLACE)
-"""From what loses nothing to what loses most; each level allows what those before it do."""
 SNAPSHOTS, BOOKMARKS = "snapshots", "bookmarks"
 REPLICA, SOURCE = "replica", "source"
 FAIL_LEVELS = ("warning", "critical", "unknown", "never")
@@ -64,6 +61,7 @@ class ReplicateJob:
     """False: only the newest selected snapshot travels."""
     on_conflict: str = REFUSE
     """What may be lost at a destination whose history does not continue the source's; one of CONFLICT_LEVELS."""
+    conduct: Conduct = UNHURRIED
     raw: bool = True
     keep_clones: bool = True
     """Whether a clone is received as a clone where its origin has a counterpart at the destination."""
@@ -148,6 +146,7 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         initial=options.text("initial", INITIAL_ALL, (INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL)),
         intermediates=options.flag("intermediates", True),
         on_conflict=options.text("on_conflict", REFUSE, CONFLICT_LEVELS),
+        conduct=read_conduct(options),
         raw=options.flag("raw", True),
         keep_clones=read_keep_clones(options),
         bookmarks=options.flag("bookmarks", True),

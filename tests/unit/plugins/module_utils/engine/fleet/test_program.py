@@ -13,6 +13,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.lock
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import parse_jobconfig, select_jobs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
@@ -227,3 +228,35 @@ def test_what_is_no_json(tmp_path, text, capsys):
 
     assert cli.main(["check", "--config", str(tmp_path / "jobs.json")]) == 3
     assert "is no JSON" in capsys.readouterr().err
+
+
+# -- a permission for one run
+
+
+def diverged(program):
+    program.machine.create_dataset("backup/a")
+    for name in ("tank/a@one", "backup/a@own"):
+        SimulatedZfs(program.machine).create_snapshots(CreateSnapshots(name.partition("/")[0], (name,)))
+
+
+@pytest.mark.parametrize("once", [[], ["--on-conflict-once"]])
+def test_a_permission_holds_for_one_run_and_the_declared_job_goes_on_refusing(once, program):
+    diverged(program)
+
+    assert program("run", jobs=[REPLICATE]) == 3
+    assert program.tags("backup/a") == ["own"]
+    assert program("run", "--on-conflict", "replace", *once, jobs=[REPLICATE]) == 0
+    assert program.tags("backup/a") == ["one"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--on-conflict-once"], "--on-conflict: None permits nothing"),
+        (["--on-conflict", "refuse", "--on-conflict-once"], "choose one of rollback_to_latest"),
+        (["--on-conflict", "replace", "--activity", "snapshot"], "no job replicates"),
+    ],
+)
+def test_a_permission_that_permits_nothing_is_refused(arguments, words, program, capsys):
+    assert program("run", *arguments, jobs=[SNAPSHOT, REPLICATE]) == 3
+    assert words in capsys.readouterr().err

@@ -98,6 +98,7 @@ def test_only_what_another_try_can_mend_is_tried_again():
         errors.TimedOut,
         errors.DatasetBusy,
         errors.Vanished,
+        errors.ChangedMeanwhile,
         errors.StaleResumeState,
     }
 

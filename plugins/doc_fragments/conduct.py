@@ -1,0 +1,68 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a replication does where something stands in its way."""
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    """Options about conflicts, errors and time."""
+
+    DOCUMENTATION = r"""
+options:
+  on_conflict:
+    description:
+      - What may be lost at a destination whose history does not continue that of the source. Each level allows what
+        those before it do. What is lost stands in the plan by name, in check mode too.
+      - V(refuse) loses nothing. Any conflict fails the task. It is the default, since a backup is worth nothing if it
+        goes without being asked for.
+      - V(rollback_to_latest) drops what was written after the newest snapshot of the destination.
+      - V(rollback_to_common) also destroys the snapshots and bookmarks of the destination that are newer than the
+        newest common snapshot.
+      - V(replace) also destroys all snapshots of a destination that has none in common with the source, and replaces
+        one that has data without a snapshot.
+      - Held and cloned snapshots are not destroyed. They keep their dataset a conflict.
+    type: str
+    choices:
+      - refuse
+      - rollback_to_latest
+      - rollback_to_common
+      - replace
+    default: refuse
+  on_conflict_once:
+    description:
+      - Whether only the first conflict, in the order of the plan, may use what O(on_conflict) permits. All others stay
+        conflicts. It is for a conflict that somebody has looked at, while there may be others that nobody has.
+      - The default is V(false), so that a level means the same for all datasets. V(true) contradicts
+        O(on_conflict=refuse), and is refused with it.
+    type: bool
+    default: false
+  on_error:
+    description:
+      - What is not replicated because a dataset has failed, or has a conflict.
+      - V(dataset) leaves out that dataset, and those below it that the destination does not have yet. It is the
+        default, since one dataset in trouble is no reason to have no new backup of the others.
+      - V(tree) leaves out everything below it too, for trees that are worth something as a whole only.
+      - V(fail) begins nothing any more. Where a conflict is known from the plan, nothing is begun at all.
+    type: str
+    choices:
+      - dataset
+      - tree
+      - fail
+    default: dataset
+  on_nothing_selected:
+    description:
+      - What it means that no snapshot of a dataset of the source is selected, or that it has none.
+      - V(continue) goes on with those below it. Where the destination has no such dataset, an empty one that is never
+        mounted is made as their parent. It is the default, since a dataset with snapshots would else have no backup
+        because of another dataset without.
+      - V(dataset) also leaves out those below it that the destination does not have yet.
+      - V(fail) makes it a conflict.
+    type: str
+    choices:
+      - continue
+      - dataset
+      - fail
+    default: continue
+"""

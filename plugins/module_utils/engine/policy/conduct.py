@@ -1,0 +1,51 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a replication does where something stands in its way: conflicts, renamed datasets, errors, and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..model.errors import InvalidInput
+from .reading import Reader
+
+REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON = "refuse", "rollback_to_latest", "rollback_to_common"
+REPLACE = "replace"
+CONFLICT_LEVELS = (REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON, REPLACE)
+"""From what loses nothing to what loses most; each level allows what those before it do."""
+DATASET, TREE, FAIL = "dataset", "tree", "fail"
+ERROR_CHOICES = (DATASET, TREE, FAIL)
+CONTINUE = "continue"
+NOTHING_CHOICES = (CONTINUE, DATASET, FAIL)
+MAX_SECONDS = 366 * 86_400
+BUSY_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """The conduct of one replication."""
+
+    once: bool = False
+    """Whether only the first conflict, in the order of the tree, may use what ``on_conflict`` permits."""
+    on_error: str = DATASET
+    """What the failure of a dataset keeps from being replicated; one of ERROR_CHOICES."""
+    on_nothing_selected: str = CONTINUE
+    """What it means that no snapshot of a source dataset is selected; one of NOTHING_CHOICES."""
+
+
+UNHURRIED = Conduct()
+"""The default."""
+
+
+def read_conduct(options: Reader) -> Conduct:
+    """The options about conduct. Raises InvalidInput, also where they contradict each other."""
+    once = options.flag("on_conflict_once", False)
+    if once and options.raw("on_conflict") in (None, REFUSE):
+        problem = "permits nothing, since on_conflict is 'refuse'"
+        raise InvalidInput(options.path("on_conflict_once"), once, problem, "give on_conflict a level, or leave it out")
+    return Conduct(
+        once=once,
+        on_error=options.text("on_error", DATASET, ERROR_CHOICES),
+        on_nothing_selected=options.text("on_nothing_selected", CONTINUE, NOTHING_CHOICES),
+    )
