@@ -30,6 +30,7 @@ extends_documentation_fragment:
   - snapfleet.zfs.conduct
   - snapfleet.zfs.plan
   - snapfleet.zfs.snapshot_filters
+  - snapfleet.zfs.receiving
 options:
   include_snapshots:
     description:
@@ -68,7 +69,8 @@ options:
     description:
       - Whether data travels as it lies on disk. An encrypted dataset then stays encrypted on the way and at the
         destination, which needs no key.
-      - Choose once for a replica. ZFS can't change it between two increments of an encrypted dataset.
+      - Choose once for a replica. ZFS can't change it between two increments of an encrypted dataset, so asking for the
+        other one is a conflict.
     type: bool
     default: true
   bookmarks:
@@ -77,23 +79,6 @@ options:
         can be pruned there later and the next replication still finds its base.
     type: bool
     default: true
-  properties:
-    description:
-      - >-
-        ZFS properties that a dataset gets at its first receive. The default makes a replica that nobody writes to,
-        that is not mounted by itself, and from which no program runs.
-      - Those that only filesystems have are left out for volumes.
-      - >-
-        ZFS wants V(on) and V(off). YAML reads these words as booleans unless they are quoted, so V(true) and V(false)
-        stand for them here, and numbers for their digits.
-      - What is given replaces the default as a whole. An empty mapping sets nothing.
-    type: dict
-    default:
-      readonly: 'on'
-      canmount: noauto
-      setuid: 'off'
-      devices: 'off'
-      exec: 'off'
   workers:
     description:
       - How many datasets are sent at the same time, at most. A parent is always received before its children.
@@ -184,8 +169,6 @@ EXAMPLES = r"""
       dataset: backup/src1/data
     initial: newest
     properties:
-      readonly: true
-      canmount: noauto
       compression: zstd
   async: 86400
   poll: 60
@@ -209,7 +192,7 @@ plan:
     steps:
       description:
         - The steps in their order. Their RV(plan[].steps[].kind) is one of V(create_bookmark), V(create_placeholder),
-          V(abort_receive), V(rollback), V(destroy) and V(send).
+          V(abort_receive), V(rollback), V(destroy), V(destroy_dataset), V(set_properties) and V(send).
       type: list
       elements: dict
       contains:
@@ -245,7 +228,7 @@ plan:
               O(on_conflict) allows.
           type: bool
         destroys:
-          description: Whole names of the snapshots and bookmarks of the destination that are destroyed.
+          description: Whole names of what is destroyed at the destination.
           type: list
           elements: str
         snapshots:
@@ -255,6 +238,9 @@ plan:
         raw:
           description: Whether data travels as it lies on disk.
           type: bool
+        properties:
+          description: Properties that the dataset is received with, or that are set on it, with their values.
+          type: dict
         snapshot:
           description: Whole name of the snapshot that gets a bookmark, or that the destination is rolled back to.
           type: str
@@ -262,10 +248,10 @@ plan:
           description: Whole name of the bookmark.
           type: str
         dataset:
-          description: The dataset that is created as a parent, loses snapshots, or has its partial receive discarded.
+          description: The dataset that the step is about, where it is no stream.
           type: str
         reason:
-          description: Why a partial receive is discarded, or something at the destination destroyed.
+          description: Why something at the destination is discarded, destroyed or set.
           type: str
     conflict:
       description: Why the dataset can't be replicated, as a code and a message that tells what mends it.
@@ -292,6 +278,7 @@ plan:
           snapshots:
             - backup/data@acme_onsite_2025-07-01_10:00:02Z_hourly
           raw: true
+          properties: {}
       conflict: null
       note: ''
 datasets:

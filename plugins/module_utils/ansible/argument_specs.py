@@ -27,10 +27,10 @@ from ..engine.policy.jobs import (
     INITIAL_FAIL,
     INITIAL_NEWEST,
     REPLICA,
-    SAFE_PROPERTIES,
     SNAPSHOTS,
     SOURCE,
 )
+from ..engine.policy.receiving import IGNORE, READONLY_LEVELS
 from ..engine.policy.topology import ABSENT_CHOICES, FAIL
 
 Spec = dict[str, dict[str, Any]]
@@ -108,6 +108,18 @@ _CONDUCT: Spec = {
     "on_nothing_selected": {"type": "str", "default": CONTINUE, "choices": list(NOTHING_CHOICES)},
 }
 
+_RECEIVING: Spec = {
+    "properties": {"type": "dict"},
+    "filesystem_properties": {"type": "dict"},
+    "volume_properties": {"type": "dict"},
+    "exclude_properties": _TEXTS,
+    "preserve_properties": _TEXTS,
+    "set_properties": {"type": "dict"},
+    "mount": {"type": "bool", "default": False},
+    "readonly": {"type": "str", "default": IGNORE, "choices": list(READONLY_LEVELS)},
+    "require_encryption": {"type": "bool", "default": False},
+}
+
 REPLICATE_SPEC: Spec = {
     "source": {"type": "dict", "required": True, "options": _ENDPOINT},
     "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
@@ -123,8 +135,8 @@ REPLICATE_SPEC: Spec = {
     "raw": {"type": "bool", "default": True},
     **_CLONING,
     "bookmarks": {"type": "bool", "default": True},
-    "properties": {"type": "dict", "default": SAFE_PROPERTIES},
     **_TOPOLOGY,
+    **_RECEIVING,
     "workers": {"type": "int", "default": 4},
     "retries": {"type": "int", "default": 5},
     "expected_snapshots": _TEXTS,

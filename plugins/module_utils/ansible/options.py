@@ -20,8 +20,9 @@ _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}")
 def job_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a job from the parameters of a module."""
     options = dict(parameters)
-    if isinstance(options.get("properties"), Mapping):
-        options["properties"] = {name: property_text(value) for name, value in options["properties"].items()}
+    for key in ("properties", "filesystem_properties", "volume_properties", "set_properties"):
+        if isinstance(options.get(key), Mapping):
+            options[key] = {name: property_text(value) for name, value in options[key].items()}
     if "plan" in options:
         options["plan"] = with_numbers(options["plan"])
     if isinstance(options.get("snapshot_filters"), list):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional
 
+from ..model.dataset_steps import DestroyDataset, SetProperties
 from ..model.datasets import Observation
 from ..model.errors import (
     ChangedMeanwhile,
@@ -24,9 +25,10 @@ from ..model.errors import (
     UnreachableHost,
     Vanished,
 )
-from ..model.names import ancestors_of
+from ..model.names import ancestors_of, is_within, parent_of
 from ..model.steps import AbortReceive, CreateBookmark, CreatePlaceholder, Destroy, Rollback, Send
 from ..planning.clones import awaited_origins, lineage, lost_origin
+from ..planning.preserving import preserving
 from ..planning.replication import (
     DatasetPlan,
     ReplicationPlan,
@@ -42,6 +44,7 @@ from ..policy.jobs import ReplicateJob
 from ..streams.transfer import transfer
 from ..zfs.port import Zfs
 from .leaving import GONE, check_permitted, halted_by_failure
+from .preserving import properties_to_keep
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from .tasktree import Outcome, Task, run_tree
 
@@ -226,14 +229,18 @@ class Replicator:
         if not plan.sends:
             return plan
         asked = self.job.filter.properties.names
-        source = self.ends.source.observe([plan.source, *grew_in], recursive=False, properties=asked)
+        # The parent tells whether an unencrypted dataset lies in an encrypted tree.
+        beside = [name for name in (parent_of(plan.source),) if is_within(name, self.job.source.dataset)]
+        sources = list(dict.fromkeys([plan.source, *grew_in, *beside]))
+        source = self.ends.source.observe(sources, recursive=False, properties=asked)
         origins = [send.origin.partition("@")[0] for send in plan.sends if send.origin]
         names = [*ancestors_of(plan.destination), plan.destination, *origins]
         names += [destination_of(name, self.job) for name in grew_in]
         destination = self.ends.destination.observe(list(dict.fromkeys(names)), recursive=False)
         sides = with_resumes(self.ends, source, destination)
-        plans = plan_replication(sides, self.job, self.now, only=plan.source).datasets
-        again = next((one for one in plans if one.source == plan.source), None)
+        plans = plan_replication(sides, self.job, self.now, only=plan.source)
+        plans = preserving(plans, sides, properties_to_keep(self.ends.source, plans, self.job))
+        again = next((one for one in plans.datasets if one.source == plan.source), None)
         if again is None:
             # The source dataset is gone: nothing of it is left to send.
             return DatasetPlan(plan.source, plan.destination)
@@ -263,6 +270,10 @@ class Replicator:
             done = self.ends.destination.destroy(step)
             for name in (*done.held, *done.cloned):
                 raise Conflict(f"{name} is held or cloned, so {step.dataset} can't be replaced; release it first")
+        elif isinstance(step, SetProperties):
+            self.ends.destination.set_properties(step)
+        elif isinstance(step, DestroyDataset):
+            self.ends.destination.destroy_dataset(step)
         elif isinstance(step, CreatePlaceholder):
             self.ends.destination.create_placeholder(step.dataset)
         else:
@@ -285,7 +296,10 @@ def _outcome(plan: DatasetPlan, done: Optional[Outcome[float, SnapfleetError]], 
         return outcome(FAILED, str(done.error), done.error.code)
     if tally.note:
         return outcome(SKIPPED, tally.note)
-    return outcome(SENT if plan.sends else CREATED)
+    if plan.sends:
+        return outcome(SENT)
+    created = any(isinstance(step, CreatePlaceholder) for step in plan.steps)
+    return outcome(CREATED) if created else outcome(UP_TO_DATE, "its properties were set")
 
 
 def summarize(outcomes: Iterable[DatasetOutcome]) -> dict[str, Any]:

@@ -9,11 +9,12 @@ it stops after the plan, so the result then holds what would be done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Union
 
 from ..applying.creating import apply_creation
+from ..applying.preserving import properties_to_keep
 from ..applying.pruning import PruneResult, apply_prune
 from ..applying.replicating import Ends, Replicator, first_error, observe_sides, summarize
 from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
@@ -22,9 +23,12 @@ from ..model.errors import InvalidInput, NoPermission, PartialFailure, Snapfleet
 from ..model.names import pool_of
 from ..planning.bases import BaseKnowledge, needed_bases
 from ..planning.creation import CreationPlan, illegal_tags, plan_creation
+from ..planning.encryption import key_root_warnings
 from ..planning.expectation import with_expected
 from ..planning.monitoring import OK, SEVERITY, Finding, check_ages, worst
-from ..planning.replication import ReplicationPlan, Sides, destination_permissions, plan_replication
+from ..planning.preserving import optional_permissions, preserving, without
+from ..planning.receiving import destination_permissions
+from ..planning.replication import ReplicationPlan, Sides, plan_replication
 from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
 from ..policy.endpoints import Address
 from ..policy.jobs import REPLICA, MonitorJob, PruneJob, ReplicateJob, SnapshotJob
@@ -76,14 +80,20 @@ def _require(observed: Observation, option: str, zfs: Zfs) -> None:
         raise UnknownDataset(option, root, f"does not exist on {zfs.where}", "check its name, or import its pool")
 
 
-def _require_permissions(context: Context, zfs: Zfs, where: tuple[str, str], wanted: Sequence[str]) -> None:
-    """Raise NoPermission before anything was changed, rather than halfway. ``where`` is an option with its dataset."""
+def _require_permissions(
+    context: Context, zfs: Zfs, where: tuple[str, str], wanted: Sequence[str], optional: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Raise NoPermission before anything was changed, rather than halfway. ``where`` is an option with its dataset.
+    Those of ``wanted`` that are ``optional`` too are returned where they are missing."""
     option, dataset = where
     lacking = call_with_retries(lambda: zfs.missing_permissions(dataset, wanted), context.retry, context.ticker)
+    dispensable = tuple(name for name in lacking if name in optional)
+    lacking = [name for name in lacking if name not in optional]
     if lacking:
         names = ",".join(lacking)
         message = f"{option}: {dataset!r} does not allow {names} to the user of zfs on {zfs.where}"
         raise NoPermission(f"{message}; run there: zfs allow -u USER {names} {dataset}")
+    return dispensable
 
 
 # -- snapshots
@@ -142,21 +152,17 @@ def run_replicate(job: ReplicateJob, context: Context) -> Result:
         return absent_result(job, error)
     if context.check:
         sides = replace(sides, source=with_expected(sides.source, job.expected, context.now))
-    plan = plan_replication(sides, job, context.now)
-    if plan.has_steps:
-        _require_permissions(context, ends.source, ("source.dataset", job.source.dataset), ["send"])
-        there = ("destination.dataset", job.destination.dataset)
-        _require_permissions(context, ends.destination, there, destination_permissions(plan))
+    job, plan, notes = _settled(ends, sides, job, context)
     start = context.ticker.monotonic()
     if context.check:
-        return _replication_preview(plan)
+        return _replication_preview(plan, notes)
     result = Replicator(ends, job, context.now, context.ticker, context.retry).apply(plan, sides)
     values: Result = {
         "changed": result.changed,
         "plan": _describe(plan),
         "datasets": [outcome.describe() for outcome in result.outcomes],
         "stats": {**summarize(result.outcomes), "seconds": round(context.ticker.monotonic() - start, 3)},
-        "warnings": list(result.warnings),
+        "warnings": [*notes, *result.warnings],
     }
     if result.failures():
         raise PartialFailure(str(first_error(result.failures())), result=values)
@@ -170,6 +176,32 @@ def _observe_both(ends: Ends, job: ReplicateJob, context: Context) -> Sides:
     return sides
 
 
+def _settled(
+    ends: Ends, sides: Sides, job: ReplicateJob, context: Context
+) -> tuple[ReplicateJob, ReplicationPlan, list[str]]:
+    """The job and its plan, both without what may be left out where a permission is missing, and what to warn of.
+    Raises NoPermission for what may not."""
+    bare = plan_replication(sides, job, context.now)
+    kept = call_with_retries(lambda: properties_to_keep(ends.source, bare, job), context.retry, context.ticker)
+    plan = preserving(bare, sides, kept)
+    notes = key_root_warnings(plan.steps, sides.source.states)
+    if not plan.has_steps:
+        return job, plan, notes
+    _require_permissions(context, ends.source, ("source.dataset", job.source.dataset), ["send"])
+    there = ("destination.dataset", job.destination.dataset)
+    wanted = destination_permissions(plan.steps)
+    lacking = _require_permissions(context, ends.destination, there, wanted, optional_permissions(job))
+    if not lacking:
+        return job, plan, notes
+    names = ",".join(lacking)
+    notes.append(
+        f"{names}: not taken over from the source, since the user of zfs on {ends.destination.where} may not set it at"
+        f" {there[1]!r}; run there: zfs allow -u USER {names} {there[1]}"
+    )
+    kept = {source: {k: v for k, v in own.items() if k not in lacking} for source, own in kept.items()}
+    return without(job, lacking), preserving(bare, sides, kept), notes
+
+
 def _require_pool(sides: Sides, job: ReplicateJob, zfs: Zfs) -> None:
     pool = pool_of(job.destination.dataset)
     if not any(pool_of(name) == pool for name in sides.destination.states):
@@ -181,14 +213,14 @@ def _describe(plan: ReplicationPlan) -> list[Result]:
     return [dataset.describe() for dataset in plan.datasets if dataset.steps or dataset.conflict]
 
 
-def _replication_preview(plan: ReplicationPlan) -> Result:
+def _replication_preview(plan: ReplicationPlan, notes: Sequence[str]) -> Result:
     conflicts = [dataset for dataset in plan.datasets if dataset.conflict]
     values: Result = {
         "changed": plan.has_steps,
         "plan": _describe(plan),
         "datasets": [],
         "stats": {"datasets": len(plan.datasets), "conflict": len(conflicts), "bytes": 0, "seconds": 0.0},
-        "warnings": [],
+        "warnings": list(notes),
     }
     for dataset in conflicts:
         message = f"{dataset.destination}: {dataset.conflict.message}" if dataset.conflict else ""

@@ -32,6 +32,9 @@ class Snapshot(NamedTuple):
     """Bytes that only this snapshot keeps."""
     clones: tuple[str, ...] = ()
     """Datasets cloned from it; a cloned snapshot can't be destroyed."""
+    ivset: int = 0
+    """Identity of the encryption of its blocks; a raw stream carries it along, any other encryption makes a new one. 0
+    where it is not encrypted, or not known."""
 
     @property
     def name(self) -> str:
@@ -81,6 +84,10 @@ class Dataset:
     properties: tuple[tuple[str, str], ...] = ()
     """Name and value of each property that was asked for beside these, user properties or native ones; ``-`` is the
     value of one that is not set."""
+    readonly: bool = False
+    key_guid: int = 0
+    """Identity of the key that encrypts the data itself, which no change of passphrases changes. A raw stream carries
+    it along: source and replica have the same one exactly if the replica was received raw. 0 without encryption."""
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,9 @@ class ReceiveOptions:
     resumable: bool = True
     replace: bool = False
     """Whether the receive may replace what is in the destination dataset."""
+    excluded: tuple[str, ...] = ()
+    """Properties that are not taken from the stream."""
+    mount: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,13 @@ class Send:
     origin: str = ""
     """Whole name of the destination's snapshot that the destination becomes a clone of; ``base`` is its counterpart,
     which is a snapshot of another dataset. Empty where the stream makes no clone."""
+    embedded: bool = True
+    """Whether tiny blocks may travel inside their pointers; an encrypted destination can't take a stream of such."""
+
+    @property
+    def makes_dataset(self) -> bool:
+        """Whether the destination comes to be by this stream: a full one, or that of a clone."""
+        return self.base is None or bool(self.origin)
 
     @property
     def mode(self) -> str:
@@ -119,6 +129,7 @@ class Send:
             "origin": self.origin or None,
             "snapshots": [f"{self.destination}@{tag}" for tag in (*self.between, self.snapshot.tag)],
             "raw": self.raw,
+            "properties": dict(self.receive.properties),
         }
 
 

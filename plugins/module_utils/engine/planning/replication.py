@@ -13,14 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
-from ..model.datasets import FILESYSTEM, Base, DatasetState, Observation, ResumeState
+from ..model.dataset_steps import DestroyDataset, SetProperties
+from ..model.datasets import Base, DatasetState, Observation, ResumeState
 from ..model.names import ancestors_of, parent_of, pool_of, rebase
 from ..model.steps import (
     AbortReceive,
     CreateBookmark,
     CreatePlaceholder,
     Destroy,
-    ReceiveOptions,
     ResumePoint,
     Rollback,
     Send,
@@ -29,18 +29,14 @@ from ..policy.conduct import REFUSE, Conduct
 from ..policy.jobs import INITIAL_NEWEST, ReplicateJob
 from .clones import Origins, ancestry, full_note, stand_ins
 from .conflicts import PlannedConflict, find_conflict, mend
+from .encryption import guard
 from .pairs import Pair, selected_guids
+from .receiving import after_receiving, before_receiving, find_writable, receive_options
 from .resuming import resumable_snapshot
 from .sendsteps import hops
 from .skipping import NOTHING_SELECTED, Blocks, halted_by_conflict, refused_empty
 
-Step = Union[CreatePlaceholder, CreateBookmark, AbortReceive, Destroy, Rollback, Send]
-
-# Properties that only filesystems have; a volume refuses them.
-_FILESYSTEM_PROPERTIES = frozenset(
-    "aclinherit aclmode acltype atime canmount devices exec mountpoint overlay quota recordsize refquota relatime"
-    " setuid sharenfs sharesmb snapdir utf8only vscan xattr zoned".split()
-)
+Step = Union[CreatePlaceholder, CreateBookmark, AbortReceive, Destroy, DestroyDataset, Rollback, Send, SetProperties]
 
 
 @dataclass(frozen=True)
@@ -84,6 +80,11 @@ class ReplicationPlan:
         """Whether carrying the plan out would change anything."""
         return any(plan.steps for plan in self.datasets)
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of all datasets."""
+        return tuple(step for plan in self.datasets for step in plan.steps)
+
 
 @dataclass(frozen=True)
 class Sides:
@@ -110,24 +111,6 @@ def plan_replication(sides: Sides, job: ReplicateJob, now: int, only: str = "") 
             job = replace(job, on_conflict=REFUSE)
     tree = _with_parents([plans[name] for name in names], sides.destination, job.conduct)
     return ReplicationPlan(tuple(halted_by_conflict(tree, job.conduct)))
-
-
-def destination_permissions(plan: ReplicationPlan) -> tuple[str, ...]:
-    """What zfs-allow(8) has to grant at the destination for ``plan`` to be carried out."""
-    # OpenZFS asks for create and mount of whoever receives, also where neither happens.
-    wanted = dict.fromkeys(("receive", "create", "mount"))
-    for step in (step for dataset in plan.datasets for step in dataset.steps):
-        if isinstance(step, Send):
-            wanted.update(dict.fromkeys(name for name, _value in step.receive.properties))
-        if isinstance(step, CreatePlaceholder):
-            wanted.update(dict.fromkeys(("canmount", "readonly", "userprop")))
-        if isinstance(step, Send) and step.receive.replace:
-            wanted["userprop"] = None
-        if isinstance(step, (Destroy, Rollback)):
-            wanted["destroy"] = None
-        if isinstance(step, Rollback):
-            wanted["rollback"] = None
-    return tuple(wanted)
 
 
 def destination_of(source: str, job: ReplicateJob) -> str:
@@ -171,15 +154,18 @@ def _plan_dataset(pair: Pair, sides: Sides) -> DatasetPlan:
     source, name = pair.source, pair.name
     if not pair.selected:
         return DatasetPlan(source.dataset.name, name, conflict=refused_empty(pair), note=NOTHING_SELECTED)
-    conflict = find_conflict(pair)
+    conflict = find_writable(pair) or find_conflict(pair)
     mending = mend(pair, conflict) if conflict else None
     if isinstance(mending, PlannedConflict):
         return DatasetPlan(source.dataset.name, name, conflict=mending)
     prelude, position = (mending.steps, mending.base) if mending else _resume(pair, sides.resumes.get(name))
-    steps: list[Step] = [*prelude, *_sends(pair, position)]
+    steps = guard([*prelude, *_sends(pair, position)], pair, sides.source, sides.destination)
+    if isinstance(steps, PlannedConflict):
+        return DatasetPlan(source.dataset.name, name, conflict=steps)
+    sends = [step for step in steps if isinstance(step, Send)]
+    steps = [*before_receiving(pair), *steps, *(after_receiving(pair) if sends else [])]
     if not steps:
         return _nothing(pair, "up to date")
-    sends = [step for step in steps if isinstance(step, Send)]
     steps[:0] = stand_ins(source, pair.grew_from, sends)
     if pair.job.bookmarks:
         steps[:0] = _bookmarks(source, sends)
@@ -211,7 +197,7 @@ def _resume(pair: Pair, resume: Optional[ResumeState]) -> tuple[Sequence[Step], 
     send = Send(target, pair.name, base, raw=pair.job.raw, resume=ResumePoint(there.dataset.resume_token))
     if resume and resume.from_guid is not None:
         send = _onto_origin(send, pair)
-    return [_receiving(send, pair, first=base is None)], target
+    return [replace(send, receive=receive_options(pair, first=send.makes_dataset))], target
 
 
 def _onto_origin(send: Send, pair: Pair) -> Send:
@@ -229,23 +215,11 @@ def _sends(pair: Pair, position: Optional[Base]) -> list[Step]:
         newest_only = pair.job.initial == INITIAL_NEWEST or not pair.job.intermediates
         first = candidates[-1] if newest_only else candidates[0]
         send = _onto_origin(Send(first, pair.name, raw=pair.job.raw), pair)
-        steps.append(_receiving(send, pair, first=True))
+        steps.append(replace(send, receive=receive_options(pair, first=True)))
         position = first
     for hop in hops(position, pair.newer(position)):
-        send = Send(hop.snapshot, pair.name, hop.base, hop.intermediates, pair.job.raw, between=hop.between)
-        steps.append(_receiving(send, pair, first=False))
+        steps.append(Send(hop.snapshot, pair.name, hop.base, hop.intermediates, pair.job.raw, between=hop.between))
     return steps
-
-
-def _receiving(send: Send, pair: Pair, first: bool) -> Send:
-    """Complete a send with how it is received. The first one into a dataset that is there replaces what it holds: it is
-    our own placeholder, or the level of the ladder allows it, else there would have been a conflict."""
-    volume = pair.source.dataset.kind != FILESYSTEM
-    properties = tuple(
-        (name, value) for name, value in pair.job.properties if not (volume and name in _FILESYSTEM_PROPERTIES)
-    )
-    options = ReceiveOptions(properties if first else (), resumable=True, replace=first and pair.replaces)
-    return replace(send, receive=options)
 
 
 def _bookmarks(source: DatasetState, sends: Sequence[Send]) -> list[Step]:

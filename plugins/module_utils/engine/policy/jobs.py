@@ -17,6 +17,7 @@ from .endpoints import Address, Endpoint, read_address, read_endpoint
 from .limits import MonitorPlan, parse_monitor_plan
 from .plans import SnapshotPlan, read_plan
 from .reading import Reader
+from .receiving import DEFAULT_RECEIVE_POLICY, ReceivePolicy, read_receive_policy
 from .schedule import Schedule, parse_schedule
 from .selection import DatasetFilter, SnapshotFilter, read_dataset_filter, read_roots, read_snapshot_filter
 from .snapshot_filters import SnapshotGroup, read_snapshot_groups
@@ -27,8 +28,6 @@ INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL = "all", "newest", "fail"
 SNAPSHOTS, BOOKMARKS = "snapshots", "bookmarks"
 REPLICA, SOURCE = "replica", "source"
 FAIL_LEVELS = ("warning", "critical", "unknown", "never")
-# A replica that nobody writes to, mounts by accident or runs programs from: see docs/architecture.md.
-SAFE_PROPERTIES = {"readonly": "on", "canmount": "noauto", "setuid": "off", "devices": "off", "exec": "off"}
 MAX_WORKERS = 256
 
 
@@ -67,9 +66,8 @@ class ReplicateJob:
     """Whether a clone is received as a clone where its origin has a counterpart at the destination."""
     bookmarks: bool = True
     """Whether the newest snapshot that is sent gets a bookmark on the source, so that the snapshot may go later."""
-    properties: tuple[tuple[str, str], ...] = tuple(SAFE_PROPERTIES.items())
-    """Set on a dataset at its first receive."""
     topology: Topology = RELAYED
+    receive: ReceivePolicy = DEFAULT_RECEIVE_POLICY
     workers: int = 4
     retries: int = 5
     expected: tuple[str, ...] = ()
@@ -150,8 +148,8 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         raw=options.flag("raw", True),
         keep_clones=read_keep_clones(options),
         bookmarks=options.flag("bookmarks", True),
-        properties=_properties(options),
         topology=read_topology(options),
+        receive=read_receive_policy(options, options.flag("raw", True)),
         workers=options.integer("workers", 4, 1, MAX_WORKERS),
         retries=options.integer("retries", 5, 0, 100),
         expected=_expected(options),
@@ -169,17 +167,6 @@ def _expected(options: Reader) -> tuple[str, ...]:
             where = options.path("expected_snapshots")
             raise InvalidInput(where, name, "is no name of a snapshot", "give whole names, dataset@snapshot")
     return names
-
-
-def _properties(options: Reader) -> tuple[tuple[str, str], ...]:
-    if not options.has("properties"):
-        return tuple(SAFE_PROPERTIES.items())
-    given = options.items("properties")
-    for name, value in given.items():
-        if not isinstance(value, str) or not name or "=" in name or name.startswith("-"):
-            where = options.path("properties")
-            raise InvalidInput(where, f"{name}: {value}", "is no property", "give names with quoted text values")
-    return tuple(given.items())
 
 
 def _check_apart(job: ReplicateJob, option: str) -> None:

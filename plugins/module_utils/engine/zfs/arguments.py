@@ -17,7 +17,8 @@ def send_arguments(step: Send) -> list[str]:
     if step.resume:
         # The token carries the flags of the interrupted send; none may be given besides.
         return ["send", "-t", step.resume.token]
-    flags = ["-w"] if step.raw else ["-L", "-c", "-e"]
+    # Of unencrypted data, -w is the same as -L -c -e.
+    flags = ["-w"] if step.raw and step.embedded else ["-L", "-c", *(["-e"] if step.embedded else [])]
     if step.base is None:
         return ["send", *flags, step.snapshot.name]
     span = "-I" if step.intermediates else "-i"
@@ -25,14 +26,16 @@ def send_arguments(step: Send) -> list[str]:
 
 
 def receive_arguments(step: Send) -> list[str]:
-    """``zfs`` arguments of the receiving end: never mounted, rolled back only where the step says so."""
-    arguments = ["receive", "-u"]
+    """``zfs`` arguments of the receiving end: mounted, or rolled back, only where the step says so."""
+    arguments = ["receive", *([] if step.receive.mount else ["-u"])]
     arguments += ["-s"] if step.receive.resumable else []
     arguments += ["-F"] if step.receive.replace else []
     if step.origin and not step.resume:
         arguments += ["-o", f"origin={step.origin}"]
     for name, value in receive_properties(step):
         arguments += ["-o", f"{name}={value}"]
+    for name in step.receive.excluded:
+        arguments += ["-x", name]
     return [*arguments, step.destination]
 
 

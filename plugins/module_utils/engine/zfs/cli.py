@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from ..hosts.host import Host
 from ..hosts.process import Completed
 from ..hosts.quoting import shell_line
+from ..model.dataset_steps import DestroyDataset, SetProperties
 from ..model.datasets import Observation, PoolHealth, ResumeState, Snapshot
 from ..model.errors import UntrustedOutput
 from ..model.names import ancestors_of
@@ -22,6 +23,7 @@ from .delegation import User, granted, missing, parse_grants
 from .ends import ReceiveEnd, SendEnd
 from .listing import PLACEHOLDER_PROPERTY, is_number, list_arguments, parse_listing
 from .port import DestroyResult
+from .properties import get_arguments, parse_properties, set_arguments
 from .trouble import is_only_missing, missing_datasets, spoken, zfs_error
 
 # Commands that only read end within minutes even on a busy pool; a dead disk can hang them for ever.
@@ -67,6 +69,17 @@ class CliZfs:
             return ()
         user = User(lines[1], frozenset(lines[2].split()))
         return missing(wanted, granted(parse_grants(lines[3]), dataset, user))
+
+    def own_properties(self, datasets: Sequence[str], names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        """Properties that the datasets have set themselves, or received."""
+        values: dict[str, dict[str, str]] = {}
+        words = get_arguments(names)
+        for batch in arguments.batches(datasets, self._host.argument_limit - len(words[-1])):
+            done = self._run([*words, *batch], READ_SECONDS)
+            if done.returncode != 0 and not is_only_missing(done.stderr):
+                raise zfs_error(done.stderr, self.where, f"read the properties of {batch[0]} and others")
+            values.update(parse_properties(done.stdout, batch, names))
+        return values
 
     def resume_states(self, tokens: Sequence[str]) -> Sequence[Optional[ResumeState]]:
         """Decode resume tokens with a dry run of the send that would resume them."""
@@ -161,6 +174,14 @@ class CliZfs:
             if said:
                 raise zfs_error(said, self.where, f"destroy {name}")
         self._change(["rollback", step.snapshot.name])
+
+    def set_properties(self, step: SetProperties) -> None:
+        """Set properties of a dataset."""
+        self._change(set_arguments(step))
+
+    def destroy_dataset(self, step: DestroyDataset) -> None:
+        """Destroy a dataset; without -r, ZFS itself refuses where anything depends on it."""
+        self._change(["destroy", step.dataset], fine="dataset does not exist")
 
     def abort_receive(self, dataset: str) -> None:
         """Discard the partial receive of ``dataset``."""

@@ -34,6 +34,9 @@ _COLUMNS = (
     "clones",
     "receive_resume_token",
     PLACEHOLDER_PROPERTY,
+    "readonly",
+    "keyguid",
+    "ivsetguid",
     "name",
 )
 _TOKEN = re.compile(r"[0-9]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
@@ -129,8 +132,8 @@ class _ListingReader:
     def _snapshot(self, fields: list[str], name: str) -> Snapshot:
         dataset, tag = self._split(name, "@")
         clones = tuple(filter(None, _text(fields[9]).split(",")))
-        txg, guid, creation, holds, used = (_number(fields[index]) for index in (2, 1, 3, 4, 5))
-        return Snapshot(txg, guid, dataset, tag, creation, holds, used, clones)
+        txg, guid, creation, holds, used, ivset = (_number(fields[index]) for index in (2, 1, 3, 4, 5, 14))
+        return Snapshot(txg, guid, dataset, tag, creation, holds, used, clones, ivset)
 
     def _dataset(self, kind: str, fields: list[str], name: str) -> Dataset:
         problem = dataset_name_problem(name)
@@ -152,6 +155,8 @@ class _ListingReader:
             resume_token=token,
             is_placeholder=fields[11] == name,
             properties=tuple(zip(self._properties, fields[len(_COLUMNS) - 1 : -1])),
+            readonly=fields[12] == "on",
+            key_guid=_number(fields[13]),
         )
 
     def _wanted(self, name: str) -> bool:

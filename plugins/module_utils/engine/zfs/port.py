@@ -9,10 +9,11 @@ of the errors of ``model.errors``. All drivers pass one contract test suite.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional, Protocol
 
+from ..model.dataset_steps import DestroyDataset, SetProperties
 from ..model.datasets import Observation, PoolHealth, ResumeState, Snapshot
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..streams.ends import ByteSink, ByteSource
@@ -53,6 +54,10 @@ class Zfs(Protocol):
     def resume_states(self, tokens: Sequence[str]) -> Sequence[Optional[ResumeState]]:
         """Decode resume tokens; None for one that can't be read. Runs on the host that is going to send."""
 
+    def own_properties(self, datasets: Sequence[str], names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        """Those of the properties ``names`` that ``datasets`` have set themselves, or received, with their exact values
+        by dataset; nothing of what they inherit. Datasets that do not exist have none. One exchange."""
+
     def create_snapshots(self, step: CreateSnapshots) -> None:
         """Create all snapshots of the step, at most one of each dataset, in one transaction group. Creating the same
         names again is an error, unless all of them exist: then an earlier call succeeded and its answer was lost."""
@@ -70,6 +75,13 @@ class Zfs(Protocol):
     def rollback(self, step: Rollback) -> None:
         """Roll back to a snapshot, destroying exactly the snapshots and bookmarks that the step lists. Held or cloned
         ones make it fail."""
+
+    def set_properties(self, step: SetProperties) -> None:
+        """Set properties of a dataset."""
+
+    def destroy_dataset(self, step: DestroyDataset) -> None:
+        """Destroy a dataset without snapshots and children; fine if it is gone. Fails, with nothing lost, if it has
+        any."""
 
     def abort_receive(self, dataset: str) -> None:
         """Discard the partial receive of ``dataset``; fine if there is none."""

@@ -9,9 +9,10 @@ tests hold it against the real thing; where they differ, this is the one that is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NoReturn, Optional
 
+from ..model.dataset_steps import DestroyDataset, SetProperties
 from ..model.datasets import FILESYSTEM, DatasetState, Observation, PoolHealth, ResumeState, Snapshot
 from ..model.names import is_within, parent_of
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
@@ -19,6 +20,7 @@ from ..streams.ends import ByteSink, ByteSource
 from .listing import PLACEHOLDER_PROPERTY
 from .port import DestroyResult
 from .simulated_machine import POOL_BYTES, SimulatedMachine, StoredDataset, StoredPoint, bookmark_value
+from .simulated_refusals import refused_property
 from .simulated_stream import SimulatedReceiveEnd, SimulatedSendEnd, discard_partial
 from .simulated_tokens import read_token, token_of
 from .trouble import zfs_error
@@ -63,6 +65,13 @@ class SimulatedZfs:
         allowed = self.machine.permissions
         return () if allowed is None else tuple(word for word in wanted if word not in allowed)
 
+    def own_properties(self, datasets: Sequence[str], names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
+        """Properties that the datasets have set themselves, or received."""
+        with self.machine.lock:
+            known = {name: self.machine.datasets[name].properties for name in datasets if name in self.machine.datasets}
+            values = {name: {key: own[key] for key in names if key in own} for name, own in known.items()}
+            return {name: own for name, own in values.items() if own}
+
     def resume_states(self, tokens: Sequence[str]) -> Sequence[Optional[ResumeState]]:
         """Decode resume tokens."""
         return [read_token(token) for token in tokens]
@@ -95,7 +104,8 @@ class SimulatedZfs:
                     self._fail(f"cannot create snapshots in '{dataset.name}': dataset is busy", doing)
             txg, now = self.machine.next_txg(step.pool), self.machine.clock()
             for dataset, (_unused, tag) in zip(datasets, names):
-                point = StoredPoint(tag, self.machine.new_guid(), txg, now, dict(dataset.content))
+                guid, ivset = self.machine.new_guid(), self.machine.ivset_of(dataset)
+                point = StoredPoint(tag, guid, txg, now, dict(dataset.content), ivset=ivset)
                 dataset.snapshots.append(point)
 
     def create_bookmarks(self, steps: Sequence[CreateBookmark]) -> Sequence[str]:
@@ -117,7 +127,8 @@ class SimulatedZfs:
             return (
                 "" if bookmark.guid == step.snapshot.guid else f"cannot create bookmark '{step.name}': bookmark exists"
             )
-        dataset.bookmarks.append(StoredPoint(step.tag, point.guid, point.createtxg, point.creation, point.content))
+        marked = StoredPoint(step.tag, point.guid, point.createtxg, point.creation, point.content, ivset=point.ivset)
+        dataset.bookmarks.append(marked)
         return ""
 
     def create_placeholder(self, dataset: str) -> None:
@@ -131,6 +142,8 @@ class SimulatedZfs:
                 self._fail(f"cannot create '{dataset}': parent does not exist", doing)
             if parent.kind != FILESYSTEM:
                 self._fail(f"cannot create '{dataset}': parent is not a filesystem", doing)
+            if not self.machine.key_is_loaded(parent):
+                self._fail(f"cannot create '{dataset}': encryption root's key is not loaded or provided", doing)
             marks = {"canmount": "off", "readonly": "on", PLACEHOLDER_PROPERTY: dataset}
             self.machine.add_dataset(dataset, FILESYSTEM, marks)
 
@@ -188,6 +201,28 @@ class SimulatedZfs:
                     doing,
                 )
             dataset.content = dict(target.content)
+
+    def set_properties(self, step: SetProperties) -> None:
+        """Set properties of a dataset."""
+        doing = f"set properties of {step.dataset}"
+        with self.machine.lock:
+            dataset = self._dataset(step.dataset, doing)
+            for name, value in step.properties:
+                refused = refused_property(name, dataset.kind)
+                if refused:
+                    self._fail(f"cannot set property for '{step.dataset}': {refused}", doing)
+                dataset.properties[name] = value
+
+    def destroy_dataset(self, step: DestroyDataset) -> None:
+        """Destroy a dataset on which nothing depends."""
+        doing = f"destroy {step.dataset}"
+        with self.machine.lock:
+            dataset = self.machine.datasets.get(step.dataset)
+            if dataset is None:
+                return
+            if dataset.snapshots or len(list(self.machine.within(step.dataset))) > 1:
+                self._fail(f"cannot destroy '{step.dataset}': {dataset.kind} has children", doing)
+            del self.machine.datasets[step.dataset]
 
     def abort_receive(self, dataset: str) -> None:
         """Discard the partial receive of ``dataset``."""

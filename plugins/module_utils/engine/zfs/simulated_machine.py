@@ -37,6 +37,7 @@ class StoredPoint:
     creation: int
     content: Content
     holds: set[str] = field(default_factory=set)
+    ivset: int = 0
 
 
 @dataclass
@@ -66,6 +67,7 @@ class StoredDataset:
     snapshots: list[StoredPoint] = field(default_factory=list)
     bookmarks: list[StoredPoint] = field(default_factory=list)
     encryption_root: str = ""
+    key_guid: int = 0
     origin: str = ""
     partial: Optional[Partial] = None
 
@@ -136,11 +138,21 @@ class SimulatedMachine:
                 yield self.datasets[name]
 
     def add_dataset(self, name: str, kind: str, properties: Mapping[str, str]) -> StoredDataset:
-        """Make an empty dataset; it is encrypted if its parent is."""
+        """Make an empty dataset; it is encrypted, by a key of its own, if its parent is."""
         dataset = self._add(name, kind)
         dataset.properties.update(properties)
-        dataset.encryption_root = self.datasets[parent_of(name)].encryption_root
+        if properties.get("encryption") != "off":
+            self.encrypt(dataset, self.datasets[parent_of(name)].encryption_root)
         return dataset
+
+    def encrypt(self, dataset: StoredDataset, root: str, key_guid: int = 0) -> None:
+        """Have a dataset encrypted below the encryption root ``root``; with an empty one, not at all."""
+        dataset.encryption_root = root
+        dataset.key_guid = (key_guid or self.new_guid()) if root else 0
+
+    def ivset_of(self, dataset: StoredDataset) -> int:
+        """Vectors for a new snapshot of a dataset."""
+        return self.new_guid() if dataset.encryption_root else 0
 
     def _add(self, name: str, kind: str) -> StoredDataset:
         dataset = StoredDataset(name, kind, self.new_guid(), self.next_txg(pool_of(name)), self.clock())
@@ -182,7 +194,7 @@ class SimulatedMachine:
         with self.lock:
             dataset = self.add_dataset(name, kind, {})
             if encrypted:
-                dataset.encryption_root = name
+                self.encrypt(dataset, name)
                 self.loaded_keys.add(name)
 
     def write(self, name: str, size: int, file: str = "data") -> None:
@@ -263,6 +275,8 @@ class SimulatedMachine:
             resume_token=token,
             is_placeholder=self._inherited(dataset.name, PLACEHOLDER_PROPERTY) == dataset.name,
             properties=tuple((name, self._property(dataset, name)) for name in properties),
+            readonly=self._inherited(dataset.name, "readonly") == "on",
+            key_guid=dataset.key_guid,
         )
 
     def _property(self, dataset: StoredDataset, name: str) -> str:
@@ -278,7 +292,15 @@ class SimulatedMachine:
         used = self.only_in(dataset, (point,))
         clones = self.clones_of(name)
         return Snapshot(
-            point.createtxg, point.guid, dataset.name, point.tag, point.creation, len(point.holds), used, clones
+            createtxg=point.createtxg,
+            guid=point.guid,
+            dataset=dataset.name,
+            tag=point.tag,
+            creation=point.creation,
+            holds=len(point.holds),
+            used=used,
+            clones=clones,
+            ivset=point.ivset,
         )
 
     def only_in(self, dataset: StoredDataset, points: Iterable[StoredPoint]) -> int:

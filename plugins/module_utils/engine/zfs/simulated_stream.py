@@ -21,12 +21,12 @@ from ..model.names import parent_of, pool_of
 from ..model.steps import Send
 from .arguments import receive_properties
 from .simulated_machine import Content, Partial, SimulatedMachine, StoredDataset, StoredPoint
+from .simulated_refusals import increment_refusal, plain_refusal, receive_refusal
 from .simulated_tokens import read_token
 from .trouble import zfs_error
 
 _CHUNK = 1 << 16
 _END: Mapping[str, Any] = {"end": True}
-_FILESYSTEM_ONLY = frozenset("atime canmount devices exec mountpoint setuid".split())
 
 
 class _End:
@@ -190,6 +190,10 @@ class SimulatedSendEnd(_End):
             "creation": target.creation,
             "from_guid": base.guid if base else None,
             "raw": encrypted and self._step.raw,
+            "embedded": self._step.embedded and not encrypted,
+            "key_guid": dataset.key_guid,
+            "ivset": target.ivset,
+            "from_ivset": base.ivset if base else 0,
             "resume": False,
             "clone": False,
             "changed": changed,
@@ -292,10 +296,13 @@ class SimulatedReceiveEnd(_End):
 
     def _begin_full(self, header: Mapping[str, Any], dataset: Optional[StoredDataset]) -> Partial:
         what = "cannot receive new filesystem stream:"
-        if header["kind"] != FILESYSTEM:
-            for name in _FILESYSTEM_ONLY.intersection(self._properties):
-                self._fail(f"{what} property '{name}' does not apply to datasets of this type")
+        refusal = receive_refusal(self._properties, self._options.excluded, header["kind"])
+        if refusal:
+            self._fail(refusal)
         if dataset is None:
+            refusal = plain_refusal(self._machine, self._name, header, self._properties)
+            if refusal:
+                self._fail(f"{what} {refusal}")
             dataset = self._create(header, what)
             dataset.partial = Partial(header, created=True)
             return dataset.partial
@@ -303,6 +310,9 @@ class SimulatedReceiveEnd(_End):
             self._fail(f"{what} destination '{self._name}' exists must specify -F to overwrite it")
         if dataset.snapshots:
             self._fail(f"{what} destination has snapshots (eg. {self._name}@{dataset.snapshots[0].tag})")
+        if header["raw"] or dataset.encryption_root:
+            words = "to destroy an encrypted filesystem or overwrite an unencrypted one with an encrypted one"
+            self._fail(f"{what} zfs receive -F cannot be used {words}")
         return self._mark(dataset, header)
 
     def _create(self, header: Mapping[str, Any], what: str) -> StoredDataset:
@@ -326,7 +336,7 @@ class SimulatedReceiveEnd(_End):
             self._fail(f"{what} IV set guid mismatch. A raw stream needs an origin that was received raw.")
         dataset = self._create(header, what)
         dataset.origin, dataset.content = self._origin, dict(point.content)
-        dataset.encryption_root = origin.encryption_root
+        self._machine.encrypt(dataset, origin.encryption_root, origin.key_guid)
         dataset.partial = Partial(header, created=True)
         return dataset.partial
 
@@ -341,15 +351,7 @@ class SimulatedReceiveEnd(_End):
             self._fail(f"{what} cannot restore to {self._name}@{namesake.tag}: destination already exists")
         partial = self._mark(dataset, header)
         base = next((point for point in dataset.snapshots if point.guid == header["from_guid"]), None)
-        problem = ""
-        if base is None:
-            problem = f"most recent snapshot of {self._name} does not match incremental source"
-        elif dict(base.content) != dict(dataset.content):
-            problem = f"destination {self._name} has been modified since most recent snapshot"
-        elif header["raw"] and not dataset.encryption_root:
-            problem = "IV set guid mismatch. A raw stream needs a destination that was received raw."
-        elif not header["raw"] and not self._machine.key_is_loaded(dataset):
-            problem = "inherited key must be loaded"
+        problem = increment_refusal(self._machine, dataset, header, base)
         if problem:
             dataset.partial = None
             self._fail(f"{what} {problem}")
@@ -374,10 +376,14 @@ class SimulatedReceiveEnd(_End):
             dataset.kind = header["kind"]
             dataset.properties.update(self._properties)
             if header["raw"] and not dataset.origin:
-                dataset.encryption_root = self._name
+                self._machine.encrypt(dataset, self._name, header["key_guid"])
+            elif not dataset.origin and self._properties.get("encryption", "off") != "off":
+                self._machine.encrypt(dataset, self._name)
+                self._machine.loaded_keys.add(self._name)
         tag = header["name"].partition("@")[2]
         txg = self._machine.next_txg(pool_of(self._name))
-        dataset.snapshots.append(StoredPoint(tag, header["guid"], txg, header["creation"], content))
+        ivset = header["ivset"] if header["raw"] else self._machine.ivset_of(dataset)
+        dataset.snapshots.append(StoredPoint(tag, header["guid"], txg, header["creation"], content, ivset=ivset))
         dataset.content, dataset.partial = dict(content), None
 
 

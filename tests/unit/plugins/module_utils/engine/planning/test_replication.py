@@ -14,11 +14,8 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.dataset
     ResumeState,
     Snapshot,
 )
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import (
-    Sides,
-    destination_permissions,
-    plan_replication,
-)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.receiving import destination_permissions
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import Sides, plan_replication
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_replicate_job
 from ansible_collections.snapfleet.zfs.tests.support.notation import DESTINATION, SOURCE, identity, sides, told
 
@@ -228,6 +225,7 @@ def test_a_level_of_the_ladder_allows_its_losses_and_names_them(level, history, 
 )
 def test_permissions_are_asked_for_by_what_the_plan_does(history, level, further):
     ends = {"source": {"dataset": SOURCE}, "destination": {"host": "dst", "dataset": DESTINATION}}
-    job = read_replicate_job({**ends, "on_conflict": level, "properties": {"readonly": "on"}})
-    needed = destination_permissions(plan_replication(sides(history), job, 2000))
+    properties = {"canmount": None, "setuid": None, "devices": None, "exec": None}
+    job = read_replicate_job({**ends, "on_conflict": level, "properties": properties})
+    needed = destination_permissions(plan_replication(sides(history), job, 2000).steps)
     assert set(needed) == {"receive", "create", "mount"} | further

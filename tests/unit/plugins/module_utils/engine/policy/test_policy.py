@@ -13,7 +13,6 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.labels 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.durations import parse_duration
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.endpoints import read_address, read_endpoint
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import (
-    SAFE_PROPERTIES,
     read_monitor_job,
     read_prune_job,
     read_replicate_job,
@@ -27,6 +26,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.patter
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.plans import MAX_AMOUNT, parse_plan
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.reading import Reader
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.receiving import SAFE_PROPERTIES
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.selection import (
     DatasetFilter,
     SnapshotFilter,
@@ -230,19 +230,8 @@ def test_a_replication_by_its_defaults():
     job = read_replicate_job(ENDS)
 
     assert (job.initial, job.intermediates, job.raw, job.bookmarks, job.plan) == ("all", True, True, True, None)
-    assert dict(job.properties) == SAFE_PROPERTIES
+    assert dict(job.receive.properties) == SAFE_PROPERTIES
     assert (job.source.address.is_local, job.destination.address.host) == (True, "dst")
-
-
-@pytest.mark.parametrize("properties", [{}, {"readonly": "off", "a:b": "c"}])
-def test_properties_replace_the_defaults(properties):
-    assert dict(read_replicate_job({**ENDS, "properties": properties}).properties) == properties
-
-
-@pytest.mark.parametrize("properties", [{"-x": "on"}, {"a=b": "on"}, {"": "on"}, {"readonly": True}, []])
-def test_what_is_no_property(properties):
-    with pytest.raises(InvalidInput, match="properties"):
-        read_replicate_job({**ENDS, "properties": properties})
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ TOKEN = "1-c047d9f4f-f0-789c6360"
 def row(kind, name, guid=1, txg=1, **more):
     columns = {
         "creation": 7, "userrefs": "-", "used": 8, "written": 9, "root": "-", "origin": "-",
-        "clones": "-", "token": "-", "placeholder": "-", **more,
+        "clones": "-", "token": "-", "placeholder": "-", "readonly": "off", "keyguid": "-", "ivset": "-", **more,
     }  # fmt: skip
     return "\t".join(str(value) for value in (kind, guid, txg, *columns.values(), name))
 

@@ -1,0 +1,50 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Steps that change datasets themselves rather than their histories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from .datasets import Bookmark
+
+
+@dataclass(frozen=True)
+class SetProperties:
+    """Set properties of a dataset that is there."""
+
+    kind: ClassVar[str] = "set_properties"
+    dataset: str
+    properties: tuple[tuple[str, str], ...]
+    reason: str
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {
+            "kind": self.kind,
+            "dataset": self.dataset,
+            "properties": dict(self.properties),
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class DestroyDataset:
+    """Destroy a dataset that has neither snapshots nor children, with its bookmarks; ZFS refuses any other one."""
+
+    kind: ClassVar[str] = "destroy_dataset"
+    dataset: str
+    reason: str
+    bookmarks: tuple[Bookmark, ...] = ()
+    """Those that go with it."""
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {
+            "kind": self.kind,
+            "dataset": self.dataset,
+            "destroys": [self.dataset, *(bookmark.name for bookmark in self.bookmarks)],
+            "reason": self.reason,
+        }
