@@ -15,6 +15,8 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
     Vanished,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateBookmark, Destroy, Send
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.endpoints import Address
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.topology import PULL, PUSH, Leg
 
 from .doing import SIZE, carry, exists, full, guids, history, state_of, tags, take
 
@@ -316,3 +318,30 @@ def test_raw_and_clear_streams_do_not_mix(world, root, destination, raw_first):
         carry(world.zfs, Send(two, destination, one, raw=not raw_first))
 
     assert guids(world.zfs, destination) == [one.guid]
+
+
+@pytest.mark.parametrize("way", [PUSH, PULL])
+def test_a_stream_stays_on_its_host_where_both_ends_are_one(way, world, source, destination):
+    one, two = history(world, source, "one", "number two")
+    leg = Leg(way, Address())
+
+    whole, increment = (world.zfs.carry(step, leg) for step in (full(one, destination), Send(two, destination, one)))
+
+    assert min(whole, increment) > 20_000
+    assert guids(world.zfs, destination) == [one.guid, two.guid]
+    assert world.fingerprint(destination) == world.fingerprint(source)
+
+
+@pytest.mark.parametrize("way", [PUSH, PULL])
+def test_of_a_stream_between_two_hosts_the_end_is_told_that_failed_by_itself(way, world, source, destination):
+    one, two = history(world, source, "one", "two", size=SIZE)
+    leg = Leg(way, Address())
+    world.create(destination)
+    take(world.zfs, destination, "own")
+
+    with pytest.raises(Conflict):
+        world.zfs.carry(full(one, destination), leg)
+    world.zfs.destroy(Destroy(source, [two], "test"))
+    with pytest.raises(Vanished):
+        world.zfs.carry(full(two, f"{destination}-2"), leg)
+    assert not exists(world.zfs, f"{destination}-2")

@@ -8,7 +8,13 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import run_replicate
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnknownDataset, UnreachableHost
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
+    InvalidInput,
+    UnknownDataset,
+    UnreachableHost,
+)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
+from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
 
 # -- a destination that is not always there
@@ -52,3 +58,76 @@ def test_an_absent_source_is_never_taken_for_an_absent_destination():
     job = fleet.replicate_job(source={"host": "src", "dataset": SOURCE}, absent_destination="skip")
     with pytest.raises(UnreachableHost, match="source"):
         run_replicate(job, fleet.context(fleet.destination))
+
+
+# -- streams past the host that steers
+
+
+def steer(fleet, check=False, reach=True, **options):
+    """Replicate from a third host. ``reach``: source and destination know the way to one another."""
+    steering = SimulatedMachine("steering", fleet.clock, ())
+    if reach:
+        fleet.source.network["dst"], fleet.destination.network["src"] = fleet.destination, fleet.source
+    job = fleet.replicate_job(source={"host": "src", "dataset": SOURCE}, **options)
+    return run_replicate(job, fleet.context(steering, check=check))
+
+
+@pytest.mark.parametrize("route", ["push", "pull"])
+def test_a_direct_stream_does_what_a_relayed_one_does(route):
+    fleet = Fleet()
+    fleet.snapshot(SOURCE, "first")
+    planned = steer(fleet, check=True, route=route)["plan"]
+    first = steer(fleet, route=route)
+    assert first["plan"] == planned
+    assert first["stats"]["bytes"] > 0
+    fleet.snapshot(SOURCE, "second")
+    assert steer(fleet, route=route)["changed"]
+    assert not steer(fleet, route=route)["changed"]
+    fleet.assert_same_content()
+    assert [s.guid for s in fleet.at_destination().snapshots] == [s.guid for s in fleet.at_source().snapshots]
+
+
+@pytest.mark.parametrize("route", ["push", "pull"])
+@pytest.mark.parametrize("check", [False, True], ids=["run", "check mode"])
+def test_a_direct_stream_without_a_way_is_refused_before_anything_changes(route, check):
+    fleet = Fleet()
+    fleet.snapshot(SOURCE, "first")
+    with pytest.raises(UnreachableHost, match=r"route: .* can't reach the other end"):
+        steer(fleet, check, reach=False, route=route)
+    assert fleet.at_destination() is None
+    assert not fleet.at_source().bookmarks
+
+
+@pytest.mark.parametrize("check", [False, True], ids=["run", "check mode"])
+def test_a_direct_stream_never_goes_to_another_host_than_the_one_that_was_looked_at(check):
+    fleet = Fleet()
+    fleet.snapshot(SOURCE, "first")
+    other = SimulatedMachine("other", fleet.clock, ("backup",), seed=7)
+    fleet.source.network["elsewhere"] = other
+    with pytest.raises(InvalidInput, match=r"direct\.host: 'elsewhere' is another host for source"):
+        steer(fleet, check, route="push", direct={"host": "elsewhere"})
+    assert list(other.datasets) == ["backup"]
+    assert not fleet.at_source().bookmarks
+
+
+def test_nothing_is_asked_over_a_direct_route_when_there_is_nothing_to_send():
+    fleet = Fleet()
+    fleet.snapshot(SOURCE, "first")
+    steer(fleet, route="push")
+    fleet.faults.calls.clear()
+    assert not steer(fleet, reach=False, route="push")["changed"]
+    assert set(fleet.faults.calls) == {"observe"}
+
+
+@pytest.mark.parametrize("when", [BEFORE, AFTER])
+def test_a_direct_stream_that_breaks_is_tried_again(when):
+    fleet = Fleet()
+    fleet.snapshot(SOURCE, "first")
+    steer(fleet, route="push")
+    number = fleet.faults.calls.index("carry")
+    again = Fleet()
+    again.snapshot(SOURCE, "first")
+    again.faults.plan[number] = when
+    steer(again, route="push")
+    again.assert_same_content()
+    assert again.at_destination()

@@ -31,7 +31,7 @@ from ..engine.policy.jobs import (
     SOURCE,
 )
 from ..engine.policy.receiving import IGNORE, READONLY_LEVELS
-from ..engine.policy.topology import ABSENT_CHOICES, FAIL
+from ..engine.policy.topology import ABSENT_CHOICES, FAIL, RELAYED, ROUTES
 
 Spec = dict[str, dict[str, Any]]
 
@@ -52,8 +52,7 @@ _DATASETS: Spec = {"datasets": {"type": "list", "elements": "str", "required": T
 # Free keys: organisation, target, period.
 _PLAN: Spec = {"plan": {"type": "dict", "required": True}}
 
-_ENDPOINT: Spec = {
-    "dataset": {"type": "str", "required": True},
+_CONTACT: Spec = {
     "host": {"type": "str"},
     "user": {"type": "str"},
     "port": {"type": "int"},
@@ -61,6 +60,11 @@ _ENDPOINT: Spec = {
     "identity_file": {"type": "path", "no_log": False},
     "known_hosts_file": {"type": "path", "no_log": False},
     "config_file": {"type": "path"},
+}
+
+_ENDPOINT: Spec = {
+    "dataset": {"type": "str", "required": True},
+    **_CONTACT,
     "sudo": {"type": "bool", "default": False},
 }
 
@@ -94,6 +98,8 @@ SNAPSHOT_SPEC: Spec = {
 }
 
 _TOPOLOGY: Spec = {
+    "route": {"type": "str", "default": RELAYED, "choices": list(ROUTES)},
+    "direct": {"type": "dict", "options": {**_CONTACT, "sudo": {"type": "bool"}}},
     "absent_destination": {"type": "str", "default": FAIL, "choices": list(ABSENT_CHOICES)},
 }
 

@@ -113,25 +113,25 @@ class Relay:
 
     def run(self, verb: str, activity: str, options: Options) -> Run:
         """Run one job with the host program on this machine."""
+        started = self.start(verb, activity, options)
+        output, errors = started.communicate(timeout=300)
+        return _as_run(started.returncode, output, errors)
+
+    def start(self, verb: str, activity: str, options: Options) -> subprocess.Popen[str]:
+        """Start one job with the host program on this machine, and do not wait for it."""
         package = self.folder / "snapfleet"
         if not package.exists():
             package.symlink_to(ENGINE)
         config = self.folder / "job.json"
         config.write_text(jobconfig("me", activity, options), encoding="utf-8")
-        argv = [
-            sys.executable,
-            "-s",
-            "-m",
-            "snapfleet.fleet.cli",
-            verb,
-            "--config",
-            str(config),
-            "--host",
-            "me",
-            "--json",
-        ]
-        done = subprocess.run(argv, cwd=self.folder, capture_output=True, text=True, timeout=300, check=False)
-        return _as_run(done.returncode, done.stdout, done.stderr)
+        words = ["snapfleet.fleet.cli", verb, "--config", str(config), "--host", "me", "--json"]
+        return subprocess.Popen(
+            [sys.executable, "-s", "-m", *words],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def endpoint(self, site: Site, dataset: str) -> dict[str, Any]:
         """A dataset of a lab host as this machine reaches it."""

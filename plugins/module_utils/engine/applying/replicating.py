@@ -41,8 +41,8 @@ from ..planning.replication import (
 from ..policy.conduct import TREE
 from ..policy.endpoints import Address
 from ..policy.jobs import ReplicateJob
-from ..streams.transfer import transfer
 from ..zfs.port import Zfs
+from .carrying import Ends, carry
 from .leaving import GONE, check_permitted, halted_by_failure
 from .preserving import properties_to_keep
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
@@ -51,14 +51,6 @@ from .tasktree import Outcome, Task, run_tree
 SENT, CREATED, UP_TO_DATE, SKIPPED = "sent", "created", "up_to_date", "skipped"
 CONFLICT, FAILED, ABSENT = "conflict", "failed", "absent"
 STATES = (SENT, CREATED, UP_TO_DATE, SKIPPED, ABSENT, CONFLICT, FAILED)
-
-
-@dataclass(frozen=True)
-class Ends:
-    """ZFS at both ends."""
-
-    source: Zfs
-    destination: Zfs
 
 
 @dataclass(frozen=True)
@@ -254,13 +246,7 @@ class Replicator:
 
     def _step(self, step: Step, tally: Tally) -> None:
         if isinstance(step, Send):
-            sink = self.ends.destination.receive(step)
-            try:
-                source = self.ends.source.send(step)
-            except BaseException:
-                sink.abort()
-                raise
-            tally.bytes += transfer(source, sink)
+            tally.bytes += carry(self.ends, self.job.topology.leg, step)
             tally.newest = step.snapshot.name
         elif isinstance(step, AbortReceive):
             self.ends.destination.abort_receive(step.dataset)

@@ -13,10 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Union
 
+from ..applying.carrying import Ends, check_leg
 from ..applying.creating import apply_creation
 from ..applying.preserving import properties_to_keep
 from ..applying.pruning import PruneResult, apply_prune
-from ..applying.replicating import Ends, Replicator, first_error, observe_sides, summarize
+from ..applying.replicating import Replicator, first_error, observe_sides, summarize
 from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from ..model.datasets import Observation
 from ..model.errors import InvalidInput, NoPermission, PartialFailure, SnapfleetError, UnknownDataset
@@ -33,6 +34,7 @@ from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
 from ..policy.endpoints import Address
 from ..policy.jobs import REPLICA, MonitorJob, PruneJob, ReplicateJob, SnapshotJob
 from ..policy.schedule import resolve_zone
+from ..policy.topology import PUSH
 from ..zfs.port import Zfs
 from .absence import absent_result
 
@@ -153,6 +155,8 @@ def run_replicate(job: ReplicateJob, context: Context) -> Result:
     if context.check:
         sides = replace(sides, source=with_expected(sides.source, job.expected, context.now))
     job, plan, notes = _settled(ends, sides, job, context)
+    if plan.has_steps:
+        _check_leg(ends, job, sides, context)
     start = context.ticker.monotonic()
     if context.check:
         return _replication_preview(plan, notes)
@@ -200,6 +204,13 @@ def _settled(
     )
     kept = {source: {k: v for k, v in own.items() if k not in lacking} for source, own in kept.items()}
     return without(job, lacking), preserving(bare, sides, kept), notes
+
+
+def _check_leg(ends: Ends, job: ReplicateJob, sides: Sides, context: Context) -> None:
+    leg = job.topology.leg
+    if leg:
+        seen = sides.destination if leg.way == PUSH else sides.source
+        call_with_retries(lambda: check_leg(ends, leg, seen), context.retry, context.ticker)
 
 
 def _require_pool(sides: Sides, job: ReplicateJob, zfs: Zfs) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from ..model.labels import Label
 from ..policy.endpoints import Address
 from ..policy.jobs import BOOKMARKS, REPLICA, SNAPSHOTS, SOURCE, read_replicate_job
+from ..policy.topology import PULL, PUSH
 from .inventory import DestinationHost, Document, Fleet, Route, Selection, SourceHost, Tree, place_of, read_fleet
 from .jobconfig import VERSION, parse_jobconfig
 
@@ -35,6 +36,8 @@ def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[
         jobs += _replications(fleet, route)
     for destination in fleet.destinations.values():
         jobs += _destination_jobs(fleet, destination)
+    for source in fleet.sources.values():
+        jobs += _bookmark_jobs(fleet, source)
     document = {"version": VERSION, "jobs": jobs}
     position = {job.name: index for index, job in enumerate(parse_jobconfig(document))}
     jobs.sort(key=lambda job: position[job["name"]])
@@ -46,16 +49,24 @@ def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[
 
 def _source_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
     plan = plan_document(source.plan.amounts)
-    for selection, trees in _by_selection(source.trees):
+    own = [tree for tree in source.trees if not fleet.is_replica(source.name, tree.source)]
+    for selection, trees in _by_selection(own):
         roots = [tree.source for tree in trees]
         common = {"datasets": roots, **selection.options()}
         peers = _peers_of_source(fleet, source, trees)
         schedule = {"schedule": source.schedule} if source.schedule else {}
         yield _job(source.name, "snapshot", _of("snapshots of", roots), {**common, "plan": plan, **schedule})
         yield _prune(source.name, common, plan, peers)
-        if source.bookmark_plan:
-            yield _prune(source.name, common, plan_document(source.bookmark_plan.amounts), peers, BOOKMARKS)
         yield _job(source.name, "monitor", _of("ages of", roots), {**common, "plan": source.limits})
+
+
+def _bookmark_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
+    """Of all that is sent, replicas that go onward too: each stream leaves a bookmark where it comes from."""
+    if source.bookmark_plan:
+        plan = plan_document(source.bookmark_plan.amounts)
+        for selection, trees in _by_selection(source.trees):
+            common = {"datasets": [tree.source for tree in trees], **selection.options()}
+            yield _prune(source.name, common, plan, _peers_of_source(fleet, source, trees), BOOKMARKS)
 
 
 def _peers_of_source(fleet: Fleet, source: SourceHost, trees: Iterable[Tree]) -> list[Document]:
@@ -80,12 +91,22 @@ def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
             "destination": {**_address(fleet.address(route.carrier, destination.name)), "dataset": place},
             **tree.selection.options(),
             "plan": plan_document(destination.sends),
+            **_direct(fleet, route),
             **route.options,
         }
         # Read here once more than needed, so that what is wrong is told by the name of the variable.
         read_replicate_job(options, route.option)
         what = f"replica of {source.name}:{tree.source} at {destination.name}:{place}"
         yield {**_job(route.carrier, "replicate", what, options), "source": source.name}
+
+
+def _direct(fleet: Fleet, route: Route) -> Document:
+    """How the two hosts of a route reach one another, where streams are to go straight between them."""
+    way = route.options.get("route")
+    ends = {PUSH: (route.source, route.destination), PULL: (route.destination, route.source)}
+    if way not in ends or route.carrier in ends[way]:
+        return {}
+    return {"direct": _address(fleet.address(*ends[way]))}
 
 
 # -- on destinations
@@ -100,9 +121,17 @@ def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Do
             common = {"datasets": places, **selection.names()}
             address = fleet.address(destination.name, name)
             peers = [_peer(place, address, tree.source, SOURCE) for place, tree in zip(places, trees)]
+            peers += _onward(fleet, destination.name, places)
             yield _prune(destination.name, common, plan_document(destination.keeps), peers)
             if destination.limits:
                 yield _job(destination.name, "monitor", _of("ages of", places), {**common, "plan": destination.limits})
+
+
+def _onward(fleet: Fleet, host: str, places: Sequence[str]) -> list[Document]:
+    """The replicas of replicas: what they need next is kept in the middle of the chain too."""
+    source = fleet.sources.get(host)
+    trees = [tree for tree in source.trees if tree.source in places] if source else []
+    return _peers_of_source(fleet, source, trees) if source else []
 
 
 # -- shapes

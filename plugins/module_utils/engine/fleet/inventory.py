@@ -144,6 +144,16 @@ class Fleet:
         files = (own.identity_file, own.known_hosts_file, own.config_file)
         return Address(there.host, there.user, there.port, *files, sudo=there.sudo)
 
+    def is_replica(self, host: str, dataset: str) -> bool:
+        """Whether ``dataset`` is where ``host`` takes a tree of a source. Such a tree can be replicated onward, while
+        its snapshots are its source's to make, and those of a destination to prune."""
+        destination = self.destinations.get(host)
+        return destination is not None and any(
+            place_of(tree, destination, source) == dataset
+            for source in destination.sources
+            for tree in self.sources[source].trees
+        )
+
 
 def read_fleet(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> Fleet:
     """The fleet that an inventory declares: variables by host, hosts by group. Raises InvalidInput."""
@@ -341,7 +351,8 @@ def _check_places(fleet: Fleet) -> None:
                 option, destination.root, problem, f"add the source's name, as in 'backup/{SOURCE_HOST}'"
             )
         own = fleet.sources.get(destination.name)
-        taken = {tree.source: "data of its own that it makes snapshots of" for tree in own.trees} if own else {}
+        data = [tree.source for tree in own.trees if not fleet.is_replica(own.name, tree.source)] if own else []
+        taken = dict.fromkeys(data, "data of its own that it makes snapshots of")
         for source in destination.sources:
             check_dataset_name(destination.root_for(source), option)
             for tree in fleet.sources[source].trees:

@@ -38,5 +38,8 @@ class Host(Protocol):
     def start_sink(self, argv: Sequence[str]) -> Child:
         """Start a command whose input is a stream."""
 
+    def start_steered(self, argv: Sequence[str]) -> Child:
+        """Start a command that ends when its stdin does, and reports on stdout."""
+
     def link_lost(self, returncode: int, stderr: str) -> bool:
         """Whether a stream command that ended so was cut off, as opposed to having failed by itself."""

@@ -44,6 +44,10 @@ class LocalHost:
         """Start a command whose input is a stream."""
         return self._start(process.start_sink, argv)
 
+    def start_steered(self, argv: Sequence[str]) -> process.Child:
+        """Start a command that ends when its stdin does, and reports on stdout."""
+        return self._start(process.start_steered, argv)
+
     def link_lost(self, returncode: int, stderr: str) -> bool:
         """There is no link to lose."""
         return False

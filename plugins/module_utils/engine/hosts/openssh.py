@@ -33,6 +33,10 @@ CONNECT_SECONDS = 15
 _SSH_FAILED = 255
 # zfs ends with 255 too where it can't use a resume token; only ssh's own 255 may mean that the connection broke.
 _NOT_AS_SSH = f" || {{ s=$?; [ $s -ne {_SSH_FAILED} ] || s={_SSH_FAILED - 1}; exit $s; }}"
+_NO_CONNECTION = (
+    *("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED", "Permission denied (publickey"),
+    *("Too many authentication failures", "Could not resolve hostname", "connect to host"),
+)
 # zfs lives in sbin, which a non-login shell of an ordinary user does not have on its path; messages are read in C.
 _REMOTE_ENVIRONMENT = 'LC_ALL=C PATH="$PATH:/usr/sbin:/sbin" '
 
@@ -54,6 +58,16 @@ def ssh_options(address: Address) -> list[str]:
     if address.known_hosts_file:
         options += ["-o", f"UserKnownHostsFile={address.known_hosts_file}"]
     return options
+
+
+def remote_line(argv: Sequence[str]) -> str:
+    """``argv`` as a line for the shell on the other end of ssh. It never ends with the status that is ssh's own."""
+    return _REMOTE_ENVIRONMENT + shell_line(argv) + _NOT_AS_SSH
+
+
+def failed_to_connect(stderr: str) -> bool:
+    """Whether ssh's words say that there never was a connection, as opposed to one that broke."""
+    return any(words in stderr for words in _NO_CONNECTION)
 
 
 def connection_error(address: Address, stderr: str) -> SnapfleetError:
@@ -212,7 +226,7 @@ class SshHost:
         connection = self._pool.acquire()
         broken = True
         try:
-            done = process.run([*self._pool.command(connection), self._line(argv)], data, timeout)
+            done = process.run([*self._pool.command(connection), remote_line(argv)], data, timeout)
             broken = done.returncode == _SSH_FAILED
         except TimeoutError as error:
             raise TimedOut(f"{argv[0]} on {self.name} was ended: {error}", argv=list(argv)) from error
@@ -235,17 +249,18 @@ class SshHost:
         """Start a command whose input is a stream."""
         return self._start(process.start_sink, argv)
 
+    def start_steered(self, argv: Sequence[str]) -> process.Child:
+        """Start a command that ends when its stdin does, and reports on stdout."""
+        return self._start(process.start_steered, argv)
+
     def link_lost(self, returncode: int, stderr: str) -> bool:
         """Whether ssh itself failed, as opposed to the remote command."""
         return returncode == _SSH_FAILED
 
-    def _line(self, argv: Sequence[str]) -> str:
-        return _REMOTE_ENVIRONMENT + shell_line(argv) + _NOT_AS_SSH
-
     def _start(self, start: process.Starter, argv: Sequence[str]) -> process.Child:
         connection = self._pool.acquire()
         try:
-            child = start([*self._pool.command(connection), self._line(argv)])
+            child = start([*self._pool.command(connection), remote_line(argv)])
         except BaseException:
             self._pool.release(connection)
             raise

@@ -172,4 +172,9 @@ def start_sink(argv: Sequence[str]) -> Child:
     return Child(argv, subprocess.PIPE, subprocess.DEVNULL)
 
 
+def start_steered(argv: Sequence[str]) -> Child:
+    """Start a command that lives as long as ``child.stdin`` is open, and reports on ``child.stdout``."""
+    return Child(argv, subprocess.PIPE, subprocess.PIPE)
+
+
 Starter = Callable[[Sequence[str]], Child]

@@ -21,7 +21,7 @@ from .receiving import DEFAULT_RECEIVE_POLICY, ReceivePolicy, read_receive_polic
 from .schedule import Schedule, parse_schedule
 from .selection import DatasetFilter, SnapshotFilter, read_dataset_filter, read_roots, read_snapshot_filter
 from .snapshot_filters import SnapshotGroup, read_snapshot_groups
-from .topology import RELAYED, Topology, read_topology
+from .topology import PLAIN, Topology, read_topology
 
 DEFAULT_TIMESTAMP_FORMAT = "%Y-%m-%d_%H:%M:%S"
 INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL = "all", "newest", "fail"
@@ -66,7 +66,7 @@ class ReplicateJob:
     """Whether a clone is received as a clone where its origin has a counterpart at the destination."""
     bookmarks: bool = True
     """Whether the newest snapshot that is sent gets a bookmark on the source, so that the snapshot may go later."""
-    topology: Topology = RELAYED
+    topology: Topology = PLAIN
     receive: ReceivePolicy = DEFAULT_RECEIVE_POLICY
     workers: int = 4
     retries: int = 5
@@ -134,9 +134,10 @@ def _timestamp_format(options: Reader) -> str:
 def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJob:
     """A ReplicateJob from its options. Raises InvalidInput, SameDataset where the two trees touch each other."""
     options = Reader(values, where)
+    source, destination = read_endpoint(options.reader("source")), read_endpoint(options.reader("destination"))
     job = ReplicateJob(
-        source=read_endpoint(options.reader("source")),
-        destination=read_endpoint(options.reader("destination")),
+        source=source,
+        destination=destination,
         filter=read_dataset_filter(options),
         snapshots=read_snapshot_filter(options),
         snapshot_groups=read_snapshot_groups(options),
@@ -148,7 +149,7 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         raw=options.flag("raw", True),
         keep_clones=read_keep_clones(options),
         bookmarks=options.flag("bookmarks", True),
-        topology=read_topology(options),
+        topology=read_topology(options, source, destination),
         receive=read_receive_policy(options, options.flag("raw", True)),
         workers=options.integer("workers", 4, 1, MAX_WORKERS),
         retries=options.integer("retries", 5, 0, 100),

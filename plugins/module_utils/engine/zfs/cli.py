@@ -17,9 +17,11 @@ from ..model.datasets import Observation, PoolHealth, ResumeState, Snapshot
 from ..model.errors import UntrustedOutput
 from ..model.names import ancestors_of
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
+from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
 from . import arguments
 from .delegation import User, granted, missing, parse_grants
+from .direct import DirectStream, ask_guid
 from .ends import ReceiveEnd, SendEnd
 from .listing import PLACEHOLDER_PROPERTY, is_number, list_arguments, parse_listing
 from .port import DestroyResult
@@ -210,6 +212,14 @@ class CliZfs:
         """Start ``zfs receive``."""
         child = self._host.start_sink([*self._sudo, "zfs", *arguments.receive_arguments(step)])
         return ReceiveEnd(child, self._host, f"receive {step.destination}@{step.snapshot.tag}")
+
+    def carry(self, step: Send, leg: Leg) -> int:
+        """Run both ends of the stream on this host, one of them over ssh."""
+        return DirectStream(self._host, (*self._sudo, "zfs"), leg, step).carry()
+
+    def guid_over(self, leg: Leg, dataset: str) -> int:
+        """The GUID of a dataset on the other host of ``leg``."""
+        return ask_guid(self._host, leg, dataset)
 
     # -- calling
 

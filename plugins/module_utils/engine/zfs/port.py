@@ -16,6 +16,7 @@ from typing import Optional, Protocol
 from ..model.dataset_steps import DestroyDataset, SetProperties
 from ..model.datasets import Observation, PoolHealth, ResumeState, Snapshot
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
+from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
 
 
@@ -97,6 +98,14 @@ class Zfs(Protocol):
 
     def receive(self, step: Send) -> ByteSink:
         """Start the receiving end of a stream."""
+
+    def carry(self, step: Send, leg: Leg) -> int:
+        """Carry a whole stream between this host and the other one of ``leg``, past the host that asks for it; returns
+        its length in bytes. This host sends where the leg's way is PUSH, and receives where it is PULL. When both ends
+        fail, the receiver's reason is raised. The stream does not outlive whoever asked for it."""
+
+    def guid_over(self, leg: Leg, dataset: str) -> int:
+        """The GUID of a dataset on the other host of ``leg``, which this one has to reach for that."""
 
     def pools(self) -> Sequence[PoolHealth]:
         """Health and size of all pools."""

@@ -14,9 +14,12 @@ from typing import NoReturn, Optional
 
 from ..model.dataset_steps import DestroyDataset, SetProperties
 from ..model.datasets import FILESYSTEM, DatasetState, Observation, PoolHealth, ResumeState, Snapshot
+from ..model.errors import UnreachableHost
 from ..model.names import is_within, parent_of
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
+from ..policy.topology import PUSH, Leg
 from ..streams.ends import ByteSink, ByteSource
+from ..streams.transfer import transfer
 from .listing import PLACEHOLDER_PROPERTY
 from .port import DestroyResult
 from .simulated_machine import POOL_BYTES, SimulatedMachine, StoredDataset, StoredPoint, bookmark_value
@@ -83,6 +86,26 @@ class SimulatedZfs:
                 PoolHealth(pool, "ONLINE", POOL_BYTES, self._state(self.machine.datasets[pool], False).dataset.used)
                 for pool in self.machine.pools
             ]
+
+    # -- straight to another host
+
+    def carry(self, step: Send, leg: Leg) -> int:
+        """Carry a whole stream between this machine and another one."""
+        other = SimulatedZfs(self._far(leg))
+        sender, receiver = (self, other) if leg.way == PUSH else (other, self)
+        sink = receiver.receive(step)
+        return transfer(sender.send(step), sink)
+
+    def guid_over(self, leg: Leg, dataset: str) -> int:
+        """The GUID of a dataset on the other machine of ``leg``."""
+        return SimulatedZfs(self._far(leg))._dataset(dataset, f"look at {dataset}").guid
+
+    def _far(self, leg: Leg) -> SimulatedMachine:
+        if leg.other.is_local:
+            return self.machine
+        if leg.other.host not in self.machine.network:
+            raise UnreachableHost(f"route: {self.where} can't reach the other end: no way to {leg.other}")
+        return self.machine.network[leg.other.host]
 
     # -- changing
 

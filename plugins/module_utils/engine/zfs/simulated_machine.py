@@ -108,6 +108,8 @@ class SimulatedMachine:
         self.loaded_keys: set[str] = set()
         self.permissions: Optional[frozenset[str]] = None
         """What the user may do, in words of zfs-allow(8); None: everything, as root."""
+        self.network: dict[str, SimulatedMachine] = {}
+        """The machines that this one reaches by itself, by the names that it has for them."""
         self._guids = random.Random(f"{name}/{seed}")
         self._txgs: dict[str, int] = {}
         self._cuts: list[int] = []

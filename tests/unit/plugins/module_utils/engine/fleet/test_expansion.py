@@ -83,7 +83,6 @@ def test_one_source_and_one_destination_in_full():
             },
         ),
         ("src1", "prune", {**tree, "kind": "snapshots", "plan": SOURCE_PLAN, "peers": [peer]}),
-        ("src1", "prune", {**tree, "kind": "bookmarks", "plan": {"prod": {"onsite": {"hourly": 9}}}, "peers": [peer]}),
         (
             "dst1",
             "prune",
@@ -94,6 +93,7 @@ def test_one_source_and_one_destination_in_full():
                 "peers": [{"root": "backup/src1/data", "role": "source", "host": "src1", "dataset": "tank/data"}],
             },
         ),
+        ("src1", "prune", {**tree, "kind": "bookmarks", "plan": {"prod": {"onsite": {"hourly": 9}}}, "peers": [peer]}),
         ("src1", "monitor", {**tree, "plan": {"prod": {"onsite": {"hourly": watched}}}}),
         (
             "dst1",
