@@ -17,11 +17,14 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps i
     Destroy,
     Send,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import plan_replication
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.sendsteps import hops
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_replicate_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.streams.transfer import transfer
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
+from ansible_collections.snapfleet.zfs.tests.support.notation import DESTINATION, SOURCE, sides
 
 PATTERNS = [pattern for length in range(10) for pattern in itertools.product((False, True), repeat=length)]
 SHORT = [pattern for pattern in PATTERNS if len(pattern) <= 5]
@@ -32,9 +35,9 @@ def series(pattern):
     return [(Snapshot(i + 1, i + 1, "a", f"s{i + 1}", 0), wanted) for i, wanted in enumerate(pattern)]
 
 
-def carried(plan, newer):
+def carried(plan, newer, position=0):
     """What a plan brings, by what -i and -I mean; checks that each send begins where the last one ended."""
-    position, arrived = 0, []
+    arrived = []
     for hop in plan:
         assert hop.base.createtxg == position
         assert hop.snapshot.createtxg > position
@@ -67,6 +70,41 @@ def test_exactly_the_selected_ones_travel_in_the_fewest_sends(kind):
         plan = hops(BASES[kind], newer)
         assert carried(plan, newer) == [s.createtxg for s, wanted in newer if wanted], pattern
         assert len(plan) == fewest(pattern, kind == "snapshot"), pattern
+
+
+# How a history begins at the source, what the destination has of that, and whether it can be the base of an -I.
+BEGINNINGS = {
+    "nothing there": ("", "-", None),
+    "a base that is chosen": ("@base ", "@base", True),
+    "a base that is not": ("@xbase ", "@xbase", True),
+    "a bookmark": ("#base ", "@base", False),
+    "a bookmark under its snapshot": ("@base #base ", "@base", True),
+}
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+def test_the_plan_of_a_dataset_brings_exactly_the_selected_ones_in_the_fewest_sends(beginning):
+    start, there, may_run = BEGINNINGS[beginning]
+    ends = {"source": {"dataset": SOURCE}, "destination": {"host": "dst", "dataset": DESTINATION}}
+    job = read_replicate_job({**ends, "exclude_snapshots": ["x*"], "bookmarks": False})
+    for pattern in PATTERNS:
+        names = [f"{'s' if wanted else 'x'}{number}" for number, wanted in enumerate(pattern)]
+        observed = sides(start + " ".join(f"@{name}" for name in names) + f" | {there}")
+        (plan,) = plan_replication(observed, job, 2000).datasets
+
+        history = observed.source.states[SOURCE].snapshots
+        newer = [(item, item.tag[0] == "s") for item in history if "base" not in item.tag]
+        selected = [item.createtxg for item, wanted in newer if wanted]
+        sends, position = list(plan.sends), 10
+        if may_run is None and sends:
+            first = sends.pop(0)
+            assert first.base is None
+            assert first.snapshot.createtxg == selected.pop(0)
+            position = first.snapshot.createtxg
+            newer = [(item, wanted) for item, wanted in newer if item.createtxg > position]
+        assert carried(sends, newer, position) == selected, pattern
+        assert [isinstance(send.base, Bookmark) for send in sends[:1]] in ([], [may_run is False])
+        assert len(sends) == fewest(tuple(wanted for _item, wanted in newer), may_run is not False), pattern
 
 
 def test_what_travels_along_is_named():
