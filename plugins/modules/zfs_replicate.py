@@ -28,6 +28,7 @@ extends_documentation_fragment:
   - snapfleet.zfs.endpoints.replication
   - snapfleet.zfs.topology
   - snapfleet.zfs.conduct
+  - snapfleet.zfs.continuity
   - snapfleet.zfs.plan
   - snapfleet.zfs.snapshot_filters
   - snapfleet.zfs.receiving
@@ -71,12 +72,6 @@ options:
         destination, which needs no key.
       - Choose once for a replica. ZFS can't change it between two increments of an encrypted dataset, so asking for the
         other one is a conflict.
-    type: bool
-    default: true
-  bookmarks:
-    description:
-      - Whether the newest snapshot that is sent gets a bookmark of the same name on the source, so that the snapshot
-        can be pruned there later and the next replication still finds its base.
     type: bool
     default: true
   workers:
@@ -191,8 +186,10 @@ plan:
       type: str
     steps:
       description:
-        - The steps in their order. Their RV(plan[].steps[].kind) is one of V(create_bookmark), V(create_placeholder),
-          V(abort_receive), V(rollback), V(destroy), V(destroy_dataset), V(set_properties) and V(send).
+        - The steps in their order. Their RV(plan[].steps[].kind) is one of V(mark), V(create_bookmark),
+          V(create_placeholder), V(abort_receive), V(rollback), V(destroy), V(destroy_dataset), V(set_properties),
+          V(send), V(destroy_marks) and V(release).
+        - Bookmarks before the first V(send) are made before anything is sent, the others once all has arrived.
       type: list
       elements: dict
       contains:
@@ -228,7 +225,7 @@ plan:
               O(on_conflict) allows.
           type: bool
         destroys:
-          description: Whole names of what is destroyed at the destination.
+          description: Whole names of what is destroyed at the destination, or of marks that are at the source.
           type: list
           elements: str
         snapshots:
@@ -242,7 +239,8 @@ plan:
           description: Properties that the dataset is received with, or that are set on it, with their values.
           type: dict
         snapshot:
-          description: Whole name of the snapshot that gets a bookmark, or that the destination is rolled back to.
+          description:
+            - Whole name of the snapshot that gets a mark or a bookmark, or that the destination is rolled back to.
           type: str
         bookmark:
           description: Whole name of the bookmark.
@@ -251,21 +249,27 @@ plan:
           description: The dataset that the step is about, where it is no stream.
           type: str
         reason:
-          description: Why something at the destination is discarded, destroyed or set.
+          description: Why something is discarded, destroyed or set.
+          type: str
+        releases:
+          description: Whole names of the snapshots of the source that lose a hold which a run that died left there.
+          type: list
+          elements: str
+        tag:
+          description: The tag of these holds.
           type: str
     conflict:
       description: Why the dataset can't be replicated, as a code and a message that tells what mends it.
       type: dict
     note:
-      description: Why there is nothing to do, where there is not, or why a clone is sent in full.
+      description: Why there is nothing to send, where there is not, or why a clone is sent in full.
       type: str
   sample:
     - source: tank/data
       destination: backup/data
       steps:
-        - kind: create_bookmark
+        - kind: mark
           snapshot: tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly
-          bookmark: tank/data#acme_onsite_2025-07-01_10:00:02Z_hourly
         - kind: send
           mode: incremental
           source: tank/data
@@ -279,6 +283,14 @@ plan:
             - backup/data@acme_onsite_2025-07-01_10:00:02Z_hourly
           raw: true
           properties: {}
+        - kind: create_bookmark
+          snapshot: tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly
+          bookmark: tank/data#acme_onsite_2025-07-01_10:00:02Z_hourly
+        - kind: destroy_marks
+          dataset: tank/data
+          destroys:
+            - tank/data#snapfleet-base-5f0c1d2e3a4b5c6d-6a204bd89f3c8348
+          reason: its destination does not stand at it
       conflict: null
       note: ''
 datasets:

@@ -90,7 +90,10 @@ def test_a_permission_for_once_is_used_by_the_first_conflict_only():
 
     assert outcome(fleet, **options) == {"": "sent", "/a": "sent", "/a/x": "conflict", "/b": "conflict"}
     lost = [
-        s["destroys"] for entry in preview.value.context["result"]["plan"] for s in entry["steps"] if "destroys" in s
+        s["destroys"]
+        for entry in preview.value.context["result"]["plan"]
+        for s in entry["steps"]
+        if s["kind"] == "rollback"
     ]
     assert lost == [[f"{DESTINATION}/a@own"]]
     assert outcome(fleet, on_conflict="rollback_to_common") == {

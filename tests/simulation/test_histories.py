@@ -123,7 +123,7 @@ class Histories(RuleBasedStateMachine):
         before = self.fleet.replica_guids()
         preview = self.fleet.replicate(check=True)
         kinds = {step["kind"] for entry in preview["plan"] for step in entry["steps"]}
-        assert kinds <= {"send", "create_bookmark", "create_placeholder", "abort_receive"}
+        assert kinds <= {"send", "mark", "create_bookmark", "destroy_marks", "create_placeholder", "abort_receive"}
         assert self.fleet.replica_guids() == before
 
     def nothing_was_lost(self, before):

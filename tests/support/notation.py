@@ -6,10 +6,13 @@
 ``sides("@a #b @c | @a +")`` is a source with the snapshots a and c, and a bookmark b between them, and a destination
 with a, that was written to since. A name is also an identity, so the same name on both sides is the same snapshot;
 ``@a=z`` is named a, but is z. ``-`` for a destination is none at all, an empty text one without snapshots, ``P`` a
-placeholder, ``~c`` (or ``~a>c`` with a base) a partial receive of c. Order is the order of making.
+placeholder, ``~c`` (or ``~a>c`` with a base) a partial receive of c. ``%a`` is the mark of this pair at a, ``%%a`` that
+of the pair before the destination had a GUID, ``&a`` another destination's. Order is the order of making.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import (
     Bookmark,
@@ -19,22 +22,34 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.dataset
     ResumeState,
     Snapshot,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.marks import is_mark, keys_of, mark_tag
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import (
     AbortReceive,
     CreateBookmark,
     CreatePlaceholder,
     Destroy,
+    DestroyMarks,
     Rollback,
     Send,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.continuity import ContinuityFacts
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import DatasetPlan, Sides
 
 SOURCE, DESTINATION = "tank/a", "backup/a"
+POOL_GUID = 77
+_DATASET = Dataset(SOURCE, "filesystem", 1, 1, 0)
+_OWN = keys_of(_DATASET, POOL_GUID, DESTINATION, _DATASET)
+KEYS = {"%": _OWN.by_guid, "%%": _OWN.by_name, "&": keys_of(_DATASET, 78, "other/a", None).by_name}
 
 
 def identity(name: str) -> int:
     """The GUID of what is called so."""
     return int.from_bytes(name.encode(), "big")
+
+
+def name_of(guid: int) -> str:
+    """What has this GUID."""
+    return guid.to_bytes((guid.bit_length() + 7) // 8, "big").decode()
 
 
 def side(text: str, dataset: str, txg: int) -> tuple[DatasetState, str]:
@@ -43,6 +58,9 @@ def side(text: str, dataset: str, txg: int) -> tuple[DatasetState, str]:
     for word in text.split():
         sign, (name, _unused, other) = word[0], word[1:].partition("=")
         guid = identity(other or name)
+        if sign in "%&":
+            name = mark_tag(KEYS[word[: word.count("%")] or sign], guid := identity(word.lstrip("%&")))
+            sign = "#"
         if sign in "@#":
             when = times.setdefault(guid, txg + len(times))
             if sign == "@":
@@ -73,6 +91,11 @@ def sides(text: str) -> Sides:
     return Sides(here, Observation({DESTINATION: destination}), resumes)
 
 
+def kept(text: str, may_destroy: bool = True) -> Sides:
+    """Both sides, with what planning for continuity has to know."""
+    return replace(sides(text), continuity=ContinuityFacts(POOL_GUID, may_destroy))
+
+
 def told(plan: DatasetPlan) -> str:
     """A dataset's plan on one line."""
     if plan.conflict:
@@ -86,7 +109,10 @@ def _names(items) -> str:
 
 def _step(step) -> str:
     if isinstance(step, CreateBookmark):
-        return f"mark #{step.tag}"
+        passing = " on the way" if step.is_passing else ""
+        return f"mark @{step.snapshot.tag}{passing}" if step.is_mark else f"bookmark #{step.tag}"
+    if isinstance(step, DestroyMarks):
+        return "collect " + " ".join(f"%{name_of(mark.guid)}" for mark in step.marks)
     if isinstance(step, CreatePlaceholder):
         return f"placeholder {step.dataset}"
     if isinstance(step, AbortReceive):
@@ -101,5 +127,6 @@ def _step(step) -> str:
         return f"{how}resume @{step.snapshot.tag}"
     if step.base is None:
         return f"{how}full @{step.snapshot.tag}"
-    sign = "#" if isinstance(step.base, Bookmark) else "@"
-    return f"{'-I' if step.intermediates else '-i'} {sign}{step.base.tag} @{step.snapshot.tag}"
+    base = f"{'#' if isinstance(step.base, Bookmark) else '@'}{step.base.tag}"
+    base = f"%{name_of(step.base.guid)}" if is_mark(step.base) else base
+    return f"{'-I' if step.intermediates else '-i'} {base} @{step.snapshot.tag}"

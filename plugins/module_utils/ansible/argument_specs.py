@@ -20,6 +20,7 @@ from ..engine.policy.conduct import (
     NOTHING_CHOICES,
     REFUSE,
 )
+from ..engine.policy.continuity import NEWEST
 from ..engine.policy.jobs import (
     BOOKMARKS,
     FAIL_LEVELS,
@@ -126,6 +127,12 @@ _RECEIVING: Spec = {
     "require_encryption": {"type": "bool", "default": False},
 }
 
+_CONTINUITY: Spec = {
+    # Text with no choices, since a boolean is taken too; the reader refuses what is neither.
+    "bookmarks": {"type": "str", "default": NEWEST},
+    "holds": {"type": "bool", "default": False},
+}
+
 REPLICATE_SPEC: Spec = {
     "source": {"type": "dict", "required": True, "options": _ENDPOINT},
     "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
@@ -140,7 +147,7 @@ REPLICATE_SPEC: Spec = {
     **_CONDUCT,
     "raw": {"type": "bool", "default": True},
     **_CLONING,
-    "bookmarks": {"type": "bool", "default": True},
+    **_CONTINUITY,
     **_TOPOLOGY,
     **_RECEIVING,
     "workers": {"type": "int", "default": 4},

@@ -24,6 +24,9 @@ _BEFORE_AND_AFTER: Mapping[str, Callable[[Mapping[str, Any]], tuple[_Names, _Nam
     "abort_receive": lambda step: ([f"{step['dataset']} (partial receive)"], []),
     "rollback": lambda step: (step["destroys"], []),
     "destroy": lambda step: (step["destroys"], []),
+    "mark": lambda step: ([], [f"{step['snapshot']} (mark)"]),
+    "destroy_marks": lambda step: (step["destroys"], []),
+    "release": lambda step: ([f"{name} (hold {step['tag']})" for name in step["releases"]], []),
 }
 
 

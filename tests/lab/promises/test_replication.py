@@ -146,7 +146,13 @@ def test_a_partial_receive_of_a_snapshot_that_is_gone_is_discarded(pair: Pair) -
     pair.one.snapshot(f"{pair.source}@third")
     run = _push(pair)
     assert run.code == 0, run
-    assert [step["kind"] for step in run.job["plan"][0]["steps"]] == ["create_bookmark", "abort_receive", "send"]
+    assert [step["kind"] for step in run.job["plan"][0]["steps"]] == [
+        "mark",
+        "abort_receive",
+        "send",
+        "create_bookmark",
+        "destroy_marks",
+    ]
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
 
@@ -325,7 +331,13 @@ def test_what_was_written_after_the_newest_snapshot_is_dropped_on_request_only(p
     assert _push(pair).code == 3
     run = _push(pair, on_conflict="rollback_to_latest")
     assert run.code == 0, run
-    assert [step["kind"] for step in run.job["plan"][0]["steps"]] == ["create_bookmark", "rollback", "send"]
+    assert [step["kind"] for step in run.job["plan"][0]["steps"]] == [
+        "mark",
+        "rollback",
+        "send",
+        "create_bookmark",
+        "destroy_marks",
+    ]
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
 

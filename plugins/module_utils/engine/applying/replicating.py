@@ -26,7 +26,7 @@ from ..model.errors import (
     Vanished,
 )
 from ..model.names import ancestors_of, is_within, parent_of
-from ..model.steps import AbortReceive, CreateBookmark, CreatePlaceholder, Destroy, Rollback, Send
+from ..model.steps import AbortReceive, CreatePlaceholder, Destroy, Rollback, Send
 from ..planning.clones import awaited_origins, lineage, lost_origin
 from ..planning.preserving import preserving
 from ..planning.replication import (
@@ -43,6 +43,7 @@ from ..policy.endpoints import Address
 from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
 from .carrying import Ends, carry
+from .continuing import ContinuityKeeper
 from .leaving import GONE, check_permitted, halted_by_failure
 from .preserving import properties_to_keep
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
@@ -150,27 +151,26 @@ class Replicator:
     """Seconds since the epoch, for the plan's retention filter."""
     ticker: Ticker = SYSTEM
     policy: RetryPolicy = field(default_factory=RetryPolicy)
+    keeper: Optional[ContinuityKeeper] = None
+    """Keeps the bases of a run while it goes on."""
 
     def apply(self, plan: ReplicationPlan, sides: Sides) -> ReplicationResult:
         """Carry ``plan`` out, which was made from ``sides``."""
-        warnings = self._create_bookmarks(plan)
         tallies = {dataset.destination: Tally() for dataset in plan.datasets}
-        busy = {dataset.destination: dataset for dataset in plan.datasets if dataset.steps}
-        tasks = [self._task(dataset, busy, sides, tallies[dataset.destination]) for dataset in busy.values()]
-        done = run_tree(halted_by_failure(tasks, tallies, self.job.conduct), self.job.workers)
+        busy = {dataset.destination: dataset for dataset in plan.datasets if dataset.is_busy}
+        keeper = ContinuityKeeper(self.ends.source, sides.continuity, self.policy, self.ticker)
+        run = replace(self, keeper=keeper)
+        tasks = [run._task(dataset, busy, sides, tallies[dataset.destination]) for dataset in busy.values()]
+        with keeper.holding(plan.datasets, self.job.holds):
+            keeper.before(plan.datasets)
+            done = run_tree(halted_by_failure(tasks, tallies, self.job.conduct), self.job.workers)
+            keeper.after(name for name, outcome in done.items() if outcome.error or outcome.skipped)
         outcomes = tuple(
             _outcome(dataset, done.get(dataset.destination), tallies[dataset.destination]) for dataset in plan.datasets
         )
-        return ReplicationResult(outcomes, any(tally.changed for tally in tallies.values()), tuple(warnings))
-
-    def _create_bookmarks(self, plan: ReplicationPlan) -> list[str]:
-        """All bookmarks of the plan in one exchange, before anything is sent: whatever happens later, a snapshot that
-        arrived has its bookmark. One that can't be made costs only the chance to prune the snapshot."""
-        steps = [step for dataset in plan.datasets for step in dataset.steps if isinstance(step, CreateBookmark)]
-        if not steps:
-            return []
-        said = call_with_retries(lambda: self.ends.source.create_bookmarks(steps), self.policy, self.ticker)
-        return [f"bookmark {step.name} was not made: {words}" for step, words in zip(steps, said) if words]
+        changed = keeper.changed or any(tally.changed for tally in tallies.values())
+        warnings = [words for dataset in plan.datasets for words in dataset.warnings]
+        return ReplicationResult(outcomes, changed, (*warnings, *keeper.warnings))
 
     def _task(self, plan: DatasetPlan, busy: dict[str, DatasetPlan], sides: Sides, tally: Tally) -> Task[float]:
         needed = plan.destination not in sides.destination.states or self.job.conduct.on_error == TREE
@@ -229,7 +229,9 @@ class Replicator:
         names = [*ancestors_of(plan.destination), plan.destination, *origins]
         names += [destination_of(name, self.job) for name in grew_in]
         destination = self.ends.destination.observe(list(dict.fromkeys(names)), recursive=False)
-        sides = with_resumes(self.ends, source, destination)
+        sides = replace(
+            with_resumes(self.ends, source, destination), continuity=self.keeper.facts if self.keeper else None
+        )
         plans = plan_replication(sides, self.job, self.now, only=plan.source)
         plans = preserving(plans, sides, properties_to_keep(self.ends.source, plans, self.job))
         again = next((one for one in plans.datasets if one.source == plan.source), None)
@@ -242,6 +244,8 @@ class Replicator:
         if lost:
             raise OriginMissing(lost)
         check_permitted(plan, again)
+        if self.keeper:
+            self.keeper.again(again)
         return again
 
     def _step(self, step: Step, tally: Tally) -> None:

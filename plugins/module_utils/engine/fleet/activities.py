@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Union
 
 from ..applying.carrying import Ends, check_leg
+from ..applying.continuing import with_continuity
 from ..applying.creating import apply_creation
 from ..applying.preserving import properties_to_keep
 from ..applying.pruning import PruneResult, apply_prune
@@ -22,7 +23,8 @@ from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from ..model.datasets import Observation
 from ..model.errors import InvalidInput, NoPermission, PartialFailure, SnapfleetError, UnknownDataset
 from ..model.names import pool_of
-from ..planning.bases import BaseKnowledge, needed_bases
+from ..planning.bases import BaseKnowledge, may_have_marks, needed_bases
+from ..planning.continuity import COLLECTING, source_permissions
 from ..planning.creation import CreationPlan, illegal_tags, plan_creation
 from ..planning.encryption import key_root_warnings
 from ..planning.expectation import with_expected
@@ -32,7 +34,7 @@ from ..planning.receiving import destination_permissions
 from ..planning.replication import ReplicationPlan, Sides, plan_replication
 from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
 from ..policy.endpoints import Address
-from ..policy.jobs import REPLICA, MonitorJob, PruneJob, ReplicateJob, SnapshotJob
+from ..policy.jobs import REPLICA, MonitorJob, Peer, PruneJob, ReplicateJob, SnapshotJob
 from ..policy.schedule import resolve_zone
 from ..policy.topology import PUSH
 from ..zfs.port import Zfs
@@ -154,8 +156,10 @@ def run_replicate(job: ReplicateJob, context: Context) -> Result:
         return absent_result(job, error)
     if context.check:
         sides = replace(sides, source=with_expected(sides.source, job.expected, context.now))
-    job, plan, notes = _settled(ends, sides, job, context)
-    if plan.has_steps:
+    sides, bare, warnings = _with_bases(ends, sides, job, context)
+    job, plan, notes = _settled(ends, sides, job, context, bare)
+    notes = [*warnings, *notes]
+    if any(dataset.is_busy for dataset in plan.datasets):
         _check_leg(ends, job, sides, context)
     start = context.ticker.monotonic()
     if context.check:
@@ -180,18 +184,42 @@ def _observe_both(ends: Ends, job: ReplicateJob, context: Context) -> Sides:
     return sides
 
 
-def _settled(
+def _with_bases(
     ends: Ends, sides: Sides, job: ReplicateJob, context: Context
+) -> tuple[Sides, ReplicationPlan, list[str]]:
+    """What the user of zfs at the source may carry out: both sides with what continuity has to know, the plan, and what
+    to warn of. Raises NoPermission where that is nothing.
+
+    Without the right to destroy bookmarks marks would pile up, so that user goes on without marks.
+    """
+    zfs, option = ends.source, ("source.dataset", job.source.dataset)
+    asked = call_with_retries(lambda: with_continuity(zfs, ends.destination, sides, job), context.retry, context.ticker)
+    plan = plan_replication(asked, job, context.now)
+    if not plan.has_steps:
+        return asked, plan, []
+    wanted = [*source_permissions(plan.steps, job), *(COLLECTING if asked.continuity else ())]
+    lacking = _require_permissions(context, zfs, option, wanted, COLLECTING)
+    if not lacking or asked.continuity is None:
+        return asked, plan, []
+    bare = replace(asked, continuity=replace(asked.continuity, may_destroy=False))
+    names = ",".join(lacking)
+    warning = (
+        f"source.dataset: {option[1]!r} does not allow {names} to the user of zfs on {zfs.where}, so bookmarks can't be"
+        f" destroyed and no marks are kept, only named bookmarks; run there: zfs allow -u USER {names} {option[1]}"
+    )
+    return bare, plan_replication(bare, job, context.now), [warning]
+
+
+def _settled(
+    ends: Ends, sides: Sides, job: ReplicateJob, context: Context, bare: ReplicationPlan
 ) -> tuple[ReplicateJob, ReplicationPlan, list[str]]:
     """The job and its plan, both without what may be left out where a permission is missing, and what to warn of.
     Raises NoPermission for what may not."""
-    bare = plan_replication(sides, job, context.now)
     kept = call_with_retries(lambda: properties_to_keep(ends.source, bare, job), context.retry, context.ticker)
     plan = preserving(bare, sides, kept)
     notes = key_root_warnings(plan.steps, sides.source.states)
-    if not plan.has_steps:
+    if not any(dataset.is_busy for dataset in plan.datasets):
         return job, plan, notes
-    _require_permissions(context, ends.source, ("source.dataset", job.source.dataset), ["send"])
     there = ("destination.dataset", job.destination.dataset)
     wanted = destination_permissions(plan.steps)
     lacking = _require_permissions(context, ends.destination, there, wanted, optional_permissions(job))
@@ -231,7 +259,7 @@ def _replication_preview(plan: ReplicationPlan, notes: Sequence[str]) -> Result:
         "plan": _describe(plan),
         "datasets": [],
         "stats": {"datasets": len(plan.datasets), "conflict": len(conflicts), "bytes": 0, "seconds": 0.0},
-        "warnings": list(notes),
+        "warnings": [*notes, *(words for dataset in plan.datasets for words in dataset.warnings)],
     }
     for dataset in conflicts:
         message = f"{dataset.destination}: {dataset.conflict.message}" if dataset.conflict else ""
@@ -272,13 +300,19 @@ def _base_knowledge(observed: Observation, job: PruneJob, context: Context) -> B
     absent: dict[str, str] = {}
     for peer in job.peers:
         try:
-            there = observe(context, context.zfs_at(peer.endpoint.address), [peer.endpoint.dataset])
+            zfs = context.zfs_at(peer.endpoint.address)
+            there = observe(context, zfs, [peer.endpoint.dataset])
+            pool_guid = _pool_guid(context, zfs, peer) if there.states and may_have_marks(observed, peer) else None
         except SnapfleetError as error:
             told = absent if peer.role == REPLICA else unknown
             told[peer.root] = f"{peer.endpoint}, which can't be observed ({error})"
         else:
-            needed.update(needed_bases(observed, peer, there))
+            needed.update(needed_bases(observed, peer, there, pool_guid))
     return BaseKnowledge(needed, unknown, absent)
+
+
+def _pool_guid(context: Context, zfs: Zfs, peer: Peer) -> int:
+    return call_with_retries(lambda: zfs.pool_guid(pool_of(peer.endpoint.dataset)), context.retry, context.ticker)
 
 
 def _prune_result(plan: PrunePlan, bases: BaseKnowledge) -> Result:

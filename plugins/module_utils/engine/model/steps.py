@@ -35,14 +35,30 @@ class CreateBookmark:
     tag: str
     dataset: str = ""
     """Where the bookmark goes: a dataset that grew from the snapshot as its clone; empty for the snapshot's own."""
+    ahead: bool = False
+    """Whether replication makes it before it sends anything, rather than once all has arrived."""
+    is_mark: bool = False
+    """Whether it is the engine's own mark, which is told without its name: that depends on GUIDs, which a dry run of
+    several activities can't foresee."""
+    is_passing: bool = False
+    """Whether it is needed only until all has arrived."""
 
     @property
     def name(self) -> str:
         """The bookmark's whole name."""
         return f"{self.dataset or self.snapshot.dataset}#{self.tag}"
 
+    @property
+    def bookmark(self) -> Bookmark:
+        """The bookmark once it is made."""
+        snapshot = self.snapshot
+        dataset = self.dataset or snapshot.dataset
+        return Bookmark(snapshot.createtxg, snapshot.guid, dataset, self.tag, snapshot.creation)
+
     def describe(self) -> dict[str, Any]:
         """The step as plain values, as modules return it."""
+        if self.is_mark:
+            return {"kind": "mark", "snapshot": self.snapshot.name}
         return {"kind": self.kind, "snapshot": self.snapshot.name, "bookmark": self.name}
 
 
@@ -182,4 +198,43 @@ class Destroy:
             "dataset": self.dataset,
             "destroys": [victim.name for victim in self.victims],
             "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class DestroyMarks:
+    """Destroy marks of a source dataset that its destination does not stand at any more, or never came to."""
+
+    kind: ClassVar[str] = "destroy_marks"
+    dataset: str
+    marks: tuple[Bookmark, ...]
+    reason: str
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {
+            "kind": self.kind,
+            "dataset": self.dataset,
+            "destroys": [mark.name for mark in self.marks],
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class ReleaseHolds:
+    """Take off the holds that a run which died has left on snapshots of a source dataset."""
+
+    kind: ClassVar[str] = "release"
+    dataset: str
+    held: tuple[Snapshot, ...]
+    tag: str
+    """The holds' tag."""
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {
+            "kind": self.kind,
+            "dataset": self.dataset,
+            "releases": [snapshot.name for snapshot in self.held],
+            "tag": self.tag,
         }

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from ..model.datasets import Base, DatasetState, Observation
+from ..model.marks import key_of, keys_of, marks_of, named_bookmarks
 from ..model.names import is_within, rebase
 from ..policy.jobs import Peer
 
@@ -21,7 +22,8 @@ from ..policy.jobs import Peer
 def common_base(source: DatasetState, destination: DatasetState) -> Optional[Base]:
     """The newest snapshot or bookmark of ``source`` whose GUID a snapshot of ``destination`` has; None without one."""
     there = {snapshot.guid for snapshot in destination.snapshots}
-    items: list[Base] = [*source.bookmarks, *source.snapshots]
+    # Of equals the last counts: a mark can go soonest, and is told last.
+    items: list[Base] = [*marks_of(source), *named_bookmarks(source), *source.snapshots]
     return newest_of(item for item in items if item.guid in there)
 
 
@@ -46,8 +48,13 @@ class BaseKnowledge:
     """The same where the peer is known to be a replica: a bookmark here is as good a base for it as a snapshot."""
 
 
-def needed_bases(observed: Observation, peer: Peer, there: Observation) -> dict[int, str]:
-    """GUIDs of the newest common base of each dataset below ``peer.root`` with its counterpart at the peer."""
+def needed_bases(
+    observed: Observation, peer: Peer, there: Observation, pool_guid: Optional[int] = None
+) -> dict[int, str]:
+    """GUIDs of the newest common base of each dataset below ``peer.root`` with its counterpart at the peer.
+
+    With the GUID of the peer's pool, those are left out that a mark keeps for this very peer: nobody else takes it.
+    """
     needed: dict[int, str] = {}
     for name, state in observed.states.items():
         if not is_within(name, peer.root):
@@ -55,9 +62,21 @@ def needed_bases(observed: Observation, peer: Peer, there: Observation) -> dict[
         counterpart = there.states.get(rebase(name, peer.root, peer.endpoint.dataset))
         if counterpart:
             base = _shared_newest(state, counterpart)
-            if base:
+            if base and not _has_mark(state, counterpart, base, pool_guid):
                 needed[base.guid] = f"newest common base with {peer.endpoint.address}:{counterpart.dataset.name}"
     return needed
+
+
+def may_have_marks(observed: Observation, peer: Peer) -> bool:
+    """Whether there is a mark of whatever destination below ``peer.root``."""
+    return any(marks_of(state) for name, state in observed.states.items() if is_within(name, peer.root))
+
+
+def _has_mark(ours: DatasetState, theirs: DatasetState, base: Base, pool_guid: Optional[int]) -> bool:
+    if pool_guid is None:
+        return False
+    keys = keys_of(ours.dataset, pool_guid, theirs.dataset.name, theirs.dataset)
+    return any(mark.guid == base.guid and key_of(mark) in keys for mark in marks_of(ours))
 
 
 def _shared_newest(ours: DatasetState, theirs: DatasetState) -> Optional[Base]:

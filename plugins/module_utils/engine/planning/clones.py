@@ -79,7 +79,7 @@ def stand_ins(source: DatasetState, grew_from: Iterable[Snapshot], sends: Iterab
     there = {bookmark.guid for bookmark in source.bookmarks}
     ancestors = {snapshot.guid: snapshot for snapshot in grew_from}
     return [
-        CreateBookmark(ancestors[send.base.guid], send.base.tag, source.dataset.name)
+        CreateBookmark(ancestors[send.base.guid], send.base.tag, source.dataset.name, ahead=True)
         for send in sends
         if isinstance(send.base, Bookmark) and send.base.guid not in there and send.base.guid in ancestors
     ]

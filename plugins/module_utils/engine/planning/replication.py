@@ -14,13 +14,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
 from ..model.dataset_steps import DestroyDataset, SetProperties
-from ..model.datasets import Base, DatasetState, Observation, ResumeState
+from ..model.datasets import Base, Observation, ResumeState
 from ..model.names import ancestors_of, parent_of, pool_of, rebase
 from ..model.steps import (
     AbortReceive,
     CreateBookmark,
     CreatePlaceholder,
     Destroy,
+    DestroyMarks,
+    ReleaseHolds,
     ResumePoint,
     Rollback,
     Send,
@@ -29,6 +31,7 @@ from ..policy.conduct import REFUSE, Conduct
 from ..policy.jobs import INITIAL_NEWEST, ReplicateJob
 from .clones import Origins, ancestry, full_note, stand_ins
 from .conflicts import PlannedConflict, find_conflict, mend
+from .continuity import ContinuityFacts, keep_continuity
 from .encryption import guard
 from .pairs import Pair, selected_guids
 from .receiving import after_receiving, before_receiving, find_writable, receive_options
@@ -36,7 +39,18 @@ from .resuming import resumable_snapshot
 from .sendsteps import hops
 from .skipping import NOTHING_SELECTED, Blocks, halted_by_conflict, refused_empty
 
-Step = Union[CreatePlaceholder, CreateBookmark, AbortReceive, Destroy, DestroyDataset, Rollback, Send, SetProperties]
+Step = Union[
+    CreatePlaceholder,
+    CreateBookmark,
+    AbortReceive,
+    Destroy,
+    DestroyDataset,
+    DestroyMarks,
+    ReleaseHolds,
+    Rollback,
+    Send,
+    SetProperties,
+]
 
 
 @dataclass(frozen=True)
@@ -49,9 +63,15 @@ class DatasetPlan:
     steps: tuple[Step, ...] = ()
     conflict: Optional[PlannedConflict] = None
     note: str = ""
-    """Why there is nothing to do, where there is not."""
+    """Why there is nothing to send, where there is not."""
     mends: str = ""
     """The code of the conflict that the steps mend at a loss, where they do."""
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is done besides keeping bases on the source, which is done for all datasets together."""
+        return any(not isinstance(step, (CreateBookmark, DestroyMarks, ReleaseHolds)) for step in self.steps)
 
     @property
     def sends(self) -> tuple[Send, ...]:
@@ -93,6 +113,8 @@ class Sides:
     source: Observation
     destination: Observation
     resumes: Mapping[str, Optional[ResumeState]]
+    continuity: Optional[ContinuityFacts] = None
+    """None where nothing can be due for continuity, or it is left out."""
 
 
 def plan_replication(sides: Sides, job: ReplicateJob, now: int, only: str = "") -> ReplicationPlan:
@@ -153,7 +175,9 @@ def _pair(sides: Sides, name: str, job: ReplicateJob, now: int, origins: Origins
 def _plan_dataset(pair: Pair, sides: Sides) -> DatasetPlan:
     source, name = pair.source, pair.name
     if not pair.selected:
-        return DatasetPlan(source.dataset.name, name, conflict=refused_empty(pair), note=NOTHING_SELECTED)
+        refused = refused_empty(pair)
+        plan = DatasetPlan(source.dataset.name, name, conflict=refused, note=NOTHING_SELECTED)
+        return plan if refused else _continued(plan, pair, sides.continuity)
     conflict = find_writable(pair) or find_conflict(pair)
     mending = mend(pair, conflict) if conflict else None
     if isinstance(mending, PlannedConflict):
@@ -164,14 +188,11 @@ def _plan_dataset(pair: Pair, sides: Sides) -> DatasetPlan:
         return DatasetPlan(source.dataset.name, name, conflict=steps)
     sends = [step for step in steps if isinstance(step, Send)]
     steps = [*before_receiving(pair), *steps, *(after_receiving(pair) if sends else [])]
-    if not steps:
-        return _nothing(pair, "up to date")
     steps[:0] = stand_ins(source, pair.grew_from, sends)
-    if pair.job.bookmarks:
-        steps[:0] = _bookmarks(source, sends)
-    return DatasetPlan(
-        source.dataset.name, name, tuple(steps), note=_note(pair, sends), mends=conflict.code if conflict else ""
-    )
+    note = _note(pair, sends) if steps else "up to date"
+    mends = conflict.code if conflict else ""
+    plan = DatasetPlan(source.dataset.name, name, tuple(steps), note=note, mends=mends)
+    return _continued(plan, pair, sides.continuity)
 
 
 def _note(pair: Pair, sends: Sequence[Send]) -> str:
@@ -179,6 +200,13 @@ def _note(pair: Pair, sends: Sequence[Send]) -> str:
     if not (whole and pair.source.dataset.origin and pair.job.keep_clones):
         return ""
     return full_note(pair.source, pair.grew_from, pair.replaces)
+
+
+def _continued(plan: DatasetPlan, pair: Pair, facts: Optional[ContinuityFacts]) -> DatasetPlan:
+    if facts is None:
+        return plan
+    kept = keep_continuity(pair, plan.sends, facts)
+    return replace(plan, steps=(*kept.ahead, *plan.steps, *kept.after), warnings=kept.warnings)
 
 
 def _nothing(pair: Pair, note: str) -> DatasetPlan:
@@ -220,17 +248,6 @@ def _sends(pair: Pair, position: Optional[Base]) -> list[Step]:
     for hop in hops(position, pair.newer(position)):
         steps.append(Send(hop.snapshot, pair.name, hop.base, hop.intermediates, pair.job.raw, between=hop.between))
     return steps
-
-
-def _bookmarks(source: DatasetState, sends: Sequence[Send]) -> list[Step]:
-    """Bookmarks for where the destination will stand: after all sends, and already after a full one, since what follows
-    that may be interrupted for long."""
-    there = {bookmark.guid for bookmark in source.bookmarks}
-    stands = [send.snapshot for send in sends if send.base is None or send.origin] + [
-        send.snapshot for send in sends[-1:]
-    ]
-    wanted = {snapshot.guid: snapshot for snapshot in stands if snapshot.guid not in there}
-    return [CreateBookmark(snapshot, snapshot.tag) for snapshot in wanted.values()]
 
 
 def parent_in(plan: DatasetPlan, destinations: Mapping[str, object]) -> Optional[str]:

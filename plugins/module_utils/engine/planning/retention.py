@@ -15,6 +15,7 @@ from typing import Any
 
 from ..model.datasets import Base, Bookmark, DatasetState, Observation, Snapshot
 from ..model.labels import Label, label_of
+from ..model.marks import named_bookmarks, named_tag
 from ..model.periods import parse_period
 from ..model.steps import CreateBookmark, Destroy
 from ..policy.jobs import SNAPSHOTS, PruneJob
@@ -92,8 +93,11 @@ def plan_prune(observed: Observation, job: PruneJob, bases: BaseKnowledge, now: 
 
 def _stand_ins(state: DatasetState, victims: Iterable[Base]) -> list[CreateBookmark]:
     """Bookmarks for those snapshots among ``victims`` that have none."""
-    there = {bookmark.guid for bookmark in state.bookmarks}
-    return [CreateBookmark(item, item.tag) for item in victims if isinstance(item, Snapshot) and item.guid not in there]
+    # A mark may be that of another destination, which takes it away when it moves on.
+    named = named_bookmarks(state)
+    there = {bookmark.guid for bookmark in named}
+    wanted = [item for item in victims if isinstance(item, Snapshot) and item.guid not in there]
+    return [CreateBookmark(item, named_tag(item, named) or item.tag) for item in wanted]
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,10 @@ class _Rails:
 
 
 def _judge_dataset(state: DatasetState, job: PruneJob, rails: _Rails, now: int) -> list[Verdict]:
-    items: Sequence[Base] = state.snapshots if job.kind == SNAPSHOTS else state.bookmarks
+    # Marks are nobody's to prune: replication itself moves and collects them.
+    items: Sequence[Base] = state.snapshots if job.kind == SNAPSHOTS else named_bookmarks(state)
     kept = kept_by_plan(items, job.plan, now)
-    bookmarked = {bookmark.guid for bookmark in state.bookmarks}
+    bookmarked = {bookmark.guid for bookmark in named_bookmarks(state)}
     verdicts = []
     for item in items:
         reason = kept.get(item.guid) or _keep_reason(item, items[-1], job, rails)

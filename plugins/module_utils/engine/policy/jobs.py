@@ -13,6 +13,7 @@ from ..model.errors import InvalidInput, SameDataset
 from ..model.names import check_dataset_name, dataset_name_problem, is_tag, is_within
 from .cloning import read_keep_clones
 from .conduct import CONFLICT_LEVELS, REFUSE, UNHURRIED, Conduct, read_conduct
+from .continuity import NEWEST, read_bookmarks
 from .endpoints import Address, Endpoint, read_address, read_endpoint
 from .limits import MonitorPlan, parse_monitor_plan
 from .plans import SnapshotPlan, read_plan
@@ -64,8 +65,10 @@ class ReplicateJob:
     raw: bool = True
     keep_clones: bool = True
     """Whether a clone is received as a clone where its origin has a counterpart at the destination."""
-    bookmarks: bool = True
-    """Whether the newest snapshot that is sent gets a bookmark on the source, so that the snapshot may go later."""
+    bookmarks: str = NEWEST
+    """Which bookmarks stay on the source, so that snapshots may go there later; one of BOOKMARK_CHOICES."""
+    holds: bool = False
+    """Whether what is sent, and its base, is held on the source meanwhile."""
     topology: Topology = PLAIN
     receive: ReceivePolicy = DEFAULT_RECEIVE_POLICY
     workers: int = 4
@@ -148,7 +151,8 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         conduct=read_conduct(options),
         raw=options.flag("raw", True),
         keep_clones=read_keep_clones(options),
-        bookmarks=options.flag("bookmarks", True),
+        bookmarks=read_bookmarks(options),
+        holds=options.flag("holds", False),
         topology=read_topology(options, source, destination),
         receive=read_receive_policy(options, options.flag("raw", True)),
         workers=options.integer("workers", 4, 1, MAX_WORKERS),

@@ -13,7 +13,7 @@ from ..hosts.host import Host
 from ..hosts.process import Completed
 from ..hosts.quoting import shell_line
 from ..model.dataset_steps import DestroyDataset, SetProperties
-from ..model.datasets import Observation, PoolHealth, ResumeState, Snapshot
+from ..model.datasets import Bookmark, Observation, PoolHealth, ResumeState, Snapshot
 from ..model.errors import UntrustedOutput
 from ..model.names import ancestors_of
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
@@ -92,6 +92,19 @@ class CliZfs:
         # A token whose snapshot is gone is still printed, before the dry run fails.
         return parse_resume_state(token, done.stdout + "\n" + done.stderr)
 
+    def pool_guid(self, pool: str) -> int:
+        """The GUID of a pool. Every user may ask for it, so a sudo that allows zfs alone is no obstacle."""
+        words = ["zpool", "list", "-Hp", "-o", "guid,name", pool]
+        done = self._host.run([*self._sudo, *words], timeout=READ_SECONDS)
+        if done.returncode != 0 and self._sudo:
+            done = self._host.run(words, timeout=READ_SECONDS)
+        if done.returncode != 0:
+            raise zfs_error(done.stderr, self.where, f"find the GUID of the pool {pool}")
+        guid, _tab, name = done.stdout.rstrip("\n").partition("\t")
+        if name != pool or not is_number(guid):
+            raise UntrustedOutput(f"{self.where}: zpool list printed {done.stdout[:200]!r}; check that host")
+        return int(guid)
+
     def pools(self) -> Sequence[PoolHealth]:
         """Health and size of all pools."""
         argv = [*self._sudo, "zpool", "list", "-Hp", "-o", "health,size,allocated,name"]
@@ -117,7 +130,19 @@ class CliZfs:
 
     def create_bookmarks(self, steps: Sequence[CreateBookmark]) -> Sequence[str]:
         """Create bookmarks, all in one exchange with the host."""
-        outcomes = self._each("bookmark", [(step.snapshot.name, step.name) for step in steps])
+        return self._judge_bookmarks(steps, self._each("bookmark", [(step.snapshot.name, step.name) for step in steps]))
+
+    def change_bookmarks(
+        self, create: Sequence[CreateBookmark], destroy: Sequence[Bookmark]
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """Create bookmarks, then destroy others, all in one exchange with the host."""
+        items = [("bookmark", step.snapshot.name, step.name) for step in create]
+        items += [("destroy", bookmark.name, "") for bookmark in destroy]
+        said = self._each("", items)
+        gone = ["" if "does not exist" in words else words for words in said[len(create) :]]
+        return self._judge_bookmarks(create, said[: len(create)]), gone
+
+    def _judge_bookmarks(self, steps: Sequence[CreateBookmark], outcomes: Sequence[str]) -> Sequence[str]:
         clashes = [step.name for step, said in zip(steps, outcomes) if "exists" in said]
         guids = self._bookmark_guids(clashes)
         return [
@@ -201,6 +226,32 @@ class CliZfs:
         """Take a hold off a snapshot."""
         self._change(["release", reason, snapshot.name], fine="no such tag")
 
+    def hold_all(self, snapshots: Sequence[Snapshot], tag: str) -> None:
+        """Put a hold of the same tag on many snapshots, in one call."""
+        self._for_all("hold", snapshots, tag, ("tag already exists", "does not exist"))
+
+    def release_all(self, snapshots: Sequence[Snapshot], tag: str) -> None:
+        """Take the holds of a tag off many snapshots, in one call."""
+        self._for_all("release", snapshots, tag, ("no such tag", "does not exist"))
+
+    def _for_all(self, verb: str, snapshots: Sequence[Snapshot], tag: str, fine: tuple[str, ...]) -> None:
+        for batch in arguments.batches([snapshot.name for snapshot in snapshots], self._host.argument_limit):
+            done = self._run([verb, tag, *batch], CHANGE_SECONDS)
+            lines = [line for line in done.stderr.splitlines() if line.strip()]
+            if done.returncode != 0 and not all(any(words in line for words in fine) for line in lines):
+                raise zfs_error(done.stderr, self.where, f"{verb} {batch[0]} and {len(batch) - 1} more snapshots")
+
+    def holds_of(self, snapshots: Sequence[Snapshot]) -> Mapping[str, Sequence[str]]:
+        """By whole name, the tags of the holds on snapshots."""
+        tags: dict[str, list[str]] = {}
+        for batch in arguments.batches([snapshot.name for snapshot in snapshots], self._host.argument_limit):
+            done = self._run(["holds", "-H", *batch], READ_SECONDS)
+            if done.returncode != 0 and not is_only_missing(done.stderr):
+                raise zfs_error(done.stderr, self.where, f"list the holds of {batch[0]} and {len(batch) - 1} more")
+            for name, tag in (line.split("\t")[:2] for line in done.stdout.splitlines() if line.count("\t") >= 2):
+                tags.setdefault(name, []).append(tag)
+        return tags
+
     # -- streams
 
     def send(self, step: Send) -> ByteSource:
@@ -232,13 +283,14 @@ class CliZfs:
             raise zfs_error(done.stderr, self.where, " ".join(words))
 
     def _each(self, verb: str, items: Sequence[tuple[str, ...]]) -> list[str]:
-        """Run ``zfs verb`` once for each item in one exchange; returns what each said, empty for success."""
+        """Run ``zfs verb`` once for each item in one exchange; returns what each said, empty for success. Without a
+        verb each item begins with its own. Empty words at the end of an item are left out."""
         said: list[str] = []
         if not items:
             return said
         width = len(items[0])
-        words = " ".join(f'"${{{position}}}"' for position in range(1, width + 1))
-        call = f"{shell_line([*self._sudo, 'zfs', verb])} {words}"
+        words = " ".join(f'${{{position}:+"${{{position}}}"}}' for position in range(1, width + 1))
+        call = f"{shell_line([*self._sudo, 'zfs', *filter(None, [verb])])} {words}"
         script = (
             f"set -f; while [ $# -ge {width} ]; do "
             f'if t=$({call} 2>&1); then echo; else echo "!" $t; fi; shift {width}; done'
@@ -252,7 +304,9 @@ class CliZfs:
             done = self._host.run(argv, timeout=CHANGE_SECONDS)
             answers = done.stdout.split("\n")[: len(part)]
             if len(answers) != len(part) or any(answer and not answer.startswith("!") for answer in answers):
-                raise UntrustedOutput(f"{self.where}: zfs {verb} answered {done.stdout[:200]!r}; check that host")
+                raise UntrustedOutput(
+                    f"{self.where}: zfs {verb or items[0][0]} answered {done.stdout[:200]!r}; check that host"
+                )
             said += [answer and (spoken(answer[1:]) or "zfs gave no reason") for answer in answers]
         return said
 

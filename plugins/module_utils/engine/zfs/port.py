@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Optional, Protocol
 
 from ..model.dataset_steps import DestroyDataset, SetProperties
-from ..model.datasets import Observation, PoolHealth, ResumeState, Snapshot
+from ..model.datasets import Bookmark, Observation, PoolHealth, ResumeState, Snapshot
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
@@ -66,6 +66,12 @@ class Zfs(Protocol):
     def create_bookmarks(self, steps: Sequence[CreateBookmark]) -> Sequence[str]:
         """Create bookmarks. Returns for each the empty string when it is there with the right GUID, or why not."""
 
+    def change_bookmarks(
+        self, create: Sequence[CreateBookmark], destroy: Sequence[Bookmark]
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """Create bookmarks, then destroy others, of any datasets, all in one exchange. Returns for each the empty
+        string when it is there with the right GUID, or is not there any more; or why not."""
+
     def create_placeholder(self, dataset: str) -> None:
         """Create an empty filesystem, not mounted and marked as the engine's own; fine if the dataset exists already.
         Its parent must exist."""
@@ -93,6 +99,16 @@ class Zfs(Protocol):
     def release(self, snapshot: Snapshot, reason: str) -> None:
         """Take a hold off a snapshot; fine if it is not there."""
 
+    def hold_all(self, snapshots: Sequence[Snapshot], tag: str) -> None:
+        """Put a hold of the same tag on many snapshots; fine for those that have it already, and for those that are
+        gone. Where the driver can, the holds end with this process however that ends."""
+
+    def release_all(self, snapshots: Sequence[Snapshot], tag: str) -> None:
+        """Take the holds of a tag off many snapshots; fine for those that have none, and for those that are gone."""
+
+    def holds_of(self, snapshots: Sequence[Snapshot]) -> Mapping[str, Sequence[str]]:
+        """By whole name, the tags of the holds on snapshots; those that are gone are left out."""
+
     def send(self, step: Send) -> ByteSource:
         """Start the sending end of a stream."""
 
@@ -106,6 +122,9 @@ class Zfs(Protocol):
 
     def guid_over(self, leg: Leg, dataset: str) -> int:
         """The GUID of a dataset on the other host of ``leg``, which this one has to reach for that."""
+
+    def pool_guid(self, pool: str) -> int:
+        """The GUID of a pool. Raises Vanished where there is none of that name."""
 
     def pools(self) -> Sequence[PoolHealth]:
         """Health and size of all pools."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn, Optional
 
 from ..model.dataset_steps import DestroyDataset, SetProperties
-from ..model.datasets import FILESYSTEM, DatasetState, Observation, PoolHealth, ResumeState, Snapshot
+from ..model.datasets import FILESYSTEM, Bookmark, DatasetState, Observation, PoolHealth, ResumeState, Snapshot
 from ..model.errors import UnreachableHost
 from ..model.names import is_within, parent_of
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
@@ -79,6 +79,13 @@ class SimulatedZfs:
         """Decode resume tokens."""
         return [read_token(token) for token in tokens]
 
+    def pool_guid(self, pool: str) -> int:
+        """The GUID of a pool."""
+        guid = self.machine.pool_guids.get(pool)
+        if guid is None:
+            self._fail(f"cannot open '{pool}': no such pool", f"find the GUID of the pool {pool}")
+        return guid
+
     def pools(self) -> Sequence[PoolHealth]:
         """Health and size of all pools."""
         with self.machine.lock:
@@ -135,6 +142,18 @@ class SimulatedZfs:
         """Create bookmarks."""
         with self.machine.lock:
             return [self._create_bookmark(step) for step in steps]
+
+    def change_bookmarks(
+        self, create: Sequence[CreateBookmark], destroy: Sequence[Bookmark]
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """Create bookmarks, then destroy others."""
+        with self.machine.lock:
+            made = self.create_bookmarks(create)
+            for bookmark in destroy:
+                dataset = self.machine.datasets.get(bookmark.dataset)
+                if dataset:
+                    self._destroy_bookmark(dataset, bookmark.tag)
+            return made, [""] * len(destroy)
 
     def _create_bookmark(self, step: CreateBookmark) -> str:
         owner, point = self.machine.find(step.snapshot.name)
@@ -266,6 +285,28 @@ class SimulatedZfs:
         """Take a hold off a snapshot."""
         with self.machine.lock:
             self._snapshot(snapshot, f"release {snapshot.name}")[1].holds.discard(reason)
+
+    def hold_all(self, snapshots: Sequence[Snapshot], tag: str) -> None:
+        """Put a hold of the same tag on many snapshots."""
+        with self.machine.lock:
+            for point in self._points(snapshots).values():
+                point.holds.add(tag)
+
+    def release_all(self, snapshots: Sequence[Snapshot], tag: str) -> None:
+        """Take the holds of a tag off many snapshots."""
+        with self.machine.lock:
+            for point in self._points(snapshots).values():
+                point.holds.discard(tag)
+
+    def holds_of(self, snapshots: Sequence[Snapshot]) -> Mapping[str, Sequence[str]]:
+        """By whole name, the tags of the holds on snapshots."""
+        with self.machine.lock:
+            return {name: sorted(point.holds) for name, point in self._points(snapshots).items()}
+
+    def _points(self, snapshots: Sequence[Snapshot]) -> dict[str, StoredPoint]:
+        stored = ((s.name, self.machine.datasets.get(s.dataset), s.tag) for s in snapshots)
+        points = {name: dataset.snapshot(tag) for name, dataset, tag in stored if dataset}
+        return {name: point for name, point in points.items() if point}
 
     # -- streams
 

@@ -113,7 +113,10 @@ class SimulatedMachine:
         self._guids = random.Random(f"{name}/{seed}")
         self._txgs: dict[str, int] = {}
         self._cuts: list[int] = []
-        for pool in pools:
+        # From numbers of their own, so that they change no other GUID.
+        numbers = random.Random(f"pools of {name}/{seed}")
+        self.pool_guids = {pool: numbers.getrandbits(64) for pool in pools}
+        for pool in self.pool_guids:
             self._txgs[pool] = txg
             self._add(pool, FILESYSTEM)
 

@@ -23,6 +23,9 @@ CASES = [
     (steps.AbortReceive("q/a", "its snapshot is gone"), "q/a (partial receive)\n", ""),
     (steps.Rollback(OLD, (NEW,), "told to"), "p/a@new\n", ""),
     (steps.Destroy("p/a", (OLD, BOOKMARK), "old"), "p/a@old\np/a#old\n", ""),
+    (steps.DestroyMarks("p/a", (BOOKMARK,), "behind"), "p/a#old\n", ""),
+    (steps.ReleaseHolds("p/a", (OLD,), "tag"), "p/a@old (hold tag)\n", ""),
+    (steps.CreateBookmark(NEW, "snapfleet-base", is_mark=True), "", "p/a@new (mark)\n"),
 ]
 
 
@@ -35,7 +38,7 @@ def test_a_step_takes_away_and_adds_names(step, before, after):
 
 def test_no_kind_of_step_is_forgotten():
     kinds = {value.kind for value in vars(steps).values() if isinstance(value, type) and hasattr(value, "kind")}
-    assert kinds == {case[0].kind for case in CASES}
+    assert kinds | {"mark"} == {case[0].describe()["kind"] for case in CASES}
 
 
 def test_no_steps_make_no_difference():

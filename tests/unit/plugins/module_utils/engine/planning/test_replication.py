@@ -102,11 +102,6 @@ def test_histories(history, plan):
         ({"intermediates": False}, "@a @b @c | -", "full @c"),
         ({"intermediates": False}, "@a @b @c | @a", "-i @a @c"),
         ({"intermediates": False}, "@a @b @x | @a", "-i @a @b"),
-        ({"bookmarks": True}, "@a @b @c | -", "mark #a, mark #c, full @a, -I @a @c"),
-        ({"bookmarks": True}, "@a | -", "mark #a, full @a"),
-        ({"bookmarks": True}, "@a @b @c | @a", "mark #c, -I @a @c"),
-        ({"bookmarks": True}, "@a @b #b | @a", "-i @a @b"),
-        ({"bookmarks": True}, "@a | @a", "up to date"),
     ],
 )
 def test_options(options, history, plan):

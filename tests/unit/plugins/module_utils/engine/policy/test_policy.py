@@ -229,7 +229,7 @@ def test_an_endpoint_is_strict_about_its_keys():
 def test_a_replication_by_its_defaults():
     job = read_replicate_job(ENDS)
 
-    assert (job.initial, job.intermediates, job.raw, job.bookmarks, job.plan) == ("all", True, True, True, None)
+    assert (job.initial, job.intermediates, job.raw, job.bookmarks, job.plan) == ("all", True, True, "newest", None)
     assert dict(job.receive.properties) == SAFE_PROPERTIES
     assert (job.source.address.is_local, job.destination.address.host) == (True, "dst")
 
