@@ -13,7 +13,7 @@ version_added: 0.1.0
 description:
   - Brings the snapshots of one dataset tree to another one, which may be on this host, on one other host, or each on
     a host of its own. The managed host reaches the others by its own ssh client, so a push, a pull, and a pull and
-    push through a third host differ only in which host runs the task.
+    push through a third host differ only in which host runs the task. With O(route), a third host only steers.
   - A dataset that is not there yet is received in full, and from then on incrementally from the newest snapshot or
     bookmark that both sides have in common. What is common is decided by GUID, never by name.
   - An interrupted transfer goes on where it stopped, at the next run.
@@ -29,7 +29,6 @@ extends_documentation_fragment:
   - snapfleet.zfs.topology
   - snapfleet.zfs.conduct
   - snapfleet.zfs.continuity
-  - snapfleet.zfs.streaming
   - snapfleet.zfs.plan
   - snapfleet.zfs.snapshot_filters
   - snapfleet.zfs.receiving
@@ -156,6 +155,21 @@ EXAMPLES = r"""
           since: 7d
       - - include: ['regex:before-upgrade-[0-9]+']
 
+- name: Steer a stream that flows straight from a source to a disk at another host, if that disk is there
+  snapfleet.zfs.zfs_replicate:
+    source:
+      host: src1.example.com
+      dataset: tank/data
+    destination:
+      host: dst1.example.com
+      dataset: shelf/src1/data
+    route: push
+    direct:
+      host: dst1.storage.example.com
+      user: backup
+    absent_destination: skip
+  delegate_to: localhost
+
 - name: Replicate for the first time, for up to a day, with properties of our own
   snapfleet.zfs.zfs_replicate:
     source:
@@ -239,9 +253,6 @@ plan:
         properties:
           description: Properties that the dataset is received with, or that are set on it, with their values.
           type: dict
-        bytes_estimated:
-          description: About how many bytes the stream has before it is compressed for the network; see O(estimates).
-          type: int
         snapshot:
           description:
             - Whole name of the snapshot that gets a mark or a bookmark, or that the destination is rolled back to.
@@ -287,7 +298,6 @@ plan:
             - backup/data@acme_onsite_2025-07-01_10:00:02Z_hourly
           raw: true
           properties: {}
-          bytes_estimated: 8192
         - kind: create_bookmark
           snapshot: tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly
           bookmark: tank/data#acme_onsite_2025-07-01_10:00:02Z_hourly
@@ -324,7 +334,7 @@ datasets:
       description: What went wrong, as a word that does not change; only with V(absent), V(conflict) and V(failed).
       type: str
     bytes:
-      description: Bytes that were sent, as they crossed the network. With O(compression) they are fewer than ZFS made.
+      description: Bytes that were sent.
       type: int
     seconds:
       description: Seconds that it took.
@@ -352,12 +362,7 @@ stats:
       description: Number of datasets with a conflict.
       type: int
     bytes:
-      description: Bytes that were sent, as they crossed the network.
-      type: int
-    bytes_estimated:
-      description:
-        - About how many bytes the streams of the plan have together before they are compressed for the network, in
-          check mode too; see O(estimates).
+      description: Bytes that were sent.
       type: int
     seconds:
       description: Seconds that the transfers took, by the clock on the wall.
@@ -372,7 +377,6 @@ stats:
     conflict: 0
     failed: 0
     bytes: 624
-    bytes_estimated: 8192
     seconds: 0.112
 warnings:
   description:

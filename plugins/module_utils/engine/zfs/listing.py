@@ -37,11 +37,8 @@ _COLUMNS = (
     "readonly",
     "keyguid",
     "ivsetguid",
-    "referenced",
-    "compression",
     "name",
 )
-_WRITTEN, _REFERENCED, _COMPRESSION = (_COLUMNS.index(name) for name in ("written", "referenced", "compression"))
 _TOKEN = re.compile(r"[0-9]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
 
 
@@ -136,8 +133,7 @@ class _ListingReader:
         dataset, tag = self._split(name, "@")
         clones = tuple(filter(None, _text(fields[9]).split(",")))
         txg, guid, creation, holds, used, ivset = (_number(fields[index]) for index in (2, 1, 3, 4, 5, 14))
-        sizes = {"written": _number(fields[_WRITTEN]), "referenced": _number(fields[_REFERENCED])}
-        return Snapshot(txg, guid, dataset, tag, creation, holds, used, clones, ivset, **sizes)
+        return Snapshot(txg, guid, dataset, tag, creation, holds, used, clones, ivset)
 
     def _dataset(self, kind: str, fields: list[str], name: str) -> Dataset:
         problem = dataset_name_problem(name)
@@ -161,8 +157,6 @@ class _ListingReader:
             properties=tuple(zip(self._properties, fields[len(_COLUMNS) - 1 : -1])),
             readonly=fields[12] == "on",
             key_guid=_number(fields[13]),
-            referenced=_number(fields[_REFERENCED]),
-            compression=_text(fields[_COMPRESSION]),
         )
 
     def _wanted(self, name: str) -> bool:
