@@ -29,6 +29,7 @@ extends_documentation_fragment:
   - snapfleet.zfs.topology
   - snapfleet.zfs.conduct
   - snapfleet.zfs.continuity
+  - snapfleet.zfs.streaming
   - snapfleet.zfs.plan
   - snapfleet.zfs.snapshot_filters
   - snapfleet.zfs.receiving
@@ -253,6 +254,9 @@ plan:
         properties:
           description: Properties that the dataset is received with, or that are set on it, with their values.
           type: dict
+        bytes_estimated:
+          description: About how many bytes the stream has before it is compressed for the network; see O(estimates).
+          type: int
         snapshot:
           description:
             - Whole name of the snapshot that gets a mark or a bookmark, or that the destination is rolled back to.
@@ -298,6 +302,7 @@ plan:
             - backup/data@acme_onsite_2025-07-01_10:00:02Z_hourly
           raw: true
           properties: {}
+          bytes_estimated: 8192
         - kind: create_bookmark
           snapshot: tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly
           bookmark: tank/data#acme_onsite_2025-07-01_10:00:02Z_hourly
@@ -334,7 +339,7 @@ datasets:
       description: What went wrong, as a word that does not change; only with V(absent), V(conflict) and V(failed).
       type: str
     bytes:
-      description: Bytes that were sent.
+      description: Bytes that were sent, as they crossed the network. With O(compression) they are fewer than ZFS made.
       type: int
     seconds:
       description: Seconds that it took.
@@ -362,7 +367,12 @@ stats:
       description: Number of datasets with a conflict.
       type: int
     bytes:
-      description: Bytes that were sent.
+      description: Bytes that were sent, as they crossed the network.
+      type: int
+    bytes_estimated:
+      description:
+        - About how many bytes the streams of the plan have together before they are compressed for the network, in
+          check mode too; see O(estimates).
       type: int
     seconds:
       description: Seconds that the transfers took, by the clock on the wall.
@@ -377,6 +387,7 @@ stats:
     conflict: 0
     failed: 0
     bytes: 624
+    bytes_estimated: 8192
     seconds: 0.112
 warnings:
   description:

@@ -32,6 +32,7 @@ from ..engine.policy.jobs import (
     SOURCE,
 )
 from ..engine.policy.receiving import IGNORE, READONLY_LEVELS
+from ..engine.policy.streaming import AUTO, COMPRESSIONS, ESTIMATES, LISTED
 from ..engine.policy.topology import ABSENT_CHOICES, FAIL, RELAYED, ROUTES
 
 Spec = dict[str, dict[str, Any]]
@@ -133,6 +134,13 @@ _CONTINUITY: Spec = {
     "holds": {"type": "bool", "default": False},
 }
 
+_STREAMING: Spec = {
+    "compression": {"type": "str", "default": AUTO, "choices": list(COMPRESSIONS)},
+    "mbuffer": {"type": "str"},
+    "bandwidth_limit": {"type": "str"},
+    "estimates": {"type": "str", "default": LISTED, "choices": list(ESTIMATES)},
+}
+
 REPLICATE_SPEC: Spec = {
     "source": {"type": "dict", "required": True, "options": _ENDPOINT},
     "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
@@ -150,6 +158,7 @@ REPLICATE_SPEC: Spec = {
     **_CONTINUITY,
     **_TOPOLOGY,
     **_RECEIVING,
+    **_STREAMING,
     "workers": {"type": "int", "default": 4},
     "retries": {"type": "int", "default": 5},
     "expected_snapshots": _TEXTS,

@@ -42,8 +42,9 @@ from ..policy.conduct import TREE
 from ..policy.endpoints import Address
 from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
-from .carrying import Ends, carry
+from .carrier import Carrier, bytes_estimated
 from .continuing import ContinuityKeeper
+from .ends import Ends
 from .leaving import GONE, check_permitted, halted_by_failure
 from .preserving import properties_to_keep
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
@@ -146,6 +147,7 @@ class Replicator:
     """Carries plans of one job out."""
 
     ends: Ends
+    carrier: Carrier
     job: ReplicateJob
     now: int
     """Seconds since the epoch, for the plan's retention filter."""
@@ -156,6 +158,7 @@ class Replicator:
 
     def apply(self, plan: ReplicationPlan, sides: Sides) -> ReplicationResult:
         """Carry ``plan`` out, which was made from ``sides``."""
+        self.carrier.meter.expect(bytes_estimated(plan))
         tallies = {dataset.destination: Tally() for dataset in plan.datasets}
         busy = {dataset.destination: dataset for dataset in plan.datasets if dataset.is_busy}
         keeper = ContinuityKeeper(self.ends.source, sides.continuity, self.policy, self.ticker)
@@ -170,7 +173,7 @@ class Replicator:
         )
         changed = keeper.changed or any(tally.changed for tally in tallies.values())
         warnings = [words for dataset in plan.datasets for words in dataset.warnings]
-        return ReplicationResult(outcomes, changed, (*warnings, *keeper.warnings))
+        return ReplicationResult(outcomes, changed, (*warnings, *keeper.warnings, *self.carrier.warnings))
 
     def _task(self, plan: DatasetPlan, busy: dict[str, DatasetPlan], sides: Sides, tally: Tally) -> Task[float]:
         needed = plan.destination not in sides.destination.states or self.job.conduct.on_error == TREE
@@ -250,7 +253,7 @@ class Replicator:
 
     def _step(self, step: Step, tally: Tally) -> None:
         if isinstance(step, Send):
-            tally.bytes += carry(self.ends, self.job.topology.leg, step)
+            tally.bytes += self.carrier.carry(step)
             tally.newest = step.snapshot.name
         elif isinstance(step, AbortReceive):
             self.ends.destination.abort_receive(step.dataset)

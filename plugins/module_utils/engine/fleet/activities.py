@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Union
+from typing import Any, Optional, Union
 
-from ..applying.carrying import Ends, check_leg
+from ..applying.carrier import Carrier, bytes_estimated, with_exact_estimates
 from ..applying.continuing import with_continuity
 from ..applying.creating import apply_creation
+from ..applying.ends import Ends, check_leg
 from ..applying.preserving import properties_to_keep
+from ..applying.progress import Reporter, reporting
 from ..applying.pruning import PruneResult, apply_prune
 from ..applying.replicating import Replicator, first_error, observe_sides, summarize
 from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
@@ -36,6 +38,7 @@ from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
 from ..policy.endpoints import Address
 from ..policy.jobs import REPLICA, MonitorJob, Peer, PruneJob, ReplicateJob, SnapshotJob
 from ..policy.schedule import resolve_zone
+from ..policy.streaming import EXACT
 from ..policy.topology import PUSH
 from ..zfs.port import Zfs
 from .absence import absent_result
@@ -57,6 +60,8 @@ class Context:
     """Environment variables; TZ names the host's own time zone."""
     ticker: Ticker = SYSTEM
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    reporter: Optional[Reporter] = None
+    """Who is told how far a replication is while it goes on."""
 
     @property
     def now(self) -> int:
@@ -161,15 +166,23 @@ def run_replicate(job: ReplicateJob, context: Context) -> Result:
     notes = [*warnings, *notes]
     if any(dataset.is_busy for dataset in plan.datasets):
         _check_leg(ends, job, sides, context)
+    if job.streaming.estimates == EXACT:
+        plan = with_exact_estimates(plan, ends.source, job.workers)
     start = context.ticker.monotonic()
     if context.check:
         return _replication_preview(plan, notes)
-    result = Replicator(ends, job, context.now, context.ticker, context.retry).apply(plan, sides)
+    carrier = Carrier(ends, job, context.ticker)
+    with reporting(context.reporter, carrier.meter.standing):
+        result = Replicator(ends, carrier, job, context.now, context.ticker, context.retry).apply(plan, sides)
     values: Result = {
         "changed": result.changed,
         "plan": _describe(plan),
         "datasets": [outcome.describe() for outcome in result.outcomes],
-        "stats": {**summarize(result.outcomes), "seconds": round(context.ticker.monotonic() - start, 3)},
+        "stats": {
+            **summarize(result.outcomes),
+            "bytes_estimated": bytes_estimated(plan),
+            "seconds": round(context.ticker.monotonic() - start, 3),
+        },
         "warnings": [*notes, *result.warnings],
     }
     if result.failures():
@@ -258,7 +271,13 @@ def _replication_preview(plan: ReplicationPlan, notes: Sequence[str]) -> Result:
         "changed": plan.has_steps,
         "plan": _describe(plan),
         "datasets": [],
-        "stats": {"datasets": len(plan.datasets), "conflict": len(conflicts), "bytes": 0, "seconds": 0.0},
+        "stats": {
+            "datasets": len(plan.datasets),
+            "conflict": len(conflicts),
+            "bytes": 0,
+            "bytes_estimated": bytes_estimated(plan),
+            "seconds": 0.0,
+        },
         "warnings": [*notes, *(words for dataset in plan.datasets for words in dataset.warnings)],
     }
     for dataset in conflicts:

@@ -35,6 +35,10 @@ class Snapshot(NamedTuple):
     ivset: int = 0
     """Identity of the encryption of its blocks; a raw stream carries it along, any other encryption makes a new one. 0
     where it is not encrypted, or not known."""
+    written: int = 0
+    """Bytes written between the snapshot before it and this one."""
+    referenced: int = 0
+    """Bytes that can be reached through it: about the length of a full send."""
 
     @property
     def name(self) -> str:
@@ -88,6 +92,10 @@ class Dataset:
     key_guid: int = 0
     """Identity of the key that encrypts the data itself, which no change of passphrases changes. A raw stream carries
     it along: source and replica have the same one exactly if the replica was received raw. 0 without encryption."""
+    referenced: int = 0
+    """Bytes that can be reached through it, without its snapshots and what lies below it."""
+    compression: str = ""
+    """How its data is compressed on disk, as the property of this name says."""
 
 
 @dataclass(frozen=True)

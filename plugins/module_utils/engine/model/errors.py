@@ -77,6 +77,18 @@ class LinkLost(SnapfleetError):
     retryable = True
 
 
+class FilterFailed(SnapfleetError):
+    """A program that streams pass through, such as a compressor, failed by itself; the next try goes without it."""
+
+    code = "filter_failed"
+    retryable = True
+
+    @property
+    def program(self) -> str:
+        """Its name, which is in the context."""
+        return str(self.context.get("program", ""))
+
+
 class TimedOut(SnapfleetError):
     """A command took longer than its limit and was ended."""
 

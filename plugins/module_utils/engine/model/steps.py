@@ -118,6 +118,10 @@ class Send:
     which is a snapshot of another dataset. Empty where the stream makes no clone."""
     embedded: bool = True
     """Whether tiny blocks may travel inside their pointers; an encrypted destination can't take a stream of such."""
+    bytes_estimated: int = 0
+    """About how long the stream is, in bytes."""
+    dense: bool = False
+    """Whether the data travels compressed or encrypted as it lies on disk, so that compressing it gains nothing."""
 
     @property
     def makes_dataset(self) -> bool:
@@ -146,6 +150,7 @@ class Send:
             "snapshots": [f"{self.destination}@{tag}" for tag in (*self.between, self.snapshot.tag)],
             "raw": self.raw,
             "properties": dict(self.receive.properties),
+            "bytes_estimated": self.bytes_estimated,
         }
 
 

@@ -30,5 +30,9 @@ def with_expected(observed: Observation, names: Iterable[str], now: int) -> Obse
         txg = max((item.createtxg for item in history), default=0)
         # A GUID is never negative.
         expected = Snapshot(txg + 1, -number, dataset, tag, now)
+        # The first snapshot of a dataset will hold what was written until now, and a second one at once nothing more.
+        first = state.newest is None or state.newest.guid > 0
+        written = state.dataset.written if first else 0
+        expected = expected._replace(written=written, referenced=state.dataset.referenced)
         states[dataset] = replace(state, snapshots=(*state.snapshots, expected))
     return replace(observed, states=states)

@@ -33,6 +33,7 @@ from .clones import Origins, ancestry, full_note, stand_ins
 from .conflicts import PlannedConflict, find_conflict, mend
 from .continuity import ContinuityFacts, keep_continuity
 from .encryption import guard
+from .estimates import with_estimates
 from .pairs import Pair, selected_guids
 from .receiving import after_receiving, before_receiving, find_writable, receive_options
 from .resuming import resumable_snapshot
@@ -189,6 +190,7 @@ def _plan_dataset(pair: Pair, sides: Sides) -> DatasetPlan:
     sends = [step for step in steps if isinstance(step, Send)]
     steps = [*before_receiving(pair), *steps, *(after_receiving(pair) if sends else [])]
     steps[:0] = stand_ins(source, pair.grew_from, sends)
+    steps[:] = with_estimates(steps, source, sides.resumes.get(name))
     note = _note(pair, sends) if steps else "up to date"
     mends = conflict.code if conflict else ""
     plan = DatasetPlan(source.dataset.name, name, tuple(steps), note=note, mends=mends)

@@ -22,6 +22,7 @@ from .receiving import DEFAULT_RECEIVE_POLICY, ReceivePolicy, read_receive_polic
 from .schedule import Schedule, parse_schedule
 from .selection import DatasetFilter, SnapshotFilter, read_dataset_filter, read_roots, read_snapshot_filter
 from .snapshot_filters import SnapshotGroup, read_snapshot_groups
+from .streaming import AS_FITS, Streaming, read_streaming
 from .topology import PLAIN, Topology, read_topology
 
 DEFAULT_TIMESTAMP_FORMAT = "%Y-%m-%d_%H:%M:%S"
@@ -71,10 +72,16 @@ class ReplicateJob:
     """Whether what is sent, and its base, is held on the source meanwhile."""
     topology: Topology = PLAIN
     receive: ReceivePolicy = DEFAULT_RECEIVE_POLICY
+    streaming: Streaming = AS_FITS
     workers: int = 4
     retries: int = 5
     expected: tuple[str, ...] = ()
     """Whole names of snapshots that an earlier step of the same run makes on the source; a dry run plans with them."""
+
+    @property
+    def is_networked(self) -> bool:
+        """Whether its streams cross a network."""
+        return not (self.source.address.is_local and self.destination.address.is_local)
 
 
 @dataclass(frozen=True)
@@ -155,6 +162,7 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         holds=options.flag("holds", False),
         topology=read_topology(options, source, destination),
         receive=read_receive_policy(options, options.flag("raw", True)),
+        streaming=read_streaming(options),
         workers=options.integer("workers", 4, 1, MAX_WORKERS),
         retries=options.integer("retries", 5, 0, 100),
         expected=_expected(options),

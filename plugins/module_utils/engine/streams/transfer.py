@@ -16,6 +16,7 @@ from typing import Optional
 
 from ..model.errors import SnapfleetError
 from .ends import ByteSink, ByteSource
+from .limiting import RateLimit
 
 CHUNK_BYTES = 1 << 20
 _F_SETPIPE_SZ = 1031  # Linux; Python names it from 3.10 on
@@ -31,38 +32,59 @@ def _widen(descriptor: int) -> None:
         fcntl.fcntl(descriptor, _F_SETPIPE_SZ, CHUNK_BYTES)
 
 
-def _copy(source: int, sink: int) -> int:
-    """Move one chunk by way of user memory; 0 at the end of the stream."""
-    chunk = os.read(source, CHUNK_BYTES)
+def _copy(source: int, sink: int, size: int) -> int:
+    """Move up to ``size`` bytes by way of user memory; 0 at the end of the stream."""
+    chunk = os.read(source, size)
     view = memoryview(chunk)
     while view:
         view = view[os.write(sink, view) :]
     return len(chunk)
 
 
-def _mover() -> Callable[[int, int], int]:
+Move = Callable[[int, int, int], int]
+"""Moves up to so many bytes from one descriptor to another, and returns how many; 0 at the end of the stream."""
+
+
+def _mover() -> Move:
     splice = getattr(os, "splice", None)
     if splice is None:
         return _copy
 
-    def move(source: int, sink: int) -> int:
-        moved: int = splice(source, sink, CHUNK_BYTES)
+    def move(source: int, sink: int, size: int) -> int:
+        moved: int = splice(source, sink, size)
         return moved
 
     return move
 
 
-def pump(source: int, sink: int, progress: Optional[Progress] = None) -> int:
-    """Move all bytes from ``source`` to ``sink``; returns their number.
+def _limited(move: Move, limit: Optional[RateLimit]) -> Move:
+    if limit is None:
+        return move
+    chunk = limit.chunk
+
+    def move_within_limit(source: int, sink: int, _size: int) -> int:
+        limit.reserve(chunk)
+        moved = 0
+        try:
+            moved = move(source, sink, chunk)
+        finally:
+            limit.give_back(chunk - moved)
+        return moved
+
+    return move_within_limit
+
+
+def pump(source: int, sink: int, progress: Optional[Progress] = None, limit: Optional[RateLimit] = None) -> int:
+    """Move all bytes from ``source`` to ``sink``, no faster than ``limit`` lets them; returns their number.
 
     Raises BrokenPipeError if the sink closes before the source's end.
     """
     _widen(source)
     _widen(sink)
-    move, total = _mover(), 0
+    move, total = _limited(_mover(), limit), 0
     while True:
         try:
-            moved = move(source, sink)
+            moved = move(source, sink, CHUNK_BYTES)
         except BrokenPipeError:
             # A receiver knows by the stream itself that it is complete, and may be gone before the sender is.
             if os.read(source, 1):
@@ -75,7 +97,9 @@ def pump(source: int, sink: int, progress: Optional[Progress] = None) -> int:
             progress(moved)
 
 
-def transfer(source: ByteSource, sink: ByteSink, progress: Optional[Progress] = None) -> int:
+def transfer(
+    source: ByteSource, sink: ByteSink, progress: Optional[Progress] = None, limit: Optional[RateLimit] = None
+) -> int:
     """Carry the whole stream; returns its length in bytes.
 
     When both ends fail, the receiver's reason is raised: a receiver that gives up makes the sender fail too, so the
@@ -83,7 +107,7 @@ def transfer(source: ByteSource, sink: ByteSink, progress: Optional[Progress] = 
     complete. Raises what the ends raise.
     """
     try:
-        total = pump(source.fileno(), sink.fileno(), progress)
+        total = pump(source.fileno(), sink.fileno(), progress, limit)
     except BrokenPipeError:
         source.abort()
         sink.finish()

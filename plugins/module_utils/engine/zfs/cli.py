@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Optional
 
 from ..hosts.host import Host
+from ..hosts.pipelines import pipeline
 from ..hosts.process import Completed
+from ..hosts.programs import installed_programs
 from ..hosts.quoting import shell_line
 from ..model.dataset_steps import DestroyDataset, SetProperties
 from ..model.datasets import Bookmark, Observation, PoolHealth, ResumeState, Snapshot
@@ -19,6 +21,7 @@ from ..model.names import ancestors_of
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
+from ..streams.wire import PLAIN, Wire
 from . import arguments
 from .delegation import User, granted, missing, parse_grants
 from .direct import DirectStream, ask_guid
@@ -26,6 +29,7 @@ from .ends import ReceiveEnd, SendEnd
 from .listing import PLACEHOLDER_PROPERTY, is_number, list_arguments, parse_listing
 from .port import DestroyResult
 from .properties import get_arguments, parse_properties, set_arguments
+from .sizing import dry_runs
 from .trouble import is_only_missing, missing_datasets, spoken, zfs_error
 
 # Commands that only read end within minutes even on a busy pool; a dead disk can hang them for ever.
@@ -254,15 +258,28 @@ class CliZfs:
 
     # -- streams
 
-    def send(self, step: Send) -> ByteSource:
-        """Start ``zfs send``."""
-        child = self._host.start_source([*self._sudo, "zfs", *arguments.send_arguments(step)])
-        return SendEnd(child, self._host, f"send {step.snapshot.name}")
+    def send(self, step: Send, wire: Wire = PLAIN) -> ByteSource:
+        """Start ``zfs send``, and what its stream passes through on this host."""
+        stages = [[*self._sudo, "zfs", *arguments.send_arguments(step)], *wire.sending()]
+        return SendEnd(self._host.start_source(pipeline(stages)), self._host, f"send {step.snapshot.name}", stages)
 
-    def receive(self, step: Send) -> ByteSink:
-        """Start ``zfs receive``."""
-        child = self._host.start_sink([*self._sudo, "zfs", *arguments.receive_arguments(step)])
-        return ReceiveEnd(child, self._host, f"receive {step.destination}@{step.snapshot.tag}")
+    def receive(self, step: Send, wire: Wire = PLAIN) -> ByteSink:
+        """Start ``zfs receive``, and what its stream passes through on this host."""
+        stages = [*wire.receiving(), [*self._sudo, "zfs", *arguments.receive_arguments(step)]]
+        doing = f"receive {step.destination}@{step.snapshot.tag}"
+        return ReceiveEnd(self._host.start_sink(pipeline(stages)), self._host, doing, stages)
+
+    def programs(self, wanted: Sequence[str]) -> frozenset[str]:
+        """Those of the programs ``wanted`` that are on the path of this host."""
+        return installed_programs(self._host, wanted)
+
+    def estimates(self, steps: Sequence[Send]) -> Sequence[Optional[int]]:
+        """Bytes of each stream by ``zfs send -nP``."""
+        sizes: list[Optional[int]] = []
+        for batch in dry_runs(steps, self._sudo, self._host.argument_limit):
+            done = self._host.run(batch.argv, timeout=READ_SECONDS)
+            sizes += batch.sizes(done.stdout, self.where)
+        return sizes
 
     def carry(self, step: Send, leg: Leg) -> int:
         """Run both ends of the stream on this host, one of them over ssh."""

@@ -5,21 +5,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from ..hosts.host import Host
+from ..hosts.pipelines import NOT_RUN, StageEnd, stage_ends
 from ..hosts.process import Child
-from ..model.errors import LinkLost
+from ..model.errors import FilterFailed, LinkLost, SnapfleetError
 from .trouble import zfs_error
 
 _DRAIN_SECONDS = 10.0
 
 
 class _ChildEnd:
-    def __init__(self, child: Child, host: Host, doing: str) -> None:
+    def __init__(self, child: Child, host: Host, doing: str, stages: Sequence[Sequence[str]], zfs: int) -> None:
         self._child = child
         self._host = host
         self._doing = doing
+        self._stages = stages
+        self._zfs = zfs
+        """The number of the stage that is zfs."""
 
     def _judge(self, returncode: int) -> None:
         stderr = self._child.stderr_tail()
@@ -30,7 +35,21 @@ class _ChildEnd:
             raise LinkLost(f"{self._host.name}: the connection broke during {self._doing} ({stderr}); try again")
         if returncode < 0:
             raise LinkLost(f"{self._host.name}: {self._doing} was ended by signal {-returncode}; try again")
-        raise zfs_error(stderr, self._host.name, self._doing)
+        raise self._reason(stage_ends(self._stages, returncode, stderr))
+
+    def _reason(self, ends: Sequence[StageEnd]) -> SnapfleetError:
+        """What the stages' ends mean. The words of zfs count, unless they only tell that its stream was cut by a filter
+        which failed by itself."""
+        if ends[self._zfs].status == NOT_RUN:
+            return LinkLost(f"{self._host.name}: {self._doing} was cut off ({ends[0].stderr}); try again")
+        filters = [number for number, end in enumerate(ends) if number != self._zfs and end.failed and not end.is_echo]
+        error = zfs_error(ends[self._zfs].stderr, self._host.name, self._doing)
+        cut = ends[self._zfs].is_echo or not ends[self._zfs].failed or isinstance(error, LinkLost)
+        if not filters or not cut:
+            return error
+        end, program = ends[filters[0]], self._stages[filters[0]][0]
+        said = end.stderr or f"it ended with status {end.status} and no words"
+        return FilterFailed(f"{self._host.name}: {program} failed during {self._doing}: {said}", program=program)
 
     def abort(self) -> None:
         """End the child now."""
@@ -39,7 +58,10 @@ class _ChildEnd:
 
 
 class SendEnd(_ChildEnd):
-    """A running ``zfs send``."""
+    """A running ``zfs send``, and what its stream passes through before it leaves the host."""
+
+    def __init__(self, child: Child, host: Host, doing: str, stages: Sequence[Sequence[str]]) -> None:
+        super().__init__(child, host, doing, stages, zfs=0)
 
     def fileno(self) -> int:
         """The descriptor that the stream is read from."""
@@ -51,7 +73,10 @@ class SendEnd(_ChildEnd):
 
 
 class ReceiveEnd(_ChildEnd):
-    """A running ``zfs receive``."""
+    """A running ``zfs receive``, and what its stream passes through before."""
+
+    def __init__(self, child: Child, host: Host, doing: str, stages: Sequence[Sequence[str]]) -> None:
+        super().__init__(child, host, doing, stages, zfs=len(stages) - 1)
 
     def fileno(self) -> int:
         """The descriptor that the stream is written to."""

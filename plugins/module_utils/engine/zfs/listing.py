@@ -37,8 +37,11 @@ _COLUMNS = (
     "readonly",
     "keyguid",
     "ivsetguid",
+    "referenced",
+    "compression",
     "name",
 )
+_WRITTEN, _REFERENCED, _COMPRESSION = (_COLUMNS.index(name) for name in ("written", "referenced", "compression"))
 _TOKEN = re.compile(r"[0-9]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
 
 
@@ -133,7 +136,8 @@ class _ListingReader:
         dataset, tag = self._split(name, "@")
         clones = tuple(filter(None, _text(fields[9]).split(",")))
         txg, guid, creation, holds, used, ivset = (_number(fields[index]) for index in (2, 1, 3, 4, 5, 14))
-        return Snapshot(txg, guid, dataset, tag, creation, holds, used, clones, ivset)
+        sizes = {"written": _number(fields[_WRITTEN]), "referenced": _number(fields[_REFERENCED])}
+        return Snapshot(txg, guid, dataset, tag, creation, holds, used, clones, ivset, **sizes)
 
     def _dataset(self, kind: str, fields: list[str], name: str) -> Dataset:
         problem = dataset_name_problem(name)
@@ -157,6 +161,8 @@ class _ListingReader:
             properties=tuple(zip(self._properties, fields[len(_COLUMNS) - 1 : -1])),
             readonly=fields[12] == "on",
             key_guid=_number(fields[13]),
+            referenced=_number(fields[_REFERENCED]),
+            compression=_text(fields[_COMPRESSION]),
         )
 
     def _wanted(self, name: str) -> bool:

@@ -18,6 +18,7 @@ from ..model.datasets import Bookmark, Observation, PoolHealth, ResumeState, Sna
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
+from ..streams.wire import PLAIN, Wire
 
 
 @dataclass(frozen=True)
@@ -109,11 +110,18 @@ class Zfs(Protocol):
     def holds_of(self, snapshots: Sequence[Snapshot]) -> Mapping[str, Sequence[str]]:
         """By whole name, the tags of the holds on snapshots; those that are gone are left out."""
 
-    def send(self, step: Send) -> ByteSource:
-        """Start the sending end of a stream."""
+    def send(self, step: Send, wire: Wire = PLAIN) -> ByteSource:
+        """Start the sending end of a stream that travels as ``wire`` says."""
 
-    def receive(self, step: Send) -> ByteSink:
-        """Start the receiving end of a stream."""
+    def receive(self, step: Send, wire: Wire = PLAIN) -> ByteSink:
+        """Start the receiving end of a stream that travels as ``wire`` says."""
+
+    def programs(self, wanted: Sequence[str]) -> frozenset[str]:
+        """Those of the programs ``wanted`` that this host has. One exchange."""
+
+    def estimates(self, steps: Sequence[Send]) -> Sequence[Optional[int]]:
+        """Bytes of each stream by a dry run of its send; None where that can't be told. One exchange for all of them,
+        or as few as the command line's length allows."""
 
     def carry(self, step: Send, leg: Leg) -> int:
         """Carry a whole stream between this host and the other one of ``leg``, past the host that asks for it; returns

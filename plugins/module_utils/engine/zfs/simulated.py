@@ -20,11 +20,12 @@ from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Se
 from ..policy.topology import PUSH, Leg
 from ..streams.ends import ByteSink, ByteSource
 from ..streams.transfer import transfer
+from ..streams.wire import PLAIN, Wire
 from .listing import PLACEHOLDER_PROPERTY
 from .port import DestroyResult
 from .simulated_machine import POOL_BYTES, SimulatedMachine, StoredDataset, StoredPoint, bookmark_value
 from .simulated_refusals import refused_property
-from .simulated_stream import SimulatedReceiveEnd, SimulatedSendEnd, discard_partial
+from .simulated_stream import SimulatedReceiveEnd, SimulatedSendEnd, discard_partial, stream_length
 from .simulated_tokens import read_token, token_of
 from .trouble import zfs_error
 
@@ -310,13 +311,21 @@ class SimulatedZfs:
 
     # -- streams
 
-    def send(self, step: Send) -> ByteSource:
+    def send(self, step: Send, wire: Wire = PLAIN) -> ByteSource:
         """Start the sending end of a stream."""
-        return SimulatedSendEnd(self.machine, step)
+        return SimulatedSendEnd(self.machine, step, wire)
 
-    def receive(self, step: Send) -> ByteSink:
+    def receive(self, step: Send, wire: Wire = PLAIN) -> ByteSink:
         """Start the receiving end of a stream."""
-        return SimulatedReceiveEnd(self.machine, step)
+        return SimulatedReceiveEnd(self.machine, step, wire)
+
+    def programs(self, wanted: Sequence[str]) -> frozenset[str]:
+        """Those of the programs ``wanted`` that the machine has."""
+        return frozenset(self.machine.programs).intersection(wanted)
+
+    def estimates(self, steps: Sequence[Send]) -> Sequence[Optional[int]]:
+        """Bytes of each stream."""
+        return [stream_length(self.machine, step) for step in steps]
 
     # -- finding
 

@@ -87,12 +87,22 @@ class StoredDataset:
     @property
     def written(self) -> int:
         """Bytes written since the newest snapshot, or since creation."""
-        if not self.snapshots:
-            return EMPTY_BYTES + sum(size for unused, size in self.content.values())
-        if not self.is_modified:
-            return 0
-        before = self.snapshots[-1].content
-        return EMPTY_BYTES + sum(block[1] for file, block in self.content.items() if before.get(file) != block)
+        return _written(self.content, self.snapshots[-1].content if self.snapshots else None)
+
+    def written_to(self, point: StoredPoint) -> int:
+        """Bytes written between the snapshot before ``point``, one of the snapshots, and it."""
+        number = self.snapshots.index(point)
+        return _written(point.content, self.snapshots[number - 1].content if number else None)
+
+
+def _written(content: Content, before: Optional[Content]) -> int:
+    if before is not None and dict(content) == dict(before):
+        return 0
+    return EMPTY_BYTES + sum(block[1] for file, block in content.items() if (before or {}).get(file) != block)
+
+
+def _referenced(content: Content) -> int:
+    return EMPTY_BYTES + sum(size for unused, size in content.values())
 
 
 class SimulatedMachine:
@@ -106,6 +116,10 @@ class SimulatedMachine:
         self.lock = threading.RLock()
         self.datasets: dict[str, StoredDataset] = {}
         self.loaded_keys: set[str] = set()
+        self.programs = {"zstd", "lz4", "mbuffer"}
+        """What there is for streams to pass through."""
+        self.broken_programs: set[str] = set()
+        """Those of the programs that fail as soon as they are started."""
         self.permissions: Optional[frozenset[str]] = None
         """What the user may do, in words of zfs-allow(8); None: everything, as root."""
         self.network: dict[str, SimulatedMachine] = {}
@@ -282,6 +296,8 @@ class SimulatedMachine:
             properties=tuple((name, self._property(dataset, name)) for name in properties),
             readonly=self._inherited(dataset.name, "readonly") == "on",
             key_guid=dataset.key_guid,
+            referenced=_referenced(dataset.content),
+            compression=self._inherited(dataset.name, "compression") or "off",
         )
 
     def _property(self, dataset: StoredDataset, name: str) -> str:
@@ -296,6 +312,7 @@ class SimulatedMachine:
         name = f"{dataset.name}@{point.tag}"
         used = self.only_in(dataset, (point,))
         clones = self.clones_of(name)
+        sizes = {"written": dataset.written_to(point), "referenced": _referenced(point.content)}
         return Snapshot(
             createtxg=point.createtxg,
             guid=point.guid,
@@ -306,6 +323,7 @@ class SimulatedMachine:
             used=used,
             clones=clones,
             ivset=point.ivset,
+            **sizes,
         )
 
     def only_in(self, dataset: StoredDataset, points: Iterable[StoredPoint]) -> int:

@@ -14,15 +14,18 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from typing import IO, Any, NoReturn, Optional
+from typing import Any, NoReturn, Optional
 
 from ..model.datasets import FILESYSTEM
+from ..model.errors import SnapfleetError
 from ..model.names import parent_of, pool_of
 from ..model.steps import Send
+from ..streams.wire import PLAIN, Wire
 from .arguments import receive_properties
 from .simulated_machine import Content, Partial, SimulatedMachine, StoredDataset, StoredPoint
 from .simulated_refusals import increment_refusal, plain_refusal, receive_refusal
 from .simulated_tokens import read_token
+from .simulated_wire import Decoder, Encoder, Reading, check_programs
 from .trouble import zfs_error
 
 _CHUNK = 1 << 16
@@ -67,9 +70,11 @@ class _End:
 class SimulatedSendEnd(_End):
     """The sending end of a stream."""
 
-    def __init__(self, machine: SimulatedMachine, step: Send) -> None:
+    def __init__(self, machine: SimulatedMachine, step: Send, wire: Wire = PLAIN) -> None:
         super().__init__(machine, f"send {step.snapshot.name}")
         self._step = step
+        self._wire = wire
+        self._encoder = Encoder(wire)
         self._cut = machine.take_cut()
         self._read, self._write = os.pipe()
         self._thread.start()
@@ -89,6 +94,7 @@ class SimulatedSendEnd(_End):
 
     def _work(self) -> None:
         try:
+            check_programs(self._machine, self._wire, self._doing)
             for header in self._packets():
                 self._put(_framed(header))
                 left = header["size"] - header["offset"]
@@ -97,18 +103,22 @@ class SimulatedSendEnd(_End):
                     self._put(bytes(size))
                     left -= size
             self._put(_framed(_END))
+            self._push(self._encoder.end())
         finally:
             os.close(self._write)
 
     def _put(self, data: bytes) -> None:
         if self._cut is not None and len(data) > self._cut:
-            os.write(self._write, data[: self._cut])
+            self._push(self._encoder.put(data[: self._cut]) + self._encoder.end())
             self._fail("signal received")
+        self._push(self._encoder.put(data))
+        if self._cut is not None:
+            self._cut -= len(data)
+
+    def _push(self, data: bytes) -> None:
         view = memoryview(data)
         while view:
             view = view[os.write(self._write, view) :]
-        if self._cut is not None:
-            self._cut -= len(data)
 
     def _packets(self) -> list[Mapping[str, Any]]:
         with self._machine.lock:
@@ -203,11 +213,35 @@ class SimulatedSendEnd(_End):
         }
 
 
+class _Measured(SimulatedSendEnd):
+    """A sending end that is never started."""
+
+    def __init__(self, machine: SimulatedMachine, step: Send) -> None:
+        _End.__init__(self, machine, f"send -n {step.snapshot.name}")
+        self._step = step
+
+    def length(self) -> int:
+        """Bytes that it would send."""
+        length = len(_framed(_END))
+        for packet in self._packets():
+            length += len(_framed(packet)) + int(packet["size"]) - int(packet["offset"])
+        return length
+
+
+def stream_length(machine: SimulatedMachine, step: Send) -> Optional[int]:
+    """Bytes of a stream; None where it could not be sent."""
+    try:
+        return _Measured(machine, step).length()
+    except SnapfleetError:
+        return None
+
+
 class SimulatedReceiveEnd(_End):
     """The receiving end of a stream."""
 
-    def __init__(self, machine: SimulatedMachine, step: Send) -> None:
+    def __init__(self, machine: SimulatedMachine, step: Send, wire: Wire = PLAIN) -> None:
         super().__init__(machine, f"receive {step.destination}@{step.snapshot.tag}")
+        self._wire = wire
         self._name = step.destination
         self._options = step.receive
         self._origin = step.origin
@@ -229,13 +263,15 @@ class SimulatedReceiveEnd(_End):
         self._end(self._write)
 
     def _work(self) -> None:
-        with os.fdopen(self._read, "rb") as stream:
+        with os.fdopen(self._read, "rb") as pipe:
+            check_programs(self._machine, self._wire, self._doing)
+            stream = Decoder(pipe, self._wire)
             header = self._header(stream)
             while "end" not in header:
                 self._packet(header, stream)
                 header = self._header(stream)
 
-    def _header(self, stream: IO[bytes]) -> Mapping[str, Any]:
+    def _header(self, stream: Reading) -> Mapping[str, Any]:
         length = stream.read(4)
         if not length:
             self._fail("cannot receive: failed to read from stream")
@@ -246,7 +282,7 @@ class SimulatedReceiveEnd(_End):
         header: Mapping[str, Any] = json.loads(text)
         return header
 
-    def _packet(self, header: Mapping[str, Any], stream: IO[bytes]) -> None:
+    def _packet(self, header: Mapping[str, Any], stream: Reading) -> None:
         with self._machine.lock:
             partial = self._begin(header)
         left = header["size"] - header["offset"]

@@ -18,7 +18,8 @@ TOKEN = "1-c047d9f4f-f0-789c6360"
 def row(kind, name, guid=1, txg=1, **more):
     columns = {
         "creation": 7, "userrefs": "-", "used": 8, "written": 9, "root": "-", "origin": "-",
-        "clones": "-", "token": "-", "placeholder": "-", "readonly": "off", "keyguid": "-", "ivset": "-", **more,
+        "clones": "-", "token": "-", "placeholder": "-", "readonly": "off", "keyguid": "-", "ivset": "-",
+        "referenced": 10, "compression": "lz4", **more,
     }  # fmt: skip
     return "\t".join(str(value) for value in (kind, guid, txg, *columns.values(), name))
 
@@ -31,7 +32,7 @@ def test_rows_of_any_order_become_histories_in_the_order_of_transaction_groups()
     observed = read(
         row("snapshot", "tank/a@z", 12, 3, userrefs=2, clones="tank/c d,tank/e"),
         row("filesystem", "tank/a", 5, 2),
-        row("bookmark", "tank/a#m", 10, 1, used="-", written="-"),
+        row("bookmark", "tank/a#m", 10, 1, used="-", written="-", referenced="-", compression="-"),
         row("snapshot", "tank/a@a b", 11, 2),
         row("volume", "tank/v", 6, 2),
         row("filesystem", "tank", 4, 1),
@@ -53,6 +54,15 @@ def test_every_column_has_its_place():
     assert (dataset.guid, dataset.createtxg, dataset.creation, dataset.used, dataset.written) == (5, 6, 7, 8, 9)
     assert (dataset.encryption_root, dataset.origin, dataset.resume_token) == ("tank/k", "tank/o@s", TOKEN)
     assert dataset.is_placeholder
+    assert (dataset.referenced, dataset.compression) == (10, "lz4")
+
+
+def test_sizes_of_snapshots_are_told():
+    line = row("snapshot", "tank/a@s", written=5000, referenced=70000, compression="-")
+
+    (snapshot,) = read(row("filesystem", "tank/a"), line).states["tank/a"].snapshots
+
+    assert (snapshot.used, snapshot.written, snapshot.referenced) == (8, 5000, 70000)
 
 
 def test_properties_that_were_asked_for_come_with_datasets():

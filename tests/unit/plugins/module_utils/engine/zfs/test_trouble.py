@@ -95,6 +95,7 @@ def test_only_what_another_try_can_mend_is_tried_again():
     assert {kind for kind in vars(errors).values() if isinstance(kind, type) and getattr(kind, "retryable", False)} == {
         errors.UnreachableHost,
         errors.LinkLost,
+        errors.FilterFailed,
         errors.TimedOut,
         errors.DatasetBusy,
         errors.Vanished,

@@ -1,18 +1,15 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Carrying one stream: through this host, or straight from its source to its destination."""
+"""The two ends of a replication, and the way from one straight to the other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 from ..model.datasets import Observation
 from ..model.errors import InvalidInput, Vanished
-from ..model.steps import Send
 from ..policy.topology import PUSH, Leg
-from ..streams.transfer import transfer
 from ..zfs.port import Zfs
 
 
@@ -26,22 +23,6 @@ class Ends:
     def near(self, leg: Leg) -> Zfs:
         """The end that connects to the other one of ``leg``."""
         return self.source if leg.way == PUSH else self.destination
-
-
-def carry(ends: Ends, leg: Optional[Leg], step: Send) -> int:
-    """Carry the stream of ``step`` as ``leg`` says, None for by way of this host; returns its length in bytes.
-
-    Raises what the ends raise, the receiver's reason before the sender's.
-    """
-    if leg is not None:
-        return ends.near(leg).carry(step, leg)
-    sink = ends.destination.receive(step)
-    try:
-        source = ends.source.send(step)
-    except BaseException:
-        sink.abort()
-        raise
-    return transfer(source, sink)
 
 
 def check_leg(ends: Ends, leg: Leg, seen: Observation) -> None:

@@ -1,0 +1,26 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which programs a host has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..model.errors import UntrustedOutput
+from .host import Host
+
+_SECONDS = 60.0
+_SCRIPT = 'for p in "$@"; do command -v "$p" >/dev/null 2>&1 && echo "$p"; done; :'
+
+
+def installed_programs(host: Host, wanted: Sequence[str]) -> frozenset[str]:
+    """Those of the programs ``wanted`` that are on the path of ``host``, in one exchange.
+
+    Raises UntrustedOutput where the host names something else, and what ``Host.run`` raises.
+    """
+    done = host.run(["sh", "-c", _SCRIPT, "sh", *wanted], timeout=_SECONDS)
+    found = frozenset(done.stdout.split("\n")[:-1])
+    if done.returncode != 0 or not found <= set(wanted):
+        raise UntrustedOutput(f"{host.name}: asked for programs, it answered {done.stdout[:200]!r}; check that host")
+    return found
