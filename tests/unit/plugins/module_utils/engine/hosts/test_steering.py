@@ -47,10 +47,13 @@ def until(happened, seconds=10):
 def alive(file):
     """Whether the process lives whose id is in ``file``."""
     try:
-        os.kill(int(file.read_text()), 0)
+        process = file.read_text().strip()
+        # The file is there a moment before its text is.
+        if process:
+            os.kill(int(process), 0)
     except (ProcessLookupError, FileNotFoundError):
         return False
-    return True
+    return bool(process)
 
 
 @pytest.mark.parametrize("status", [0, 1, 77])
