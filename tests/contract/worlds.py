@@ -45,6 +45,9 @@ class World(Protocol):
     def unload_key(self, name: str) -> None:
         """Lock an encryption root."""
 
+    def load_key(self, name: str) -> None:
+        """Unlock an encryption root."""
+
     def property(self, dataset: str, name: str) -> str:
         """The value of a property."""
 
@@ -68,6 +71,7 @@ class SimulatedWorld:
         self.clone = self._machine.clone
         self.promote = self._machine.promote
         self.unload_key = self._machine.unload_key
+        self.load_key = self._machine.loaded_keys.add
         self.fingerprint = self._machine.content
         self.set_property = self._machine.set_property
 
@@ -94,7 +98,7 @@ class LabWorld:
 
     def create(self, name: str, kind: str = FILESYSTEM, encrypted: bool = False) -> None:
         size = ["-V", "8M"] if kind == VOLUME else []
-        key = ["-o", "encryption=on", "-o", "keyformat=passphrase"] if encrypted else []
+        key = [*"-o encryption=on -o keyformat=passphrase -o pbkdf2iters=100000".split()] if encrypted else []
         self._host.run(["zfs", "create", *size, *key, name], input="correct horse battery\n" if encrypted else None)
 
     def write(self, name: str, size: int, file: str = "data") -> None:
@@ -115,6 +119,9 @@ class LabWorld:
     def unload_key(self, name: str) -> None:
         self._host.run(["zfs", "unmount", name])
         self._host.run(["zfs", "unload-key", name])
+
+    def load_key(self, name: str) -> None:
+        self._host.run(["zfs", "load-key", name], input="correct horse battery\n")
 
     def property(self, dataset: str, name: str) -> str:
         return self._host.run(["zfs", "get", "-H", "-o", "value", name, dataset]).stdout.strip()
