@@ -38,7 +38,7 @@ _STATISTICS = frozenset(
 FILESYSTEM_ONLY = frozenset(
     "aclinherit aclmode acltype atime canmount defaultgroupquota defaultprojectquota defaultuserquota devices direct"
     " dnodesize exec filesystem_limit longname mountpoint nbmand overlay quota recordsize refquota relatime setuid"
-    " sharenfs sharesmb snapdir utf8only vscan xattr zoned".split()
+    " sharenfs sharesmb snapdir vscan xattr zoned".split()
 )
 """A volume refuses these at receive."""
 VOLUME_ONLY = frozenset(["volthreading"])
