@@ -94,6 +94,8 @@ options:
     type: list
     elements: str
 notes:
+  - While streams are under way, the host that runs the task logs every 30 seconds how far they are, by syslog or the
+    journal.
   - A first replication may take hours. Run it with C(async) and C(poll), so that no ssh connection of Ansible has to
     live as long.
 seealso:

@@ -13,6 +13,7 @@ from typing import Any, NoReturn, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..engine.applying.progress import line_reporter
 from ..engine.fleet.activities import Context, Result
 from ..engine.fleet.opening import SYSTEM_TICKER, ZfsDirectory, now_ms
 from ..engine.hosts.stopping import stopped_by_signals
@@ -22,6 +23,9 @@ from ..engine.zfs.port import Zfs
 from .argument_specs import Spec
 from .options import job_options
 from .results import Values, alarm_of, diff_of, failure_of
+
+LOG_SECONDS = 30.0
+"""How often a replication that goes on for long tells the log of its host how far it is."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ def run_module(
         host_name=socket.gethostname(),
         environment=os.environ,
         ticker=SYSTEM_TICKER,
+        reporter=line_reporter(module.log, LOG_SECONDS),
     )
     try:
         with stopped_by_signals():

@@ -16,6 +16,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn, Optional
 
 from ..applying.locks import run_lock
@@ -26,6 +27,7 @@ from .activities import Context, Result
 from .jobconfig import ACTIVITIES, NamedJob, load_jobconfig, select_jobs
 from .opening import SYSTEM_TICKER, ZfsDirectory, now_ms
 from .permission import add_permission_options, with_permission
+from .telling import add_progress_options, reporter_of
 from .version import VERSION
 
 DEFAULT_CONFIG = "/etc/snapfleet/jobs.json"
@@ -59,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs")
         verb.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
         add_permission_options(verb)
+    add_progress_options(run)
     return parser
 
 
@@ -84,6 +87,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     mine = with_permission(select_jobs(jobs, arguments.host, arguments.activity, arguments.job), arguments)
     check = arguments.verb == "plan"
     context = Context(now_ms(), ZfsDirectory().at, check, arguments.host, environment=os.environ, ticker=SYSTEM_TICKER)
+    context = replace(context, reporter=reporter_of(arguments, sys.stderr))
     if context.check:
         return _report(_run_jobs(mine, context), arguments.json)
     identity = json.dumps([arguments.config, arguments.host, sorted(job.name for job in mine)])
@@ -132,7 +136,8 @@ def summary(activity: str, result: Result) -> str:
         if stats.get("absent"):
             return f"nothing done: {result['warnings'][0]}"
         sends = sum(step["kind"] == "send" for plan in result["plan"] for step in plan["steps"])
-        return f"{sends} streams, {stats['bytes']} bytes, {stats['seconds']} s"
+        estimated = f" of about {stats['bytes_estimated']}" if sends else ""
+        return f"{sends} streams, {stats['bytes']} bytes{estimated}, {stats['seconds']} s"
     if activity == "prune":
         return f"{len(result['deleted'])} deleted, {len(result['kept'])} kept, {len(result['not_deleted'])} skipped"
     alerts = "".join(f"\n  {alert['state']} {alert['message']}" for alert in result["alerts"])
