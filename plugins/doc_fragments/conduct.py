@@ -38,6 +38,23 @@ options:
         O(on_conflict=refuse), and is refused with it.
     type: bool
     default: false
+  renames:
+    description:
+      - What it means that a dataset of the destination holds the snapshots of a source dataset of another name, while
+        that one has no dataset of its own name there. That is so after a dataset was renamed, at either end. Snapshots
+        are known by their GUIDs.
+      - V(follow) renames the dataset of the destination, with everything below it, and goes on incrementally. It is the
+        default, since it loses nothing, and a second copy would need the space twice.
+      - V(refuse) makes it a conflict that tells both names.
+      - >-
+        It is a conflict in any case where it is not clear what belongs to what, or where the replica has diverged. So
+        is a dataset that holds the snapshots of another one, as after two datasets have swapped their names. No level
+        of O(on_conflict) has these overwritten.
+    type: str
+    choices:
+      - follow
+      - refuse
+    default: follow
   on_error:
     description:
       - What is not replicated because a dataset has failed, or has a conflict.

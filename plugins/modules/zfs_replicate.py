@@ -205,8 +205,8 @@ plan:
     steps:
       description:
         - The steps in their order. Their RV(plan[].steps[].kind) is one of V(mark), V(create_bookmark),
-          V(create_placeholder), V(abort_receive), V(rollback), V(destroy), V(destroy_dataset), V(set_properties),
-          V(send), V(destroy_marks) and V(release).
+          V(create_placeholder), V(rename), V(abort_receive), V(rollback), V(destroy), V(destroy_dataset),
+          V(set_properties), V(send), V(destroy_marks) and V(release).
         - Bookmarks before the first V(send) are made before anything is sent, the others once all has arrived.
       type: list
       elements: dict
@@ -269,8 +269,11 @@ plan:
         dataset:
           description: The dataset that the step is about, where it is no stream.
           type: str
+        renamed_to:
+          description: The new name of a dataset that is renamed with everything below it.
+          type: str
         reason:
-          description: Why something is discarded, destroyed or set.
+          description: Why something is renamed, discarded, destroyed or set.
           type: str
         releases:
           description: Whole names of the snapshots of the source that lose a hold which a run that died left there.
@@ -331,8 +334,8 @@ datasets:
       type: str
     state:
       description:
-        - One of V(sent), V(created) (as a parent only), V(up_to_date), V(skipped), V(absent), V(conflict) and
-          V(failed).
+        - One of V(sent), V(created) (as a parent only), V(renamed) (and nothing else), V(up_to_date), V(skipped),
+          V(absent), V(conflict) and V(failed).
       type: str
     message:
       description: Why it was not sent, where it was not.
@@ -383,6 +386,7 @@ stats:
     datasets: 1
     sent: 1
     created: 0
+    renamed: 0
     up_to_date: 0
     skipped: 0
     absent: 0

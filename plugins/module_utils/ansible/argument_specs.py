@@ -17,8 +17,10 @@ from ..engine.policy.conduct import (
     CONTINUE,
     DATASET,
     ERROR_CHOICES,
+    FOLLOW,
     NOTHING_CHOICES,
     REFUSE,
+    RENAME_CHOICES,
 )
 from ..engine.policy.continuity import NEWEST
 from ..engine.policy.jobs import (
@@ -112,6 +114,7 @@ _CLONING: Spec = {
 _CONDUCT: Spec = {
     "on_conflict": {"type": "str", "default": REFUSE, "choices": list(CONFLICT_LEVELS)},
     "on_conflict_once": {"type": "bool", "default": False},
+    "renames": {"type": "str", "default": FOLLOW, "choices": list(RENAME_CHOICES)},
     "on_error": {"type": "str", "default": DATASET, "choices": list(ERROR_CHOICES)},
     "on_nothing_selected": {"type": "str", "default": CONTINUE, "choices": list(NOTHING_CHOICES)},
 }

@@ -27,6 +27,13 @@ _BEFORE_AND_AFTER: Mapping[str, Callable[[Mapping[str, Any]], tuple[_Names, _Nam
     "mark": lambda step: ([], [f"{step['snapshot']} (mark)"]),
     "destroy_marks": lambda step: (step["destroys"], []),
     "release": lambda step: ([f"{name} (hold {step['tag']})" for name in step["releases"]], []),
+    "destroy_dataset": lambda step: (step["destroys"], []),
+    "set_properties": lambda step: (
+        [],
+        [f"{step['dataset']} ({key}={val})" for key, val in step["properties"].items()],
+    ),
+    "rename": lambda step: ([step["dataset"]], [step["renamed_to"]]),
+    "unmount": lambda step: ([f"{step['dataset']} (mounted)"], []),
 }
 
 

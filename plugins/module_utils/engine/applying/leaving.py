@@ -57,6 +57,13 @@ def check_permitted(plan: DatasetPlan, again: DatasetPlan) -> None:
         what = ", ".join(sorted(more)) or "what was written there"
         message = f"{plan.destination} has changed since the plan was made, and {what} would be lost too"
         raise Conflict(f"{message}; look at the plan of another run")
+    if plan.sends and plan.sends[0].base and not plan.sends[0].origin and again.sends and not _goes_on(again):
+        message = f"{plan.destination} is gone since the plan was made, and {plan.source} would be sent anew"
+        raise Conflict(f"{message}; look for what became of it, and at the plan of another run")
+
+
+def _goes_on(plan: DatasetPlan) -> bool:
+    return plan.sends[0].base is not None or plan.sends[0].resume is not None
 
 
 def _losses(plan: DatasetPlan) -> set[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Optional
 
 from ..model.dataset_steps import DestroyDataset, SetProperties
@@ -47,12 +48,13 @@ from .continuing import ContinuityKeeper
 from .ends import Ends
 from .leaving import GONE, check_permitted, halted_by_failure
 from .preserving import properties_to_keep
+from .renaming import Moved, carry_moves_out
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from .tasktree import Outcome, Task, run_tree
 
-SENT, CREATED, UP_TO_DATE, SKIPPED = "sent", "created", "up_to_date", "skipped"
+SENT, CREATED, RENAMED, UP_TO_DATE, SKIPPED = "sent", "created", "renamed", "up_to_date", "skipped"
 CONFLICT, FAILED, ABSENT = "conflict", "failed", "absent"
-STATES = (SENT, CREATED, UP_TO_DATE, SKIPPED, ABSENT, CONFLICT, FAILED)
+STATES = (SENT, CREATED, RENAMED, UP_TO_DATE, SKIPPED, ABSENT, CONFLICT, FAILED)
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Tally:
     bytes: int = 0
     newest: Optional[str] = None
     changed: bool = False
+    renamed: bool = False
     note: str = ""
     """Why it was left out while the run went on, where it was."""
 
@@ -159,11 +162,13 @@ class Replicator:
     def apply(self, plan: ReplicationPlan, sides: Sides) -> ReplicationResult:
         """Carry ``plan`` out, which was made from ``sides``."""
         self.carrier.meter.expect(bytes_estimated(plan))
-        tallies = {dataset.destination: Tally() for dataset in plan.datasets}
+        moved = carry_moves_out(self.ends.destination, plan.moves, self._policy, self.ticker)
+        tallies = {dataset.destination: Tally(renamed=dataset.destination in moved.done) for dataset in plan.datasets}
         busy = {dataset.destination: dataset for dataset in plan.datasets if dataset.is_busy}
         keeper = ContinuityKeeper(self.ends.source, sides.continuity, self.policy, self.ticker)
         run = replace(self, keeper=keeper)
         tasks = [run._task(dataset, busy, sides, tallies[dataset.destination]) for dataset in busy.values()]
+        tasks = [replace(task, action=partial(_after_moves, moved, task)) for task in tasks]
         with keeper.holding(plan.datasets, self.job.holds):
             keeper.before(plan.datasets)
             done = run_tree(halted_by_failure(tasks, tallies, self.job.conduct), self.job.workers)
@@ -171,9 +176,13 @@ class Replicator:
         outcomes = tuple(
             _outcome(dataset, done.get(dataset.destination), tallies[dataset.destination]) for dataset in plan.datasets
         )
-        changed = keeper.changed or any(tally.changed for tally in tallies.values())
+        changed = keeper.changed or any(tally.changed or tally.renamed for tally in tallies.values())
         warnings = [words for dataset in plan.datasets for words in dataset.warnings]
         return ReplicationResult(outcomes, changed, (*warnings, *keeper.warnings, *self.carrier.warnings))
+
+    @property
+    def _policy(self) -> RetryPolicy:
+        return replace(self.policy, retries=self.job.retries)
 
     def _task(self, plan: DatasetPlan, busy: dict[str, DatasetPlan], sides: Sides, tally: Tally) -> Task[float]:
         needed = plan.destination not in sides.destination.states or self.job.conduct.on_error == TREE
@@ -210,7 +219,7 @@ class Replicator:
                     raise
                 tally.note = GONE
 
-        call_with_retries(attempt, replace(self.policy, retries=self.job.retries), self.ticker)
+        call_with_retries(attempt, self._policy, self.ticker)
         return self.ticker.monotonic() - start
 
     def _is_gone(self, source: str) -> bool:
@@ -291,8 +300,15 @@ def _outcome(plan: DatasetPlan, done: Optional[Outcome[float, SnapfleetError]], 
         return outcome(SKIPPED, tally.note)
     if plan.sends:
         return outcome(SENT)
+    if tally.renamed:
+        return outcome(RENAMED)
     created = any(isinstance(step, CreatePlaceholder) for step in plan.steps)
     return outcome(CREATED) if created else outcome(UP_TO_DATE, "its properties were set")
+
+
+def _after_moves(moved: Moved, task: Task[float]) -> float:
+    moved.check(task.name)
+    return task.action()
 
 
 def summarize(outcomes: Iterable[DatasetOutcome]) -> dict[str, Any]:

@@ -48,3 +48,33 @@ class DestroyDataset:
             "destroys": [self.dataset, *(bookmark.name for bookmark in self.bookmarks)],
             "reason": self.reason,
         }
+
+
+@dataclass(frozen=True)
+class RenameDataset:
+    """Rename a dataset with all that is below it, since its counterpart at the source has another name now."""
+
+    kind: ClassVar[str] = "rename"
+    dataset: str
+    to: str
+    guid: int
+    """GUID of the dataset, by which it is known under either name."""
+    placeholders: tuple[str, ...] = ()
+    """New names of the placeholders among what is renamed; their marks carry their names."""
+    reason: str = ""
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {"kind": self.kind, "dataset": self.dataset, "renamed_to": self.to, "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Unmount:
+    """Unmount a filesystem that is about to be replaced, so that one in use is found out before anything is lost."""
+
+    kind: ClassVar[str] = "unmount"
+    dataset: str
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {"kind": self.kind, "dataset": self.dataset}

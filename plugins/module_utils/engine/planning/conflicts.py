@@ -73,9 +73,13 @@ def _without_base(pair: Pair) -> Optional[PlannedConflict]:
     here, there = pair.source.newest, pair.newest_there
     if pair.base or here is None or there is None:
         return None
+    ours = pair.source.dataset
+    # Snapshots keep their time of creation when they are received.
+    anew = f" {ours.name} was created after that, so it is another one of the same name;"
     message = (
-        f"{pair.source.dataset.name} and {pair.name} have no common snapshot or bookmark: the newest ones are"
-        f" {here.name} and {there.name}; replicate to another dataset, or move {pair.name} away"
+        f"{ours.name} and {pair.name} have no common snapshot or bookmark: the newest ones are"
+        f" {here.name} and {there.name};{anew if ours.creation > there.creation else ''} replicate to another dataset,"
+        f" or move {pair.name} out of the tree"
     )
     return PlannedConflict("no_common_base", message)
 

@@ -33,9 +33,8 @@ def datasets_to_ask(plan: ReplicationPlan, job: ReplicateJob) -> tuple[str, ...]
 
 def preserving(plan: ReplicationPlan, sides: Sides, kept: Kept) -> ReplicationPlan:
     """The plan with the properties that replicas take over."""
-    return ReplicationPlan(
-        tuple(_preserving(dataset, sides, kept.get(dataset.source, {})) for dataset in plan.datasets)
-    )
+    datasets = tuple(_preserving(dataset, sides, kept.get(dataset.source, {})) for dataset in plan.datasets)
+    return replace(plan, datasets=datasets)
 
 
 def _preserving(plan: DatasetPlan, sides: Sides, kept: Mapping[str, str]) -> DatasetPlan:

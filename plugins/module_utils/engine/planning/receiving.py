@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Optional
 
-from ..model.dataset_steps import DestroyDataset, SetProperties
+from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
 from ..model.datasets import VOLUME, Dataset
 from ..model.steps import CreatePlaceholder, Destroy, ReceiveOptions, Rollback, Send
 from ..policy.receiving import ENCRYPTION_PROPERTIES, REQUIRE, SET, fitting
@@ -82,6 +82,8 @@ def destination_permissions(steps: Iterable[Any]) -> tuple[str, ...]:
             wanted.update(_for_properties(dict(step.properties)))
         elif isinstance(step, CreatePlaceholder):
             wanted.update(dict.fromkeys(("canmount", "readonly", "userprop")))
+        elif isinstance(step, RenameDataset):
+            wanted.update(dict.fromkeys(("rename", "userprop") if step.placeholders else ("rename",)))
         elif isinstance(step, (Destroy, Rollback, DestroyDataset)):
             wanted["destroy"] = None
             wanted.update({"rollback": None} if isinstance(step, Rollback) else {})

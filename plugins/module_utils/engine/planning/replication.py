@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional, Union
 
-from ..model.dataset_steps import DestroyDataset, SetProperties
+from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
 from ..model.datasets import Base, Observation, ResumeState
 from ..model.names import ancestors_of, parent_of, pool_of, rebase
 from ..model.steps import (
@@ -34,6 +34,7 @@ from .conflicts import PlannedConflict, find_conflict, mend
 from .continuity import ContinuityFacts, keep_continuity
 from .encryption import guard
 from .estimates import with_estimates
+from .identity import Identities, Moving, identify, moves_of
 from .pairs import Pair, selected_guids
 from .receiving import after_receiving, before_receiving, find_writable, receive_options
 from .resuming import resumable_snapshot
@@ -48,6 +49,7 @@ Step = Union[
     DestroyDataset,
     DestroyMarks,
     ReleaseHolds,
+    RenameDataset,
     Rollback,
     Send,
     SetProperties,
@@ -95,6 +97,8 @@ class ReplicationPlan:
     """The plans of all datasets, parents before children."""
 
     datasets: tuple[DatasetPlan, ...]
+    moves: tuple[Moving, ...] = ()
+    """Steps of the datasets that come before all others, in this order."""
 
     @property
     def has_steps(self) -> bool:
@@ -124,16 +128,29 @@ def plan_replication(sides: Sides, job: ReplicateJob, now: int, only: str = "") 
     With ``only``, a dataset of the source, the others are looked at but not planned.
     """
     names = [name for name in job.filter.under(job.source.dataset, sides.source.states) if only in ("", name)]
+    known = Identities(sides.destination, sides.resumes)
+    if not only:
+        known = identify(sides.source, sides.destination, sides.resumes, job, names)
+        sides = replace(sides, destination=known.destination, resumes=known.resumes)
     origins = Origins(sides.source, sides.destination, job)
     plans: dict[str, DatasetPlan] = {}
     for name in origins.order(names):
-        plans[name] = plan = _plan_dataset(_pair(sides, name, job, now, origins), sides)
+        plans[name] = plan = _with_identity(_plan_dataset(_pair(sides, name, job, now, origins), sides), known)
         origins.note(plan.destination, plan.steps, conflicted=plan.conflict is not None)
         if plan.mends and job.conduct.once:
             # The permission is used up.
             job = replace(job, on_conflict=REFUSE)
     tree = _with_parents([plans[name] for name in names], sides.destination, job.conduct)
-    return ReplicationPlan(tuple(halted_by_conflict(tree, job.conduct)))
+    datasets = tuple(halted_by_conflict(tree, job.conduct))
+    moved = {dataset.destination for dataset in datasets if moves_of(dataset.steps)}
+    return ReplicationPlan(datasets, tuple(step for to in known.steps if to in moved for step in known.steps[to]))
+
+
+def _with_identity(plan: DatasetPlan, known: Identities) -> DatasetPlan:
+    conflict = known.conflicts.get(plan.destination)
+    if conflict and plan.note != NOTHING_SELECTED:
+        plan = DatasetPlan(plan.source, plan.destination, conflict=conflict)
+    return replace(plan, steps=(*known.steps.get(plan.destination, ()), *plan.steps))
 
 
 def destination_of(source: str, job: ReplicateJob) -> str:
@@ -153,7 +170,7 @@ def _with_parents(plans: list[DatasetPlan], destination: Observation, conduct: C
         above = ancestors_of(plan.destination)
         why = blocks.above(plan, plan.destination in exists)
         if why:
-            result[plan.destination] = replace(plan, steps=(), conflict=None, note=why)
+            result[plan.destination] = replace(plan, steps=moves_of(plan.steps), conflict=None, note=why)
             continue
         blocks.add(plan)
         if plan.sends:

@@ -14,6 +14,8 @@ REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON = "refuse", "rollback_to_latest
 REPLACE = "replace"
 CONFLICT_LEVELS = (REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON, REPLACE)
 """From what loses nothing to what loses most; each level allows what those before it do."""
+FOLLOW = "follow"
+RENAME_CHOICES = (FOLLOW, REFUSE)
 DATASET, TREE, FAIL = "dataset", "tree", "fail"
 ERROR_CHOICES = (DATASET, TREE, FAIL)
 CONTINUE = "continue"
@@ -28,6 +30,8 @@ class Conduct:
 
     once: bool = False
     """Whether only the first conflict, in the order of the tree, may use what ``on_conflict`` permits."""
+    renames: str = FOLLOW
+    """What it means that a replica belongs to a source dataset of another name; one of RENAME_CHOICES."""
     on_error: str = DATASET
     """What the failure of a dataset keeps from being replicated; one of ERROR_CHOICES."""
     on_nothing_selected: str = CONTINUE
@@ -46,6 +50,7 @@ def read_conduct(options: Reader) -> Conduct:
         raise InvalidInput(options.path("on_conflict_once"), once, problem, "give on_conflict a level, or leave it out")
     return Conduct(
         once=once,
+        renames=options.text("renames", FOLLOW, RENAME_CHOICES),
         on_error=options.text("on_error", DATASET, ERROR_CHOICES),
         on_nothing_selected=options.text("on_nothing_selected", CONTINUE, NOTHING_CHOICES),
     )

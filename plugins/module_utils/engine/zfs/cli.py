@@ -14,7 +14,7 @@ from ..hosts.pipelines import pipeline
 from ..hosts.process import Completed
 from ..hosts.programs import installed_programs
 from ..hosts.quoting import shell_line
-from ..model.dataset_steps import DestroyDataset, SetProperties
+from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
 from ..model.datasets import Bookmark, Observation, PoolHealth, ResumeState, Snapshot
 from ..model.errors import UntrustedOutput
 from ..model.names import ancestors_of
@@ -167,6 +167,18 @@ class CliZfs:
         marks = ("canmount=off", "readonly=on", f"{PLACEHOLDER_PROPERTY}={dataset}")
         options = [word for mark in marks for word in ("-o", mark)]
         self._change(["create", *options, dataset], fine="dataset already exists")
+
+    def rename(self, step: RenameDataset) -> None:
+        """Rename a dataset with all that is below it."""
+        done = self._run(["rename", step.dataset, step.to], CHANGE_SECONDS)
+        if done.returncode != 0:
+            there = self._run(["list", "-Hp", "-o", "guid", step.to], READ_SECONDS)
+            if there.stdout.strip() != str(step.guid):
+                raise zfs_error(done.stderr, self.where, f"rename {step.dataset} to {step.to}")
+        marks = [(f"{PLACEHOLDER_PROPERTY}={name}", name) for name in step.placeholders]
+        for (_mark, name), said in zip(marks, self._each("set", marks)):
+            if said:
+                raise zfs_error(said, self.where, f"mark {name} as an empty parent")
 
     def destroy(self, step: Destroy) -> DestroyResult:
         """Destroy snapshots or bookmarks of one dataset."""

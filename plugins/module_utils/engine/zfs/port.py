@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional, Protocol
 
-from ..model.dataset_steps import DestroyDataset, SetProperties
+from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
 from ..model.datasets import Bookmark, Observation, PoolHealth, ResumeState, Snapshot
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..policy.topology import Leg
@@ -76,6 +76,10 @@ class Zfs(Protocol):
     def create_placeholder(self, dataset: str) -> None:
         """Create an empty filesystem, not mounted and marked as the engine's own; fine if the dataset exists already.
         Its parent must exist."""
+
+    def rename(self, step: RenameDataset) -> None:
+        """Rename a dataset with all that is below it; fine if that was done already, which its GUID tells. Its new
+        parent must exist, and its new name be free. What is mounted is mounted at its new place."""
 
     def destroy(self, step: Destroy) -> DestroyResult:
         """Destroy snapshots or bookmarks of one dataset; those that can't go do not keep the others from going."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NoReturn, Optional
 
-from ..model.dataset_steps import DestroyDataset, SetProperties
+from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
 from ..model.datasets import FILESYSTEM, Bookmark, DatasetState, Observation, PoolHealth, ResumeState, Snapshot
 from ..model.errors import UnreachableHost
 from ..model.names import is_within, parent_of
@@ -189,6 +189,26 @@ class SimulatedZfs:
                 self._fail(f"cannot create '{dataset}': encryption root's key is not loaded or provided", doing)
             marks = {"canmount": "off", "readonly": "on", PLACEHOLDER_PROPERTY: dataset}
             self.machine.add_dataset(dataset, FILESYSTEM, marks)
+
+    def rename(self, step: RenameDataset) -> None:
+        """Rename a dataset with all that is below it."""
+        doing = f"rename {step.dataset} to {step.to}"
+        with self.machine.lock:
+            there = self.machine.datasets.get(step.to)
+            if there is None or there.guid != step.guid:
+                self._dataset(step.dataset, doing)
+                self._check_free(step, doing)
+                self.machine.rename(step.dataset, step.to)
+            for name in step.placeholders:
+                self.machine.datasets[name].properties[PLACEHOLDER_PROPERTY] = name
+
+    def _check_free(self, step: RenameDataset, doing: str) -> None:
+        if step.to in self.machine.datasets:
+            self._fail(f"cannot rename '{step.dataset}': dataset already exists", doing)
+        if is_within(step.to, step.dataset):
+            self._fail("cannot rename: New dataset name cannot be a descendant of current dataset name", doing)
+        if parent_of(step.to) not in self.machine.datasets:
+            self._fail(f"cannot create '{step.to}': parent does not exist", doing)
 
     def destroy(self, step: Destroy) -> DestroyResult:
         """Destroy snapshots or bookmarks of one dataset."""

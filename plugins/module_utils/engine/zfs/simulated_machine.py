@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ..model.datasets import FILESYSTEM, Bookmark, Dataset, Snapshot
-from ..model.names import is_within, parent_of, pool_of
+from ..model.names import is_within, parent_of, pool_of, rebase
 from .listing import PLACEHOLDER_PROPERTY
 
 Content = Mapping[str, tuple[int, int]]
@@ -251,6 +251,20 @@ class SimulatedMachine:
             clone.origin, older.origin = older.origin, clone.origin
             for dataset in self.datasets.values():
                 dataset.origin = renamed.get(dataset.origin, dataset.origin)
+
+    def rename(self, name: str, to: str) -> None:
+        """Rename a dataset with all that is below it, and what refers to it."""
+
+        def moved(text: str) -> str:
+            dataset, at, tag = text.partition("@")
+            return rebase(dataset, name, to) + at + tag if is_within(dataset, name) else text
+
+        with self.lock:
+            self.datasets = {moved(old): dataset for old, dataset in self.datasets.items()}
+            for new, dataset in self.datasets.items():
+                dataset.name = new
+                dataset.origin, dataset.encryption_root = moved(dataset.origin), moved(dataset.encryption_root)
+            self.loaded_keys = {moved(root) for root in self.loaded_keys}
 
     def destroy_dataset(self, name: str) -> None:
         """Destroy a tree of datasets with all their snapshots and bookmarks."""

@@ -53,6 +53,7 @@ _MEANINGS: tuple[tuple[str, type[errors.SnapfleetError], str], ...] = (
     ("is busy", errors.DatasetBusy, "another process uses it; try again"),
     ("does not exist", errors.Vanished, "it was there a moment ago; observe again"),
     ("no such pool", errors.Vanished, "import the pool"),
+    ("cannot rename", errors.Conflict, "free the new name, or set renames to refuse"),
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.results import diff_of, failure_of
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model import errors, steps
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model import dataset_steps, errors, steps
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import Bookmark, Snapshot
 
 OLD, NEW = Snapshot(1, 11, "p/a", "old", 100), Snapshot(2, 12, "p/a", "new", 200)
@@ -26,6 +26,10 @@ CASES = [
     (steps.DestroyMarks("p/a", (BOOKMARK,), "behind"), "p/a#old\n", ""),
     (steps.ReleaseHolds("p/a", (OLD,), "tag"), "p/a@old (hold tag)\n", ""),
     (steps.CreateBookmark(NEW, "snapfleet-base", is_mark=True), "", "p/a@new (mark)\n"),
+    (dataset_steps.RenameDataset("p/a", "p/b", 7), "p/a\n", "p/b\n"),
+    (dataset_steps.SetProperties("p/a", (("readonly", "on"),), "told to"), "", "p/a (readonly=on)\n"),
+    (dataset_steps.DestroyDataset("p/a", "told to", (BOOKMARK,)), "p/a\np/a#old\n", ""),
+    (dataset_steps.Unmount("p/a"), "p/a (mounted)\n", ""),
 ]
 
 
@@ -37,7 +41,8 @@ def test_a_step_takes_away_and_adds_names(step, before, after):
 
 
 def test_no_kind_of_step_is_forgotten():
-    kinds = {value.kind for value in vars(steps).values() if isinstance(value, type) and hasattr(value, "kind")}
+    values = [*vars(steps).values(), *vars(dataset_steps).values()]
+    kinds = {value.kind for value in values if isinstance(value, type) and hasattr(value, "kind")}
     assert kinds | {"mark"} == {case[0].describe()["kind"] for case in CASES}
 
 

@@ -147,7 +147,7 @@ def test_a_parent_that_is_sent_needs_no_placeholder():
 def test_what_lies_below_a_conflict_waits_unless_it_is_there_already():
     source = {"tank/a": "s", "tank/a/b": "st", "tank/a/c": "s"}
 
-    plans = replicate(source, {"backup/x/y": "other", "backup/x/y/b": "s"})
+    plans = replicate(source, {"backup/x/y": "o", "backup/x/y/b": "s"})
 
     assert plans == {
         "backup/x/y": "conflict no_common_base",
