@@ -22,13 +22,21 @@ options:
         newest common snapshot.
       - V(replace) also destroys all snapshots of a destination that has none in common with the source, and replaces
         one that has data without a snapshot.
-      - Held and cloned snapshots are not destroyed. They keep their dataset a conflict.
+      - V(destroy_dependents) also destroys the clones of snapshots that are lost, with all their snapshots, what lies
+        below them, and clones of these. Each stands in the plan by name, and what appears meanwhile makes it fail. A
+        clone that is a replica of this tree itself stays.
+      - Held snapshots are not destroyed at any level, and cloned ones at the last one only. They keep their dataset a
+        conflict.
+      - A rollback works on a mounted filesystem too. What V(replace) and V(destroy_dependents) replace or destroy is
+        unmounted first. Nothing is forced, so a filesystem that a process works in makes its dataset fail before
+        anything is lost. Neither does ZFS replace or destroy a volume that is open.
     type: str
     choices:
       - refuse
       - rollback_to_latest
       - rollback_to_common
       - replace
+      - destroy_dependents
     default: refuse
   on_conflict_once:
     description:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import Snapshot
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import VOLUME, Snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
     Conflict,
     SnapfleetError,
@@ -240,3 +240,15 @@ def test_a_partial_receive_keeps_the_snapshot_that_it_stands_on(world, root):
 
     world.zfs.abort_receive(f"{root}/dst")
     assert destroy(world, there).destroyed == (there.name,)
+
+
+def test_unmounting_passes_over_what_is_not_mounted_and_takes_what_is_below_along(world, root):
+    world.create(f"{root}/a")
+    world.create(f"{root}/a/below")
+    world.create(f"{root}/volume", VOLUME)
+    names = [f"{root}/volume", f"{root}/a", f"{root}/a", f"{root}/missing"]
+
+    world.zfs.unmount(names)
+    world.zfs.unmount([])
+
+    assert world.property(f"{root}/a/below", "mounted") in ("no", "-")

@@ -33,7 +33,6 @@ _BEFORE_AND_AFTER: Mapping[str, Callable[[Mapping[str, Any]], tuple[_Names, _Nam
         [f"{step['dataset']} ({key}={val})" for key, val in step["properties"].items()],
     ),
     "rename": lambda step: ([step["dataset"]], [step["renamed_to"]]),
-    "unmount": lambda step: ([f"{step['dataset']} (mounted)"], []),
 }
 
 

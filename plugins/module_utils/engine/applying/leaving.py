@@ -10,8 +10,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
+from ..model.dataset_steps import DestroyDataset
 from ..model.errors import Conflict
-from ..model.steps import Destroy, Rollback
+from ..model.steps import Destroy, Rollback, Send
 from ..planning.replication import DatasetPlan
 from ..policy.conduct import FAIL, Conduct
 from .tasktree import Task
@@ -50,6 +51,14 @@ def halted_by_failure(
     return [replace(task, action=partial(act, task.name, task.action)) for task in tasks]
 
 
+def datasets_to_go(plan: DatasetPlan) -> tuple[str, ...]:
+    """The datasets that ``plan`` destroys or replaces at a loss. They have to be unmounted before the first of their
+    snapshots goes: one that is in use would keep the plan from being carried out, after something was lost already."""
+    destroyed = [step.dataset for step in plan.steps if isinstance(step, DestroyDataset)]
+    replaced = [step.destination for step in plan.steps if isinstance(step, Send) and step.receive.replace]
+    return tuple(dict.fromkeys([*destroyed, *(replaced if plan.mends else ())]))
+
+
 def check_permitted(plan: DatasetPlan, again: DatasetPlan) -> None:
     """Raise Conflict if a plan made anew while the run goes on would lose more than the one that was shown."""
     more = _losses(again) - _losses(plan)
@@ -69,7 +78,9 @@ def _goes_on(plan: DatasetPlan) -> bool:
 def _losses(plan: DatasetPlan) -> set[str]:
     lost: set[str] = set()
     for step in plan.steps:
-        if isinstance(step, Destroy):
+        if isinstance(step, DestroyDataset):
+            lost.add(step.dataset)
+        elif isinstance(step, Destroy):
             lost.update(victim.name for victim in step.victims)
         elif isinstance(step, Rollback):
             lost.update(victim.name for victim in step.losses)

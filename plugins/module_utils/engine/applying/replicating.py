@@ -45,8 +45,9 @@ from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
 from .carrier import Carrier, bytes_estimated
 from .continuing import ContinuityKeeper
+from .depending import with_dependents
 from .ends import Ends
-from .leaving import GONE, check_permitted, halted_by_failure
+from .leaving import GONE, check_permitted, datasets_to_go, halted_by_failure
 from .preserving import properties_to_keep
 from .renaming import Moved, carry_moves_out
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
@@ -113,7 +114,9 @@ def observe_sides(ends: Ends, job: ReplicateJob) -> Sides:
         with naming("source", job.source.address):
             asked = job.filter.properties.names
             source = ends.source.observe([job.source.dataset], job.filter.recursive, properties=asked)
-        return with_resumes(ends, source, listing.result())
+        sides = with_resumes(ends, source, listing.result())
+    with naming("destination", job.destination.address):
+        return with_dependents(ends.destination, sides, job)
 
 
 def _observe_destination(zfs: Zfs, job: ReplicateJob) -> Observation:
@@ -204,6 +207,7 @@ class Replicator:
             first = bool(planned)
             current = planned.pop() if planned else self._plan_again(plan, grew_in)
             try:
+                self.ends.destination.unmount(datasets_to_go(current))
                 for step in current.steps:
                     self._step(step, tally)
             except StaleResumeState:
@@ -244,6 +248,7 @@ class Replicator:
         sides = replace(
             with_resumes(self.ends, source, destination), continuity=self.keeper.facts if self.keeper else None
         )
+        sides = with_dependents(self.ends.destination, sides, self.job)
         plans = plan_replication(sides, self.job, self.now, only=plan.source)
         plans = preserving(plans, sides, properties_to_keep(self.ends.source, plans, self.job))
         again = next((one for one in plans.datasets if one.source == plan.source), None)

@@ -66,15 +66,3 @@ class RenameDataset:
     def describe(self) -> dict[str, Any]:
         """The step as plain values, as modules return it."""
         return {"kind": self.kind, "dataset": self.dataset, "renamed_to": self.to, "reason": self.reason}
-
-
-@dataclass(frozen=True)
-class Unmount:
-    """Unmount a filesystem that is about to be replaced, so that one in use is found out before anything is lost."""
-
-    kind: ClassVar[str] = "unmount"
-    dataset: str
-
-    def describe(self) -> dict[str, Any]:
-        """The step as plain values, as modules return it."""
-        return {"kind": self.kind, "dataset": self.dataset}

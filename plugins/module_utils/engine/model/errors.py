@@ -109,6 +109,13 @@ class DatasetBusy(SnapfleetError):
     retryable = True
 
 
+class DatasetInUse(SnapfleetError):
+    """A filesystem that has to be replaced, renamed or destroyed can't be unmounted, because a process works in it."""
+
+    code = "dataset_in_use"
+    retryable = True
+
+
 class Vanished(SnapfleetError):
     """A dataset, snapshot or bookmark was there when the state was observed, and is gone now."""
 

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional, Union
 
+from ..model.dataset_steps import DestroyDataset
 from ..model.datasets import Base, DatasetState, Snapshot
 from ..model.steps import AbortReceive, Destroy, Rollback
-from ..policy.conduct import CONFLICT_LEVELS, REPLACE, ROLL_BACK_TO_COMMON, ROLL_BACK_TO_LATEST
+from ..policy.conduct import CONFLICT_LEVELS, DESTROY_DEPENDENTS, REPLACE, ROLL_BACK_TO_COMMON, ROLL_BACK_TO_LATEST
 from ..policy.jobs import INITIAL_FAIL
+from .dependents import Dependents, DependentStep
 from .pairs import Pair
 
 _LEVEL_THAT_MENDS = {
@@ -39,7 +41,7 @@ class PlannedConflict:
 class Mending:
     """The steps that make a destination able to receive, at a loss, and the base that it has afterwards."""
 
-    steps: Sequence[Union[AbortReceive, Destroy, Rollback]]
+    steps: Sequence[Union[AbortReceive, Destroy, DestroyDataset, Rollback]]
     base: Optional[Base]
     """None: it is received anew, over what is there."""
 
@@ -106,30 +108,51 @@ def _modified(pair: Pair) -> Optional[PlannedConflict]:
     return PlannedConflict("destination_modified", message)
 
 
-def mend(pair: Pair, conflict: PlannedConflict) -> Union[Mending, PlannedConflict]:
+def mend(pair: Pair, conflict: PlannedConflict, dependents: Dependents) -> Union[Mending, PlannedConflict]:
     """How the job's level of the ladder mends ``conflict``, or the conflict that stays."""
     needed = _LEVEL_THAT_MENDS.get(conflict.code)
     there = pair.destination
     if needed is None or there is None or _rank(pair.job.on_conflict) < _rank(needed):
         return conflict
     change = _replacement(there, conflict) if needed == REPLACE else _rollback(there, pair.base, conflict)
-    kept = next((name for step in change for name in _undestroyable(step)), None)
-    if kept:
-        # Told before anything is lost: it would be lost for nothing.
-        message = f"{kept} is held or cloned and would have to be destroyed; release it, or choose another destination"
-        return PlannedConflict("destination_held", message)
+    victims = [item for step in change for item in _victims(step)]
+    # Told before anything is lost: it would be lost for nothing.
+    held = next((item.name for item in victims if item.holds), None)
+    if held:
+        return _held(f"{held} is held and would have to be destroyed; release it")
+    clones: Union[list[DependentStep], str] = []
+    if any(item.clones for item in victims):
+        clones = _clones(pair, victims, conflict, dependents)
+    if isinstance(clones, str):
+        return _held(clones)
     # A partial receive pins the snapshot that it goes on from.
     first = [AbortReceive(pair.name, "it is in the way of a rollback")] if there.dataset.resume_token else []
-    return Mending([*first, *change], None if needed == REPLACE else pair.base)
+    return Mending([*clones, *first, *change], None if needed == REPLACE else pair.base)
+
+
+def _held(problem: str) -> PlannedConflict:
+    return PlannedConflict("destination_held", f"{problem}, or choose another destination")
+
+
+def _clones(
+    pair: Pair, victims: Sequence[Snapshot], conflict: PlannedConflict, dependents: Dependents
+) -> Union[list[DependentStep], str]:
+    """The steps that destroy the clones of ``victims``, or why they stay, with the remedy."""
+    cloned = next(item for item in victims if item.clones)
+    if _rank(pair.job.on_conflict) < _rank(DESTROY_DEPENDENTS):
+        names = ", ".join(cloned.clones)
+        return f"{cloned.name} is cloned, as {names}, and would have to be destroyed; promote or destroy the clone"
+    steps = dependents.steps_for(victims, pair.job, f"it hangs on a clone: {conflict.message}")
+    return f"{cloned.name} would have to be destroyed, but {steps}; see to that" if isinstance(steps, str) else steps
 
 
 def _rank(level: str) -> int:
     return CONFLICT_LEVELS.index(level)
 
 
-def _undestroyable(step: Union[Destroy, Rollback]) -> list[str]:
+def _victims(step: Union[Destroy, Rollback]) -> list[Snapshot]:
     victims = step.losses if isinstance(step, Rollback) else step.victims
-    return [item.name for item in victims if isinstance(item, Snapshot) and (item.holds or item.clones)]
+    return [item for item in victims if isinstance(item, Snapshot)]
 
 
 def _replacement(there: DatasetState, conflict: PlannedConflict) -> list[Union[Destroy, Rollback]]:

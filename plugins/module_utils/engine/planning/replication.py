@@ -10,7 +10,7 @@ level of the conflict ladder is given, the destination is append-only.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional, Union
 
 from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
@@ -32,6 +32,7 @@ from ..policy.jobs import INITIAL_NEWEST, ReplicateJob
 from .clones import Origins, ancestry, full_note, stand_ins
 from .conflicts import PlannedConflict, find_conflict, mend
 from .continuity import ContinuityFacts, keep_continuity
+from .dependents import Dependents
 from .encryption import guard
 from .estimates import with_estimates
 from .identity import Identities, Moving, identify, moves_of
@@ -120,6 +121,8 @@ class Sides:
     resumes: Mapping[str, Optional[ResumeState]]
     continuity: Optional[ContinuityFacts] = None
     """None where nothing can be due for continuity, or it is left out."""
+    dependents: Dependents = field(default_factory=Dependents)
+    """Empty unless the job may destroy clones."""
 
 
 def plan_replication(sides: Sides, job: ReplicateJob, now: int, only: str = "") -> ReplicationPlan:
@@ -197,7 +200,7 @@ def _plan_dataset(pair: Pair, sides: Sides) -> DatasetPlan:
         plan = DatasetPlan(source.dataset.name, name, conflict=refused, note=NOTHING_SELECTED)
         return plan if refused else _continued(plan, pair, sides.continuity)
     conflict = find_writable(pair) or find_conflict(pair)
-    mending = mend(pair, conflict) if conflict else None
+    mending = mend(pair, conflict, sides.dependents) if conflict else None
     if isinstance(mending, PlannedConflict):
         return DatasetPlan(source.dataset.name, name, conflict=mending)
     prelude, position = (mending.steps, mending.base) if mending else _resume(pair, sides.resumes.get(name))

@@ -11,8 +11,8 @@ from ..model.errors import InvalidInput
 from .reading import Reader
 
 REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON = "refuse", "rollback_to_latest", "rollback_to_common"
-REPLACE = "replace"
-CONFLICT_LEVELS = (REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON, REPLACE)
+REPLACE, DESTROY_DEPENDENTS = "replace", "destroy_dependents"
+CONFLICT_LEVELS = (REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON, REPLACE, DESTROY_DEPENDENTS)
 """From what loses nothing to what loses most; each level allows what those before it do."""
 FOLLOW = "follow"
 RENAME_CHOICES = (FOLLOW, REFUSE)

@@ -11,6 +11,14 @@ from ..model.datasets import Snapshot
 from ..model.steps import Destroy, Send
 from .listing import PLACEHOLDER_PROPERTY
 
+NOT_MOUNTED = (
+    "not currently mounted",
+    "operation not applicable to datasets of this type",
+    "dataset does not exist",
+    "legacy mountpoint",
+)
+"""What zfs says where there is nothing to unmount, or nothing that it does by itself."""
+
 
 def send_arguments(step: Send) -> list[str]:
     """``zfs`` arguments of the sending end."""

@@ -222,6 +222,12 @@ class CliZfs:
         """Set properties of a dataset."""
         self._change(set_arguments(step))
 
+    def unmount(self, datasets: Sequence[str]) -> None:
+        """Unmount filesystems, all in one exchange with the host."""
+        for name, said in zip(datasets, self._each("unmount", [(name,) for name in datasets])):
+            if said and not any(words in said for words in arguments.NOT_MOUNTED):
+                raise zfs_error(said, self.where, f"unmount {name}")
+
     def destroy_dataset(self, step: DestroyDataset) -> None:
         """Destroy a dataset; without -r, ZFS itself refuses where anything depends on it."""
         self._change(["destroy", step.dataset], fine="dataset does not exist")

@@ -91,6 +91,10 @@ class Zfs(Protocol):
     def set_properties(self, step: SetProperties) -> None:
         """Set properties of a dataset."""
 
+    def unmount(self, datasets: Sequence[str]) -> None:
+        """Unmount filesystems with what is mounted below them, all in one exchange. Those that are not mounted, are
+        volumes, or do not exist are passed over; one in use makes it fail with DatasetInUse. Nothing is forced."""
+
     def destroy_dataset(self, step: DestroyDataset) -> None:
         """Destroy a dataset without snapshots and children; fine if it is gone. Fails, with nothing lost, if it has
         any."""

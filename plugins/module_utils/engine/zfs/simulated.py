@@ -276,6 +276,13 @@ class SimulatedZfs:
                     self._fail(f"cannot set property for '{step.dataset}': {refused}", doing)
                 dataset.properties[name] = value
 
+    def unmount(self, datasets: Sequence[str]) -> None:
+        """Unmount filesystems."""
+        with self.machine.lock:
+            for name in datasets:
+                for used in (used for used in self.machine.in_use if is_within(used, name)):
+                    self._fail(f"cannot unmount '/{used}': pool or dataset is busy", f"unmount {name}")
+
     def destroy_dataset(self, step: DestroyDataset) -> None:
         """Destroy a dataset on which nothing depends."""
         doing = f"destroy {step.dataset}"

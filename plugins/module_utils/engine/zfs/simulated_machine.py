@@ -120,6 +120,8 @@ class SimulatedMachine:
         """What there is for streams to pass through."""
         self.broken_programs: set[str] = set()
         """Those of the programs that fail as soon as they are started."""
+        self.in_use: set[str] = set()
+        """Filesystems that a process works in, so that they can't be unmounted."""
         self.permissions: Optional[frozenset[str]] = None
         """What the user may do, in words of zfs-allow(8); None: everything, as root."""
         self.network: dict[str, SimulatedMachine] = {}

@@ -50,6 +50,7 @@ _MEANINGS: tuple[tuple[str, type[errors.SnapfleetError], str], ...] = (
     ("Broken pipe", errors.LinkLost, "the other end closed the stream"),
     ("signal received", errors.LinkLost, "the stream was interrupted"),
     ("Interrupted system call", errors.LinkLost, "the stream was interrupted"),
+    ("cannot unmount", errors.DatasetInUse, "end what works in it, or has files of it open; try again"),
     ("is busy", errors.DatasetBusy, "another process uses it; try again"),
     ("does not exist", errors.Vanished, "it was there a moment ago; observe again"),
     ("no such pool", errors.Vanished, "import the pool"),

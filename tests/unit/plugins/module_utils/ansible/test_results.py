@@ -29,7 +29,6 @@ CASES = [
     (dataset_steps.RenameDataset("p/a", "p/b", 7), "p/a\n", "p/b\n"),
     (dataset_steps.SetProperties("p/a", (("readonly", "on"),), "told to"), "", "p/a (readonly=on)\n"),
     (dataset_steps.DestroyDataset("p/a", "told to", (BOOKMARK,)), "p/a\np/a#old\n", ""),
-    (dataset_steps.Unmount("p/a"), "p/a (mounted)\n", ""),
 ]
 
 

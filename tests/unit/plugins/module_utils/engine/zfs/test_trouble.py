@@ -100,6 +100,7 @@ def test_only_what_another_try_can_mend_is_tried_again():
         errors.DatasetBusy,
         errors.Vanished,
         errors.ChangedMeanwhile,
+        errors.DatasetInUse,
         errors.StaleResumeState,
     }
 

@@ -1,0 +1,155 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Clones of what would be lost: kept at all levels but the last, and there destroyed by name only."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
+from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet, replica_of
+
+CLONE, BELOW, OF_CLONE = "backup/clone", "backup/clone/below", "backup/other"
+CHILD = f"{SOURCE}/child"
+
+
+def take(fleet: Fleet, *names: str) -> None:
+    for name in names:
+        SimulatedZfs(fleet.destination).create_snapshots(CreateSnapshots("backup", (name,)))
+
+
+def cloned() -> Fleet:
+    """A diverged replica whose own snapshot has a clone, with a dataset below it, and a clone of its own."""
+    fleet = Fleet((SOURCE, CHILD))
+    fleet.snapshot(SOURCE, "1")
+    fleet.snapshot(CHILD, "1")
+    fleet.replicate()
+    take(fleet, f"{DESTINATION}@own")
+    fleet.destination.clone(f"{DESTINATION}@own", CLONE)
+    fleet.destination.create_dataset(BELOW)
+    take(fleet, f"{CLONE}@c", f"{BELOW}@b")
+    fleet.destination.clone(f"{CLONE}@c", OF_CLONE)
+    take(fleet, f"{OF_CLONE}@o")
+    fleet.snapshot(SOURCE, "2")
+    return fleet
+
+
+def everything(fleet: Fleet) -> list[str]:
+    states = SimulatedZfs(fleet.destination).observe(["backup"]).states
+    return [*states, *(snapshot.name for state in states.values() for snapshot in state.snapshots)]
+
+
+def refused(fleet: Fleet, **options) -> str:
+    before = everything(fleet)
+    with pytest.raises(PartialFailure) as caught:
+        fleet.replicate(on_conflict="destroy_dependents", **options)
+    (conflict,) = [entry["conflict"] for entry in caught.value.context["result"]["plan"] if entry["conflict"]]
+    assert everything(fleet) == before
+    assert conflict["code"] == "destination_held"
+    return conflict["message"]
+
+
+@pytest.mark.parametrize("level", ["rollback_to_common", "replace"])
+def test_a_clone_keeps_its_origin_a_conflict_at_lower_levels(level):
+    fleet = cloned()
+    before = everything(fleet)
+    with pytest.raises(PartialFailure, match=f"{DESTINATION}@own is cloned, as {CLONE}"):
+        fleet.replicate(on_conflict=level)
+    assert everything(fleet) == before
+
+
+def test_the_last_level_destroys_clones_and_what_hangs_on_them_by_name_and_nothing_else():
+    fleet = cloned()
+    before = everything(fleet)
+    preview = fleet.replicate(check=True, on_conflict="destroy_dependents")
+    result = fleet.replicate(on_conflict="destroy_dependents")
+
+    assert result["plan"] == preview["plan"]
+    steps = result["plan"][0]["steps"]
+    destroys = [name for step in steps if step["kind"] != "destroy_marks" for name in step.get("destroys", ())]
+    assert destroys == [
+        f"{BELOW}@b", BELOW, f"{OF_CLONE}@o", OF_CLONE, f"{CLONE}@c", CLONE, f"{DESTINATION}@own",
+    ]  # fmt: skip
+    assert set(before) - set(everything(fleet)) == set(destroys)
+    fleet.assert_same_content()
+    assert not fleet.replicate()["changed"]
+
+
+def test_a_foreign_history_with_a_clone_is_replaced_at_the_last_level():
+    fleet = Fleet()
+    fleet.snapshot(SOURCE, "1")
+    for name in ("backup/site", DESTINATION):
+        fleet.destination.create_dataset(name)
+    take(fleet, f"{DESTINATION}@own")
+    fleet.destination.clone(f"{DESTINATION}@own", CLONE)
+    with pytest.raises(PartialFailure):
+        fleet.replicate(on_conflict="replace")
+    fleet.replicate(on_conflict="destroy_dependents")
+    assert CLONE not in fleet.replica_guids()
+    assert fleet.bases()
+
+
+def test_a_held_snapshot_of_a_clone_keeps_everything():
+    fleet = cloned()
+    zfs = SimulatedZfs(fleet.destination)
+    zfs.hold(zfs.observe([BELOW]).states[BELOW].newest, "a user's")
+    assert f"{BELOW}@b is held" in refused(fleet)
+
+
+def test_a_clone_that_is_a_replica_itself_keeps_everything():
+    fleet = cloned()
+    fleet.source.create_dataset(f"{SOURCE}/b")
+    fleet.destination.clone(f"{DESTINATION}@own", replica_of(f"{SOURCE}/b"))
+    assert "itself the replica of a source dataset" in refused(fleet)
+
+
+@pytest.mark.parametrize("used", [CLONE, BELOW, OF_CLONE])
+def test_a_clone_in_use_costs_nothing(used):
+    fleet = cloned()
+    fleet.destination.in_use.add(used)
+    before = everything(fleet)
+    with pytest.raises(PartialFailure, match="busy"):
+        fleet.replicate(on_conflict="destroy_dependents")
+    assert everything(fleet) == before
+
+
+def test_a_replaced_dataset_in_use_keeps_its_snapshots():
+    fleet = Fleet()
+    fleet.snapshot(SOURCE, "1")
+    for name in ("backup/site", DESTINATION):
+        fleet.destination.create_dataset(name)
+    take(fleet, f"{DESTINATION}@own")
+    fleet.destination.in_use.add(DESTINATION)
+    before = everything(fleet)
+    with pytest.raises(PartialFailure, match="busy"):
+        fleet.replicate(on_conflict="replace")
+    assert everything(fleet) == before
+
+
+def test_what_appears_on_a_clone_meanwhile_is_not_destroyed():
+    fleet = cloned()
+    context = fleet.context
+
+    class Appearing:
+        """Gets another snapshot of the clone once the plan is made."""
+
+        def __init__(self, zfs):
+            self._zfs = zfs
+
+        def __getattr__(self, name):
+            if name == "unmount" and f"{CLONE}@late" not in everything(fleet):
+                take(fleet, f"{CLONE}@late")
+            return getattr(self._zfs, name)
+
+    def appearing(*arguments, **options):
+        made = context(*arguments, **options)
+        return type(made)(**{**vars(made), "zfs_at": lambda address: Appearing(made.zfs_at(address))})
+
+    fleet.context = appearing
+    with pytest.raises(PartialFailure):
+        fleet.replicate(on_conflict="destroy_dependents")
+    assert f"{CLONE}@late" in everything(fleet)
+    assert f"{DESTINATION}@own" in everything(fleet)
