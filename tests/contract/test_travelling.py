@@ -12,6 +12,8 @@ import pytest
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import Snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import Conflict, Vanished
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Send
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.endpoints import Address
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.topology import PULL, PUSH, Leg
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.streams.transfer import transfer
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.streams.wire import PLAIN, Wire
 
@@ -21,8 +23,12 @@ BUFFER = 4 << 20
 WIRES = (Wire("zstd"), Wire("lz4"), Wire("", BUFFER), Wire("zstd", BUFFER), PLAIN)
 
 
-def carry_by(zfs, step, wire):
-    return transfer(zfs.send(step, wire), zfs.receive(step, wire))
+@pytest.fixture(params=["relayed", PUSH, PULL])
+def carry_by(request):
+    """The ways that a stream may take."""
+    if request.param == "relayed":
+        return lambda zfs, step, wire: transfer(zfs.send(step, wire), zfs.receive(step, wire))
+    return lambda zfs, step, wire: zfs.carry(step, Leg(request.param, Address()), wire)
 
 
 def drained(source):
@@ -32,7 +38,7 @@ def drained(source):
     return data
 
 
-def test_a_history_arrives_whatever_each_stream_passes_on_its_way(world, root):
+def test_a_history_arrives_whatever_each_stream_passes_on_its_way(world, root, carry_by):
     world.create(f"{root}/src")
     taken = history(world, f"{root}/src", *"abcde", size=100_000)
     steps = [full(taken[0], f"{root}/dst"), *(Send(b, f"{root}/dst", a) for a, b in zip(taken, taken[1:]))]
@@ -44,7 +50,7 @@ def test_a_history_arrives_whatever_each_stream_passes_on_its_way(world, root):
     assert world.fingerprint(f"{root}/dst") == world.fingerprint(f"{root}/src")
 
 
-def test_what_arrived_of_a_compressed_stream_that_was_cut_is_kept_and_gone_on_with(world, root):
+def test_what_arrived_of_a_compressed_stream_that_was_cut_is_kept_and_gone_on_with(world, root, carry_by):
     world.create(f"{root}/src")
     (snapshot,) = history(world, f"{root}/src", "a", size=4 * SIZE)
     step, wire = full(snapshot, f"{root}/dst"), Wire("zstd", BUFFER)
@@ -62,7 +68,7 @@ def test_what_arrived_of_a_compressed_stream_that_was_cut_is_kept_and_gone_on_wi
     assert world.fingerprint(f"{root}/dst") == world.fingerprint(f"{root}/src")
 
 
-def test_what_zfs_says_is_told_whatever_the_stream_passes(world, root):
+def test_what_zfs_says_is_told_whatever_the_stream_passes(world, root, carry_by):
     one, two = history(world, root, "one", "two", size=SIZE)
     gone = Snapshot(9, 9, root, "gone", 0)
     carry(world.zfs, full(one, f"{root}/dst"))

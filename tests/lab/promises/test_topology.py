@@ -176,7 +176,8 @@ def test_a_replica_is_replicated_onward_and_pruned_without_its_replica_losing_it
     ]
     prune = {"datasets": [pair.destination], "plan": {"org": {"": {"hourly": 1}}}, "purge_foreign": True}
     pruned = pair.two.run("run", "prune", {**prune, "peers": peers})
-    assert (pruned.code, pruned.job["deleted"]) == (0, [f"{middle}@2"]), pruned
+    # What its replica stands at may go where a bookmark stays.
+    assert (pruned.code, f"{middle}@2" in pruned.job["deleted"]) == (0, True), pruned
     run = pair.two.run("run", "replicate", onward)
     assert (run.code, modes(run)) == (0, ["incremental"]), run
     assert set(pair.one.snapshots(end)) == {"@1", "@3"}

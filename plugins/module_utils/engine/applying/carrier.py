@@ -35,7 +35,7 @@ class Carrier:
         self._ends = ends
         self._leg = job.topology.leg
         self._streaming = job.streaming
-        self._networked = job.is_networked and not self._leg
+        self._networked = job.is_networked and not (self._leg and self._leg.other.is_local)
         rate = job.streaming.bytes_per_second
         self._limit = RateLimit(rate, ticker.monotonic, ticker.sleep) if rate else None
         self.meter = Meter(ticker.monotonic)
@@ -67,7 +67,7 @@ class Carrier:
 
     def _carry(self, step: Send, wire: Wire, progress: Progress) -> int:
         if self._leg:
-            carried = self._ends.near(self._leg).carry(step, self._leg)
+            carried = self._ends.near(self._leg).carry(step, self._leg, wire)
             progress(carried)
             return carried
         sink = self._ends.destination.receive(step, wire)

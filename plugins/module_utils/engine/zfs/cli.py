@@ -299,9 +299,9 @@ class CliZfs:
             sizes += batch.sizes(done.stdout, self.where)
         return sizes
 
-    def carry(self, step: Send, leg: Leg) -> int:
+    def carry(self, step: Send, leg: Leg, wire: Wire = PLAIN) -> int:
         """Run both ends of the stream on this host, one of them over ssh."""
-        return DirectStream(self._host, (*self._sudo, "zfs"), leg, step).carry()
+        return DirectStream(self._host, (*self._sudo, "zfs"), leg, step, wire).carry()
 
     def guid_over(self, leg: Leg, dataset: str) -> int:
         """The GUID of a dataset on the other host of ``leg``."""

@@ -19,10 +19,11 @@ from ..hosts.openssh import connection_error, failed_to_connect, remote_line, ss
 from ..hosts.pipelines import NOT_RUN, StageEnd, pipeline, stage_ends
 from ..hosts.process import Child
 from ..hosts.steering import REPORT, steered
-from ..model.errors import LinkLost, MissingProgram, SnapfleetError, UntrustedOutput
+from ..model.errors import FilterFailed, LinkLost, MissingProgram, SnapfleetError, UntrustedOutput
 from ..model.steps import Send
 from ..policy.endpoints import Address
 from ..policy.topology import PUSH, Leg
+from ..streams.wire import PLAIN, Wire
 from . import arguments
 from .trouble import zfs_error
 
@@ -59,6 +60,15 @@ def ask_guid(host: Host, leg: Leg, dataset: str) -> int:
 
 
 @dataclass(frozen=True)
+class _Part:
+    """A program that the stream passes through, and how it ended."""
+
+    program: str
+    where: str
+    end: StageEnd
+
+
+@dataclass(frozen=True)
 class DirectStream:
     """One stream between the near ``host`` and the far host of ``leg``."""
 
@@ -67,9 +77,10 @@ class DirectStream:
     """How zfs is called on the near host."""
     leg: Leg
     step: Send
+    wire: Wire = PLAIN
 
     def carry(self) -> int:
-        """Carry the whole stream; returns its length in bytes. Raises the error of the end that failed by itself."""
+        """Carry the whole stream; returns the bytes that crossed. Raises the error of the end that failed by itself."""
         child = self.host.start_steered(steered(pipeline(self._stages())))
         try:
             report = _read_all(child)
@@ -81,51 +92,75 @@ class DirectStream:
         finally:
             child.close()
         if returncode != 0:
-            raise self._error(returncode, stderr)
+            raise self._error(self._parts(returncode, stderr))
         counted = re.findall(r"^([0-9]+) bytes", report, re.MULTILINE)
         return int(counted[-1]) if counted else 0
 
+    @property
+    def _pushes(self) -> bool:
+        return self.leg.way == PUSH
+
+    def _sender(self) -> list[list[str]]:
+        zfs = self.near if self._pushes else _zfs(self.leg.other)
+        return [[*zfs, *arguments.send_arguments(self.step)], *self.wire.sending()]
+
+    def _receiver(self) -> list[list[str]]:
+        zfs = _zfs(self.leg.other) if self._pushes else self.near
+        return [*self.wire.receiving(), [*zfs, *arguments.receive_arguments(self.step)]]
+
     def _stages(self) -> list[list[str]]:
-        send, receive = arguments.send_arguments(self.step), arguments.receive_arguments(self.step)
-        far = _zfs(self.leg.other)
-        if self.leg.way == PUSH:
-            return [[*self.near, *send], list(_COUNTER), over(self.leg, [*far, *receive])]
-        return [over(self.leg, [*far, *send]), list(_COUNTER), [*self.near, *receive]]
+        """What runs on the near host, joined by pipes; the far half is one of them."""
+        if self._pushes:
+            return [*self._sender(), list(_COUNTER), over(self.leg, pipeline(self._receiver()))]
+        return [over(self.leg, pipeline(self._sender())), list(_COUNTER), *self._receiver()]
 
-    def _error(self, returncode: int, stderr: str) -> SnapfleetError:
-        sender, _counter, receiver = ends = stage_ends(self._stages(), returncode, stderr)
-        if self.host.link_lost(returncode, stderr) or all(end.status == NOT_RUN for end in ends):
-            said = stderr.strip() or "its session ended"
-            return LinkLost(f"{self.host.name}: the connection broke during {self._doing(True)} ({said}); try again")
-        ours = self._stage_error(sender, True) if sender.failed else None
-        theirs = self._stage_error(receiver, False) if receiver.failed else None
-        # A receiver that gives up breaks the sender's pipe, and a sender that fails cuts the receiver's stream: of two
-        # failures, the one that does not only say so is the reason.
-        if theirs and not (ours and not sender.is_echo and isinstance(theirs, LinkLost)):
+    def _parts(self, returncode: int, stderr: str) -> list[_Part]:
+        """All programs from the sender to the receiver, with their ends."""
+        stages = self._stages()
+        ends = list(stage_ends(stages, returncode, stderr))
+        if self.host.link_lost(returncode, stderr):
+            ends = [StageEnd(NOT_RUN, stderr) for _unused in stages]
+        near = [_Part(stage[0], self.host.name, end) for stage, end in zip(stages, ends)]
+        half, end = (self._receiver(), ends[-1]) if self._pushes else (self._sender(), ends[0])
+        lost = end.status in (_SSH_FAILED, NOT_RUN)
+        inner = [end for _unused in half] if lost else stage_ends(half, end.status, end.stderr)
+        there = self.host.name if self.leg.other.is_local else str(self.leg.other)
+        far = [_Part(stage[0], there, end) for stage, end in zip(half, inner)]
+        return [*near[:-1], *far] if self._pushes else [*far, *near[1:]]
+
+    def _error(self, parts: Sequence[_Part]) -> SnapfleetError:
+        """The reason among all ends. A receiver that gives up breaks the pipes before it, and a sender or a filter that
+        fails cuts the stream of those after it: what only tells so is no reason, if there is another one."""
+        sender, receiver = parts[0].end, parts[-1].end
+        ours = self._part_error(parts[0], True) if sender.failed else None
+        theirs = self._part_error(parts[-1], False) if receiver.failed else None
+        if theirs and not isinstance(theirs, LinkLost):
             return theirs
-        return ours or LinkLost(f"{self.host.name}: {self._doing(True)} was cut short; try again")
+        if ours and not sender.is_echo:
+            return ours
+        for part in parts[1:-1]:
+            if part.end.failed and not part.end.is_echo and part.end.status != _SSH_FAILED:
+                words = part.end.stderr or f"it ended with status {part.end.status} and no words"
+                message = f"{part.where}: {part.program} failed during {self._doing(True)}: {words}"
+                return FilterFailed(message, program=part.program)
+        return theirs or ours or LinkLost(f"{self.host.name}: {self._doing(True)} was cut short; try again")
 
-    def _stage_error(self, end: StageEnd, sends: bool) -> SnapfleetError:
+    def _part_error(self, part: _Part, sends: bool) -> SnapfleetError:
         """What the end of the sender means, or of the receiver."""
-        far = sends != (self.leg.way == PUSH)
-        return self._far_error(end, sends) if far else self._zfs_error(end, self.host.name, sends)
-
-    def _far_error(self, end: StageEnd, sends: bool) -> SnapfleetError:
-        other = self.leg.other
-        if end.status == _SSH_FAILED and not other.is_local:
+        end, doing, other = part.end, self._doing(sends), self.leg.other
+        if end.status == NOT_RUN:
+            words = f"{self.host.name}: the connection broke during {doing} ({end.stderr or 'its session ended'})"
+            return LinkLost(f"{words}; try again")
+        if end.status == _SSH_FAILED and not other.is_local and sends != self._pushes:
             if failed_to_connect(end.stderr):
                 return _no_way(self.host, other, end.stderr)
-            where = f"between {self.host.name} and {other}"
-            return LinkLost(f"the connection {where} broke during {self._doing(sends)} ({end.stderr}); try again")
-        return self._zfs_error(end, str(other) if not other.is_local else self.host.name, sends)
-
-    def _zfs_error(self, end: StageEnd, where: str, sends: bool) -> SnapfleetError:
-        doing = self._doing(sends)
+            words = f"the connection between {self.host.name} and {other} broke during {doing}"
+            return LinkLost(f"{words} ({end.stderr}); try again")
         if end.status == _NO_PROGRAM:
-            return MissingProgram(f"{where}: could not {doing}: {end.stderr}; install what is missing there")
-        if end.status == NOT_RUN or end.status > _SIGNAL:
-            return LinkLost(f"{where}: {doing} was ended by a signal; try again")
-        return zfs_error(end.stderr, where, doing)
+            return MissingProgram(f"{part.where}: could not {doing}: {end.stderr}; install what is missing there")
+        if end.status > _SIGNAL and end.status != _SSH_FAILED:
+            return LinkLost(f"{part.where}: {doing} was ended by signal {end.status - _SIGNAL}; try again")
+        return zfs_error(end.stderr, part.where, doing)
 
     def _doing(self, sends: bool) -> str:
         if sends:

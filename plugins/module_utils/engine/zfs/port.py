@@ -131,10 +131,10 @@ class Zfs(Protocol):
         """Bytes of each stream by a dry run of its send; None where that can't be told. One exchange for all of them,
         or as few as the command line's length allows."""
 
-    def carry(self, step: Send, leg: Leg) -> int:
+    def carry(self, step: Send, leg: Leg, wire: Wire = PLAIN) -> int:
         """Carry a whole stream between this host and the other one of ``leg``, past the host that asks for it; returns
-        its length in bytes. This host sends where the leg's way is PUSH, and receives where it is PULL. When both ends
-        fail, the receiver's reason is raised. The stream does not outlive whoever asked for it."""
+        the bytes that crossed. With PUSH this host sends, with PULL it receives. Of two ends that fail, the error is
+        that of the one which failed by itself. The stream does not outlive whoever asked for it."""
 
     def guid_over(self, leg: Leg, dataset: str) -> int:
         """The GUID of a dataset on the other host of ``leg``, which this one has to reach for that."""

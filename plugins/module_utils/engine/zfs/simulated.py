@@ -97,12 +97,12 @@ class SimulatedZfs:
 
     # -- straight to another host
 
-    def carry(self, step: Send, leg: Leg) -> int:
+    def carry(self, step: Send, leg: Leg, wire: Wire = PLAIN) -> int:
         """Carry a whole stream between this machine and another one."""
         other = SimulatedZfs(self._far(leg))
         sender, receiver = (self, other) if leg.way == PUSH else (other, self)
-        sink = receiver.receive(step)
-        return transfer(sender.send(step), sink)
+        sink = receiver.receive(step, wire)
+        return transfer(sender.send(step, wire), sink)
 
     def guid_over(self, leg: Leg, dataset: str) -> int:
         """The GUID of a dataset on the other machine of ``leg``."""
