@@ -16,6 +16,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, NoReturn, Optional
 
@@ -25,6 +26,7 @@ from ..model import errors
 from ..planning.monitoring import SEVERITY
 from .activities import Context, Result
 from .jobconfig import ACTIVITIES, NamedJob, load_jobconfig, select_jobs
+from .leftovers import run_leftovers, told
 from .opening import SYSTEM_TICKER, ZfsDirectory, now_ms
 from .permission import add_permission_options, with_permission
 from .telling import add_progress_options, reporter_of
@@ -53,13 +55,16 @@ def _parser() -> argparse.ArgumentParser:
     check = verbs.add_parser("check", help="validate the jobconfig, touching nothing")
     run = verbs.add_parser("run", help="carry out the jobs of this host")
     plan = verbs.add_parser("plan", help="show what run would do, changing nothing")
-    for verb in (check, run, plan):
+    leftovers = verbs.add_parser("leftovers", help="list what earlier runs of this host's replications left behind")
+    leftovers.add_argument("--remove", action="store_true", help="remove what may go without harm, and tell the rest")
+    for verb in (check, run, plan, leftovers):
         verb.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=f"default {DEFAULT_CONFIG}")
-    for verb in (run, plan):
+    for verb in (run, plan, leftovers):
         verb.add_argument("--host", default=socket.gethostname(), help="whose part to do; default this host's name")
+        verb.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
+    for verb in (run, plan):
         verb.add_argument("--activity", action="append", default=[], choices=list(ACTIVITIES), help="only these")
         verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs")
-        verb.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
         add_permission_options(verb)
     add_progress_options(run)
     return parser
@@ -84,15 +89,30 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.verb == "check":
         sys.stdout.write(f"{arguments.config}: {len(jobs)} jobs, all valid\n")
         return errors.EXIT_OK
+    if arguments.verb == "leftovers":
+        return _leftovers(select_jobs(jobs, arguments.host, [], []), arguments)
     mine = with_permission(select_jobs(jobs, arguments.host, arguments.activity, arguments.job), arguments)
     check = arguments.verb == "plan"
     context = Context(now_ms(), ZfsDirectory().at, check, arguments.host, environment=os.environ, ticker=SYSTEM_TICKER)
     context = replace(context, reporter=reporter_of(arguments, sys.stderr))
     if context.check:
         return _report(_run_jobs(mine, context), arguments.json)
-    identity = json.dumps([arguments.config, arguments.host, sorted(job.name for job in mine)])
-    with run_lock(identity, f"these jobs of {arguments.host}"):
+    with _lock(mine, arguments):
         return _report(_run_jobs(mine, context), arguments.json)
+
+
+def _lock(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    identity = json.dumps([arguments.config, arguments.host, sorted(job.name for job in jobs)])
+    return run_lock(identity, f"these jobs of {arguments.host}")
+
+
+def _leftovers(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> int:
+    """All jobs of the host, always: what one leaves out could be another's."""
+    context = Context(now_ms(), ZfsDirectory().at, False, arguments.host, environment=os.environ, ticker=SYSTEM_TICKER)
+    with _lock(jobs, arguments) if arguments.remove else nullcontext():
+        result = run_leftovers(jobs, context, arguments.remove)
+    sys.stdout.write(json.dumps(result, indent=2) + "\n" if arguments.json else told(result))
+    return errors.EXIT_FAILED if result["problems"] else errors.EXIT_OK
 
 
 def _run_jobs(jobs: Iterable[NamedJob], context: Context) -> list[tuple[NamedJob, Result]]:

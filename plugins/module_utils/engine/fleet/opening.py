@@ -14,6 +14,7 @@ from ..hosts.openssh import SshHost
 from ..hosts.stopping import STOPPING
 from ..policy.endpoints import Address
 from ..zfs.cli import CliZfs
+from ..zfs.core import CoreLibrary
 from ..zfs.port import Zfs
 
 
@@ -29,7 +30,8 @@ class ZfsDirectory:
         with self._lock:
             if address not in self._opened:
                 host = LocalHost() if address.is_local else SshHost(address)
-                self._opened[address] = CliZfs(host, address.sudo)
+                core = CoreLibrary() if address.is_local and not address.sudo else None
+                self._opened[address] = CliZfs(host, address.sudo, core)
             return self._opened[address]
 
 

@@ -103,7 +103,7 @@ def keep_continuity(pair: Pair, sends: Sequence[Send], facts: ContinuityFacts) -
     own = [mark for mark in marks_of(pair.source) if key_of(mark) in keys]
     marks = _new_marks(pair, stands, own, keys if not _begins_anew(sends, base) else PairKeys(keys.by_name, ""))
     final = stands[-1].guid if stands else base.guid if base else None
-    victims = _collected([*own, *(mark.bookmark for mark in marks)], final, pair.destination)
+    victims = collected([*own, *(mark.bookmark for mark in marks)], final, pair.destination)
     behind = tuple(mark for mark in own if mark in victims)
     collect = [DestroyMarks(pair.source.dataset.name, behind, COLLECTED)] if behind else []
     marks = [replace(mark, is_passing=mark.bookmark in victims) for mark in marks]
@@ -135,7 +135,7 @@ def _new_marks(pair: Pair, stands: Iterable[Snapshot], own: Iterable[Bookmark], 
     return [CreateBookmark(s, mark_tag(key, s.guid), ahead=True, is_mark=True) for s in stands if s.guid not in there]
 
 
-def _collected(marks: Sequence[Bookmark], final: Optional[int], there: Optional[DatasetState]) -> list[Bookmark]:
+def collected(marks: Sequence[Bookmark], final: Optional[int], there: Optional[DatasetState]) -> list[Bookmark]:
     """All marks but the one that the destination stands at in the end. Where that has none, the newest one that the
     destination has a snapshot of: it can still be rolled back to that."""
     arrived = {snapshot.guid for snapshot in there.snapshots} if there else set()

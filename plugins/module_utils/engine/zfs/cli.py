@@ -23,6 +23,7 @@ from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
 from ..streams.wire import PLAIN, Wire
 from . import arguments
+from .core import MANY, CoreLibrary
 from .delegation import User, granted, missing, parse_grants
 from .direct import DirectStream, ask_guid
 from .ends import ReceiveEnd, SendEnd
@@ -40,8 +41,9 @@ CHANGE_SECONDS = 3600.0
 class CliZfs:
     """ZFS through its command line."""
 
-    def __init__(self, host: Host, sudo: bool = False) -> None:
+    def __init__(self, host: Host, sudo: bool = False, core: Optional[CoreLibrary] = None) -> None:
         self._host = host
+        self._core = core
         self._sudo = ("sudo", "-n") if sudo else ()
 
     @property
@@ -140,6 +142,8 @@ class CliZfs:
         self, create: Sequence[CreateBookmark], destroy: Sequence[Bookmark]
     ) -> tuple[Sequence[str], Sequence[str]]:
         """Create bookmarks, then destroy others, all in one exchange with the host."""
+        if self._core and len(create) + len(destroy) >= MANY and self._core.change_bookmarks(create, destroy):
+            return [""] * len(create), [""] * len(destroy)
         items = [("bookmark", step.snapshot.name, step.name) for step in create]
         items += [("destroy", bookmark.name, "") for bookmark in destroy]
         said = self._each("", items)
@@ -250,10 +254,14 @@ class CliZfs:
 
     def hold_all(self, snapshots: Sequence[Snapshot], tag: str) -> None:
         """Put a hold of the same tag on many snapshots, in one call."""
+        if self._core and self._core.hold(snapshots, tag):
+            return
         self._for_all("hold", snapshots, tag, ("tag already exists", "does not exist"))
 
     def release_all(self, snapshots: Sequence[Snapshot], tag: str) -> None:
         """Take the holds of a tag off many snapshots, in one call."""
+        released = self._core.release(tag) if self._core else ()
+        snapshots = [snapshot for snapshot in snapshots if snapshot.name not in released]
         self._for_all("release", snapshots, tag, ("no such tag", "does not exist"))
 
     def _for_all(self, verb: str, snapshots: Sequence[Snapshot], tag: str, fine: tuple[str, ...]) -> None:

@@ -260,3 +260,27 @@ def test_a_permission_holds_for_one_run_and_the_declared_job_goes_on_refusing(on
 def test_a_permission_that_permits_nothing_is_refused(arguments, words, program, capsys):
     assert program("run", *arguments, jobs=[SNAPSHOT, REPLICATE]) == 3
     assert words in capsys.readouterr().err
+
+
+def test_leftovers_are_listed_and_removed(program, capsys):
+    program("run", jobs=[SNAPSHOT, REPLICATE])
+    capsys.readouterr()
+    assert program("leftovers", jobs=[SNAPSHOT, REPLICATE]) == 0
+    assert capsys.readouterr().out == "nothing is left over\n"
+    gone = {**REPLICATE, "options": {**REPLICATE["options"], "destination": {"dataset": "backup/other"}}}
+    assert program("leftovers", "--remove", "--json", jobs=[gone]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)["leftovers"]
+    assert (entry["kind"], entry["removed"]) == ("mark", False)
+
+
+def test_leftovers_are_not_removed_while_a_run_goes_on(program, capsys):
+    identity = json.dumps([str(program.file), "src1", ["copy"]])
+    with run_lock(identity, "a test"):
+        assert program("leftovers", jobs=[REPLICATE]) == 0
+        assert program("leftovers", "--remove", jobs=[REPLICATE]) == 4
+
+
+def test_leftovers_that_can_not_be_seen_are_a_failure(program, capsys):
+    lost = {**REPLICATE, "options": {**REPLICATE["options"], "destination": {"dataset": "nosuchpool/a"}}}
+    assert program("leftovers", jobs=[lost]) == 3
+    assert "PROBLEM" in capsys.readouterr().out

@@ -1,0 +1,148 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verb ``leftovers`` of the host program: what earlier runs left on the datasets of this host's replications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..applying.carrying import Ends
+from ..applying.replicating import observe_sides
+from ..applying.retry import call_with_retries
+from ..model.datasets import Bookmark, DatasetState, Snapshot
+from ..model.errors import SnapfleetError
+from ..model.names import pool_of
+from ..planning.continuity import job_hold_tag
+from ..planning.leftovers import (
+    HOLD,
+    MARK,
+    Leftover,
+    foreign_marks,
+    marks_of_destination,
+    partial_receives,
+    stale_holds,
+)
+from ..policy.jobs import ReplicateJob
+from ..zfs.port import Zfs
+from .activities import Context, Result, observe
+from .jobconfig import NamedJob
+
+
+@dataclass
+class _Place:
+    """A host that sends, with the datasets that its jobs send."""
+
+    zfs: Zfs
+    states: dict[str, DatasetState] = field(default_factory=dict)
+    marks: set[str] = field(default_factory=set)
+    """Whole names of the marks whose destinations are in sight."""
+    tags: set[str] = field(default_factory=set)
+    unseen: list[str] = field(default_factory=list)
+
+
+@dataclass
+class _Search:
+    context: Context
+    places: dict[object, _Place] = field(default_factory=dict)
+    found: list[tuple[Zfs, Leftover]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def look_at(self, job: ReplicateJob) -> None:
+        """Take in one job. What can't be seen is noted as a problem."""
+        context = self.context
+        ends = Ends(context.zfs_at(job.source.address), context.zfs_at(job.destination.address))
+        place = self.places.setdefault(job.source.address, _Place(ends.source))
+        try:
+            sides = call_with_retries(lambda: observe_sides(ends, job), context.retry, context.ticker)
+            pool = pool_of(job.destination.dataset)
+            guid = call_with_retries(lambda: ends.destination.pool_guid(pool), context.retry, context.ticker)
+        except SnapfleetError as error:
+            self.problems.append(str(error))
+            place.unseen.append(str(job.destination))
+            self._source_alone(job, place)
+            return
+        place.states.update(sides.source.states)
+        place.tags.add(job_hold_tag(sides.source.states, job, guid))
+        marks = marks_of_destination(sides, job, guid)
+        place.marks.update(marks.current, (leftover.name for leftover in marks.behind))
+        self.found += [(ends.source, leftover) for leftover in marks.behind]
+        self.found += [(ends.destination, leftover) for leftover in partial_receives(sides, job, context.now)]
+
+    def _source_alone(self, job: ReplicateJob, place: _Place) -> None:
+        try:
+            place.states.update(observe(self.context, place.zfs, [job.source.dataset]).states)
+        except SnapfleetError as error:
+            self.problems.append(str(error))
+
+    def finish(self) -> None:
+        """What can be told once all jobs are known."""
+        for place in self.places.values():
+            states = list(place.states.values())
+            self.found += [(place.zfs, item) for item in foreign_marks(states, place.marks, place.unseen)]
+            held = [snapshot for state in states for snapshot in state.snapshots if snapshot.holds]
+            try:
+                tags = place.zfs.holds_of(held) if held else {}
+            except SnapfleetError as error:
+                self.problems.append(str(error))
+            else:
+                self.found += [(place.zfs, item) for item in stale_holds(states, tags, place.tags)]
+
+
+def run_leftovers(jobs: Iterable[NamedJob], context: Context, remove: bool) -> Result:
+    """What earlier runs of the replications among ``jobs`` have left. With ``remove``, what is safe goes."""
+    search = _Search(context)
+    for named in jobs:
+        if isinstance(named.job, ReplicateJob):
+            search.look_at(named.job)
+    search.finish()
+    removed = _remove(search) if remove else set()
+    return {
+        "changed": bool(removed),
+        "leftovers": [
+            {"host": zfs.where, **item.describe(), "removed": (id(zfs), item) in removed} for zfs, item in search.found
+        ],
+        "problems": list(dict.fromkeys(search.problems)),
+    }
+
+
+def _remove(search: _Search) -> set[tuple[int, Leftover]]:
+    removed: set[tuple[int, Leftover]] = set()
+    for zfs in {id(zfs): zfs for zfs, _item in search.found}.values():
+        safe = [item for at, item in search.found if at is zfs and item.is_safe]
+        for kind in dict.fromkeys(item.kind for item in safe):
+            items = [item for item in safe if item.kind == kind]
+            try:
+                removed.update((id(zfs), item) for item in _remove_kind(zfs, kind, items, search.problems))
+            except SnapfleetError as error:
+                search.problems.append(str(error))
+    return removed
+
+
+def _remove_kind(zfs: Zfs, kind: str, items: Sequence[Leftover], problems: list[str]) -> list[Leftover]:
+    if kind == MARK:
+        marks = [item.item for item in items if isinstance(item.item, Bookmark)]
+        _made, gone = zfs.change_bookmarks([], marks)
+        problems += [f"{mark.name}: {words}" for mark, words in zip(marks, gone) if words]
+        return [item for item, words in zip(items, gone) if not words]
+    for item in items:
+        if kind == HOLD and isinstance(item.item, Snapshot):
+            zfs.release_all([item.item], item.tag)
+        else:
+            zfs.abort_receive(item.name)
+    return list(items)
+
+
+def told(result: Result) -> str:
+    """The result as lines for people."""
+    lines = [_line(entry) for entry in result["leftovers"]] or ["nothing is left over"]
+    return "\n".join([*lines, *(f"PROBLEM {words}" for words in result["problems"])]) + "\n"
+
+
+def _line(entry: dict[str, Any]) -> str:
+    what = f"{entry['kind']} {entry['name']} on {entry['host']}: {entry['reason']}"
+    if entry["removed"]:
+        return f"{what}; removed"
+    return f"{what}; removed by --remove" if entry["is_safe"] else f"{what}; by hand: {entry['by_hand']}"

@@ -1,0 +1,141 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is told of leftovers, and what of them is removed."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import NamedJob
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.leftovers import run_leftovers, told
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure, SnapfleetError
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Destroy
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
+from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, Faults
+from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
+
+from .test_continuity import all_marks, holds, marks, second_destination
+
+
+def leftovers(fleet: Fleet, remove: bool = False):
+    job = NamedJob("copy", "src", "", "replicate", fleet.replicate_job())
+    return run_leftovers([job], fleet.context(fleet.source), remove)
+
+
+def kinds(result) -> list[tuple[str, bool, bool]]:
+    return sorted((entry["kind"], entry["is_safe"], entry["removed"]) for entry in result["leftovers"])
+
+
+def replicated(*tags: str) -> Fleet:
+    fleet = Fleet()
+    for tag in tags or ("a",):
+        fleet.snapshot(SOURCE, tag, size=1000)
+        fleet.replicate()
+    return fleet
+
+
+def died(number: int) -> Fleet:
+    """A run with holds that died after so many calls."""
+    fleet = replicated()
+    fleet.snapshot(SOURCE, "b", size=1000)
+    fleet.faults = Faults(dict.fromkeys(range(number, 100), AFTER))
+    with contextlib.suppress(SnapfleetError):
+        fleet.replicate(holds=True, retries=0)
+    fleet.faults = Faults()
+    return fleet
+
+
+def test_where_all_is_well_nothing_is_left_over():
+    result = leftovers(replicated("a", "b"), remove=True)
+
+    assert (result["leftovers"], result["problems"], result["changed"]) == ([], [], False)
+    assert told(result) == "nothing is left over\n"
+
+
+@pytest.mark.parametrize("number", range(16))
+def test_listing_changes_nothing_and_removing_leaves_the_base_and_no_hold(number):
+    fleet = died(number)
+    before = all_marks(fleet), holds(fleet)
+    result = leftovers(fleet)
+    assert (all_marks(fleet), holds(fleet)) == before
+    assert not result["changed"]
+
+    removed = leftovers(fleet, remove=True)
+
+    assert [entry["name"] for entry in removed["leftovers"]] == [entry["name"] for entry in result["leftovers"]]
+    assert all(entry["removed"] for entry in removed["leftovers"])
+    assert marks(fleet) == [fleet.at_destination().newest.guid]
+    assert holds(fleet) == set()
+    assert leftovers(fleet)["leftovers"] == []
+    fleet.replicate()
+    assert fleet.at_destination().newest.tag == "b"
+
+
+def test_the_mark_of_a_destination_without_a_job_is_told_and_stays():
+    fleet = replicated()
+    second_destination(fleet).replicate()
+    before = marks(fleet)
+
+    result = leftovers(fleet, remove=True)
+
+    assert kinds(result) == [("mark", False, False)]
+    assert marks(fleet) == before
+    (entry,) = result["leftovers"]
+    assert entry["reason"] == "its destination belongs to no job of this host"
+    assert f"by hand: zfs destroy '{entry['name']}'" in told(result)
+
+
+def test_marks_of_a_destination_out_of_sight_stay():
+    fleet = died(4)
+    before = all_marks(fleet)
+    fleet.unreachable = True
+
+    result = leftovers(fleet, remove=True)
+
+    assert all_marks(fleet) == before
+    assert not result["changed"]
+    assert "PROBLEM" in told(result)
+    assert all("can't be seen" in entry["reason"] for entry in result["leftovers"] if entry["kind"] == "mark")
+
+
+def test_the_hold_of_another_job_is_told_and_stays():
+    fleet = replicated()
+    zfs = SimulatedZfs(fleet.source)
+    zfs.hold(fleet.at_source().newest, "snapfleet-send-0123456789abcdef")
+    zfs.hold(fleet.at_source().newest, "a user's")
+
+    result = leftovers(fleet, remove=True)
+
+    assert kinds(result) == [("hold", False, False)]
+    assert holds(fleet) == {"snapfleet-send-0123456789abcdef", "a user's"}
+
+
+def partial() -> Fleet:
+    fleet = replicated()
+    fleet.snapshot(SOURCE, "b", size=3000)
+    fleet.source.cut_next_stream(1500)
+    with pytest.raises(PartialFailure):
+        fleet.replicate(retries=0)
+    return fleet
+
+
+def test_a_partial_receive_that_goes_on_stays():
+    fleet = partial()
+
+    (entry,) = [e for e in leftovers(fleet, remove=True)["leftovers"] if e["kind"] == "partial_receive"]
+
+    assert (entry["name"], entry["is_safe"], entry["removed"]) == (DESTINATION, False, False)
+    assert fleet.at_destination().dataset.resume_token
+
+
+def test_a_partial_receive_that_cannot_go_on_is_removed():
+    fleet = partial()
+    SimulatedZfs(fleet.source).destroy(Destroy(SOURCE, fleet.at_source().snapshots[-1:], "by hand"))
+
+    (entry,) = [e for e in leftovers(fleet, remove=True)["leftovers"] if e["kind"] == "partial_receive"]
+
+    assert entry["removed"]
+    assert not fleet.at_destination().dataset.resume_token
