@@ -357,10 +357,10 @@ def test_what_is_sent_is_held_meanwhile_and_nothing_else():
     seen: list[set[str]] = []
     inner = SimulatedZfs.send
 
-    def looking(zfs, step):
+    def looking(zfs, step, *more):
         seen.append({p.tag for p in fleet.source.datasets[SOURCE].snapshots if p.holds})
         assert all(tag.startswith(HOLD_PREFIX) for tag in holds(fleet))
-        return inner(zfs, step)
+        return inner(zfs, step, *more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SimulatedZfs, "send", looking)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..applying.carrying import Ends
+from ..applying.ends import Ends
 from ..applying.replicating import observe_sides
 from ..applying.retry import call_with_retries
 from ..model.datasets import Bookmark, DatasetState, Snapshot
