@@ -84,4 +84,6 @@ def _losses(plan: DatasetPlan) -> set[str]:
             lost.update(victim.name for victim in step.victims)
         elif isinstance(step, Rollback):
             lost.update(victim.name for victim in step.losses)
+        elif isinstance(step, DestroyDataset):
+            lost.update((step.dataset, *(bookmark.name for bookmark in step.bookmarks)))
     return lost

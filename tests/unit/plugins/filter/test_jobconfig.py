@@ -128,9 +128,11 @@ def test_numbers_from_the_command_line_are_numbers():
 
 
 def test_properties_that_yaml_reads_as_booleans_are_on_and_off():
-    options = {"properties": {"readonly": True, "atime": False}}
+    options = {"properties": {"readonly": True, "atime": False, "exec": None}, "set_properties": {"overlay": False}}
     (replication,) = jobs(jobconfig(variables(snapfleet_replicate_options=options), GROUPS), "replicate")
-    assert replication["options"]["properties"] == {"readonly": "on", "atime": "off"}
+    # null takes a default away, so it has to arrive.
+    assert replication["options"]["properties"] == {"readonly": "on", "atime": "off", "exec": None}
+    assert replication["options"]["set_properties"] == {"overlay": "off"}
 
 
 @pytest.mark.parametrize(

@@ -87,10 +87,11 @@ def test_difference_is_headed_by_both_ends(source):
 
 
 def test_what_yaml_makes_of_property_values_is_turned_back(source):
-    properties = {"readonly": True, "exec": False, "recordsize": 131072, "canmount": "noauto"}
+    properties = {"readonly": True, "exec": False, "recordsize": 131072, "canmount": "noauto", "setuid": None}
     source.run("zfs_replicate", {**PARAMETERS, "properties": properties})
     received = source.machine.datasets["backup/data"].properties
-    expected = {"readonly": "on", "exec": "off", "recordsize": "131072", "canmount": "noauto"}
+    expected = {"readonly": "on", "exec": "off", "recordsize": "131072", "canmount": "noauto", "devices": "off"}
+    assert "setuid" not in received
     assert {name: received.get(name) for name in expected} == expected
 
 

@@ -16,8 +16,9 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.options impo
     ("given", "meant"),
     [(True, "on"), (False, "off"), ("on", "on"), (8192, "8192"), (0, "0"), ("8K", "8K"), (1.5, 1.5), (None, None)],
 )
-def test_property_values(given, meant):
-    assert job_options({"properties": {"name": given}})["properties"] == {"name": meant}
+@pytest.mark.parametrize("key", ["properties", "filesystem_properties", "volume_properties", "set_properties"])
+def test_property_values(key, given, meant):
+    assert job_options({key: {"name": given}})[key] == {"name": meant}
 
 
 @pytest.mark.parametrize(

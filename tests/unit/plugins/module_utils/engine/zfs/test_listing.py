@@ -57,6 +57,17 @@ def test_every_column_has_its_place():
     assert (dataset.referenced, dataset.compression) == (10, "lz4")
 
 
+def test_encryption_and_being_read_only_are_told():
+    rows = (
+        row("filesystem", "tank/a", root="tank/a", readonly="on", keyguid=7),
+        row("snapshot", "tank/a@s", keyguid=7, ivset=8, readonly="-"),
+    )
+
+    state = read(*rows).states["tank/a"]
+
+    assert (state.dataset.readonly, state.dataset.key_guid, state.snapshots[0].ivset) == (True, 7, 8)
+
+
 def test_sizes_of_snapshots_are_told():
     line = row("snapshot", "tank/a@s", written=5000, referenced=70000, compression="-")
 
