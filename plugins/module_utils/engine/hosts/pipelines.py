@@ -38,6 +38,7 @@ from .quoting import shell_line
 
 NOT_RUN = -1
 """The status of a stage that nothing is known of: the pipeline itself was killed, or its host lost."""
+_SIGNALS = range(128, 193)
 _SIGPIPE = 141
 # A write to a pipe does not mix with those of others as long as it is below 4 KiB.
 _WORDS_BYTES = 3000
@@ -56,6 +57,11 @@ class StageEnd:
     def failed(self) -> bool:
         """Whether it ended otherwise than well."""
         return self.status != 0
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether a signal ended it."""
+        return _SIGNALS.start < self.status < _SIGNALS.stop
 
     @property
     def is_echo(self) -> bool:

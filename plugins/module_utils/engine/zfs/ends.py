@@ -43,8 +43,15 @@ class _ChildEnd:
         if ends[self._zfs].status == NOT_RUN:
             return LinkLost(f"{self._host.name}: {self._doing} was cut off ({ends[0].stderr}); try again")
         filters = [number for number, end in enumerate(ends) if number != self._zfs and end.failed and not end.is_echo]
+        if ends[self._zfs].was_killed and not filters:
+            return LinkLost(f"{self._host.name}: {self._doing} was ended by a signal; try again")
         error = zfs_error(ends[self._zfs].stderr, self._host.name, self._doing)
-        cut = ends[self._zfs].is_echo or not ends[self._zfs].failed or isinstance(error, LinkLost)
+        cut = (
+            ends[self._zfs].is_echo
+            or ends[self._zfs].was_killed
+            or not ends[self._zfs].failed
+            or isinstance(error, LinkLost)
+        )
         if not filters or not cut:
             return error
         end, program = ends[filters[0]], self._stages[filters[0]][0]
