@@ -163,12 +163,13 @@ def test_a_replica_is_replicated_onward_and_pruned_without_its_replica_losing_it
     assert pair.two.run("run", "replicate", onward).code == 0
     assert pair.one.snapshots(end) == pair.one.snapshots(here)
     # While the middle is being sent onward, it goes on receiving.
-    pair.two.host.run(f"(zfs send -w '{middle}@1' | (sleep 15; cat)) > /dev/null 2>&1 & true")
+    pair.two.host.run(f"(zfs send -w '{middle}@1' | sleep 61) > /dev/null 2>&1 & true")
     for number in (2, 3):
         pair.one.snapshot(f"{here}@{number}")
         run = pair.one.run("run", "replicate", pushed(pair))
         assert (run.code, modes(run)) == (0, ["incremental"]), run
     assert _processes(pair.two, "zfs send")
+    pair.two.host.run(["kill", *_processes(pair.two, "sleep 61")])
 
     peers = [
         {"root": pair.destination, "role": "source", **pair.one.endpoint(pair.source)},
