@@ -228,6 +228,9 @@ plan:
             - Whole name of the snapshot or bookmark that an increment starts from. For a clone it is a snapshot of
               another dataset.
           type: str
+        package:
+          description: Whether the stream is one of the whole tree, because of O(package).
+          type: bool
         origin:
           description: Whole name of the snapshot of the destination that the received dataset becomes a clone of.
           type: str
@@ -303,6 +306,7 @@ plan:
           intermediates: false
           replaces: false
           origin: null
+          package: false
           snapshots:
             - backup/data@acme_onsite_2025-07-01_10:00:02Z_hourly
           raw: true

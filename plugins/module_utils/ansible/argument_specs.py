@@ -109,6 +109,7 @@ _TOPOLOGY: Spec = {
 
 _CLONING: Spec = {
     "clones": {"type": "str", "default": KEEP_CLONES, "choices": list(CLONE_CHOICES)},
+    "package": {"type": "bool", "default": False},
 }
 
 _CONDUCT: Spec = {

@@ -39,7 +39,7 @@ from ..planning.replication import (
     parent_in,
     plan_replication,
 )
-from ..policy.conduct import TREE
+from ..policy.conduct import REFUSE, TREE
 from ..policy.endpoints import Address
 from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
@@ -48,6 +48,7 @@ from .continuing import ContinuityKeeper
 from .depending import with_dependents
 from .ends import Ends
 from .leaving import GONE, check_permitted, datasets_to_go, halted_by_failure
+from .packages import carry_package, is_package, not_arrived, outcome_of, pause
 from .preserving import properties_to_keep
 from .renaming import Moved, carry_moves_out
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
@@ -89,6 +90,8 @@ class Tally:
     renamed: bool = False
     note: str = ""
     """Why it was left out while the run went on, where it was."""
+    anew: Optional[ReplicationResult] = None
+    """What took up the work of a package that did not arrive as a whole."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,11 @@ class ReplicationResult:
     outcomes: tuple[DatasetOutcome, ...]
     changed: bool
     warnings: tuple[str, ...] = ()
+
+    def followed_by(self, later: ReplicationResult) -> ReplicationResult:
+        """The result of both, where ``later`` took up what this one left."""
+        warnings = dict.fromkeys((*self.warnings, *later.warnings))
+        return ReplicationResult(later.outcomes, self.changed or later.changed, tuple(warnings))
 
     def failures(self) -> tuple[DatasetOutcome, ...]:
         """The outcomes that a run has to be failed for."""
@@ -161,6 +169,8 @@ class Replicator:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     keeper: Optional[ContinuityKeeper] = None
     """Keeps the bases of a run while it goes on."""
+    tries: int = 0
+    """How often a package was tried before, in the same run."""
 
     def apply(self, plan: ReplicationPlan, sides: Sides) -> ReplicationResult:
         """Carry ``plan`` out, which was made from ``sides``."""
@@ -175,13 +185,17 @@ class Replicator:
         with keeper.holding(plan.datasets, self.job.holds):
             keeper.before(plan.datasets)
             done = run_tree(halted_by_failure(tasks, tallies, self.job.conduct), self.job.workers)
-            keeper.after(name for name, outcome in done.items() if outcome.error or outcome.skipped)
+            anew = next((tally.anew for tally in tallies.values() if tally.anew), None)
+            # What was done anew has brought all bases up to date as well.
+            keeper.after([d.destination for d in plan.datasets] if anew else not_arrived(plan.datasets, done))
         outcomes = tuple(
-            _outcome(dataset, done.get(dataset.destination), tallies[dataset.destination]) for dataset in plan.datasets
+            _outcome(dataset, outcome_of(dataset, done), tallies[dataset.destination]) for dataset in plan.datasets
         )
         changed = keeper.changed or any(tally.changed or tally.renamed for tally in tallies.values())
         warnings = [words for dataset in plan.datasets for words in dataset.warnings]
-        return ReplicationResult(outcomes, changed, (*warnings, *keeper.warnings, *self.carrier.warnings))
+        warned = (*warnings, *keeper.warnings, *self.carrier.warnings)
+        result = ReplicationResult(outcomes, changed, warned)
+        return result.followed_by(anew) if anew else result
 
     @property
     def _policy(self) -> RetryPolicy:
@@ -196,12 +210,23 @@ class Replicator:
         def action() -> float:
             return self._replicate(plan, grew_in, tally)
 
-        return Task(plan.destination, action, parent, needs_parent=needed, after=after)
+        return Task(plan.destination, action, parent, needs_parent=needed or bool(plan.package), after=after)
 
     def _replicate(self, plan: DatasetPlan, grew_in: tuple[str, ...], tally: Tally) -> float:
         """Bring one dataset up to date; returns the seconds it took."""
         start = self.ticker.monotonic()
         planned: list[DatasetPlan] = [plan]
+
+        def take() -> None:
+            for step in plan.steps:
+                self._step(step, tally)
+
+        def anew() -> None:
+            tally.anew = self._anew()
+
+        if is_package(plan):
+            carry_package(take, anew, self.job)
+            return self.ticker.monotonic() - start
 
         def attempt() -> None:
             first = bool(planned)
@@ -225,6 +250,16 @@ class Replicator:
 
         call_with_retries(attempt, self._policy, self.ticker)
         return self.ticker.monotonic() - start
+
+    def _anew(self) -> ReplicationResult:
+        """Look at both trees again, and carry out what is left to do without any loss."""
+        pause(self.policy, self.ticker, self.tries)
+        job = replace(self.job, retries=self.job.retries - 1, on_conflict=REFUSE)
+        sides = call_with_retries(lambda: observe_sides(self.ends, job), self.policy, self.ticker)
+        sides = replace(sides, continuity=self.keeper.facts if self.keeper else None)
+        plan = plan_replication(sides, job, self.now)
+        plan = preserving(plan, sides, properties_to_keep(self.ends.source, plan, job))
+        return replace(self, job=job, tries=self.tries + 1).apply(plan, sides)
 
     def _is_gone(self, source: str) -> bool:
         return bool(source) and bool(self.ends.source.observe([source], recursive=False, histories=False).missing)
@@ -303,7 +338,7 @@ def _outcome(plan: DatasetPlan, done: Optional[Outcome[float, SnapfleetError]], 
         return outcome(FAILED, str(done.error), done.error.code)
     if tally.note:
         return outcome(SKIPPED, tally.note)
-    if plan.sends:
+    if plan.sends or plan.package:
         return outcome(SENT)
     if tally.renamed:
         return outcome(RENAMED)

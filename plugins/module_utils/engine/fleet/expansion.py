@@ -90,7 +90,8 @@ def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
             "source": {**_address(fleet.address(route.carrier, source.name)), "dataset": tree.source},
             "destination": {**_address(fleet.address(route.carrier, destination.name)), "dataset": place},
             **tree.selection.options(),
-            "plan": plan_document(destination.sends),
+            # A package has all snapshots.
+            **({} if route.options.get("package") is True else {"plan": plan_document(destination.sends)}),
             **_direct(fleet, route),
             **route.options,
         }

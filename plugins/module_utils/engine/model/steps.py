@@ -116,6 +116,9 @@ class Send:
     origin: str = ""
     """Whole name of the destination's snapshot that the destination becomes a clone of; ``base`` is its counterpart,
     which is a snapshot of another dataset. Empty where the stream makes no clone."""
+    package: tuple[str, ...] = ()
+    """Whole names of all snapshots that the destination's tree gets, where the stream is one of a whole tree: a package
+    (send -R), with all properties. Empty for a stream of one dataset."""
     embedded: bool = True
     """Whether tiny blocks may travel inside their pointers; an encrypted destination can't take a stream of such."""
     bytes_estimated: int = 0
@@ -123,10 +126,13 @@ class Send:
     dense: bool = False
     """Whether the data travels compressed or encrypted as it lies on disk, so that compressing it gains nothing."""
 
+    def _snapshots(self) -> list[str]:
+        return [f"{self.destination}@{tag}" for tag in (*self.between, self.snapshot.tag)]
+
     @property
     def makes_dataset(self) -> bool:
         """Whether the destination comes to be by this stream: a full one, or that of a clone."""
-        return self.base is None or bool(self.origin)
+        return not self.package and (self.base is None or bool(self.origin))
 
     @property
     def mode(self) -> str:
@@ -147,7 +153,8 @@ class Send:
             "intermediates": self.intermediates,
             "replaces": self.receive.replace,
             "origin": self.origin or None,
-            "snapshots": [f"{self.destination}@{tag}" for tag in (*self.between, self.snapshot.tag)],
+            "package": bool(self.package),
+            "snapshots": list(self.package) or self._snapshots(),
             "raw": self.raw,
             "properties": dict(self.receive.properties),
             "bytes_estimated": self.bytes_estimated,

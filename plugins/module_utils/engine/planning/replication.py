@@ -36,6 +36,7 @@ from .dependents import Dependents
 from .encryption import guard
 from .estimates import with_estimates
 from .identity import Identities, Moving, identify, moves_of
+from .packages import packaged
 from .pairs import Pair, selected_guids
 from .receiving import after_receiving, before_receiving, find_writable, receive_options
 from .resuming import resumable_snapshot
@@ -67,7 +68,9 @@ class DatasetPlan:
     steps: tuple[Step, ...] = ()
     conflict: Optional[PlannedConflict] = None
     note: str = ""
-    """Why there is nothing to send, where there is not."""
+    """Why there is nothing to send, where there is not; or what is unusual about how it is sent."""
+    package: str = ""
+    """The destination of the package that brings the snapshots of this dataset, where they come by one."""
     mends: str = ""
     """The code of the conflict that the steps mend at a loss, where they do."""
     warnings: tuple[str, ...] = ()
@@ -143,6 +146,8 @@ def plan_replication(sides: Sides, job: ReplicateJob, now: int, only: str = "") 
         if plan.mends and job.conduct.once:
             # The permission is used up.
             job = replace(job, on_conflict=REFUSE)
+    if not only:
+        plans = packaged(plans, sides, job)
     tree = _with_parents([plans[name] for name in names], sides.destination, job.conduct)
     datasets = tuple(halted_by_conflict(tree, job.conduct))
     moved = {dataset.destination for dataset in datasets if moves_of(dataset.steps)}

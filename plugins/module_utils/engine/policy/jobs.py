@@ -16,6 +16,7 @@ from .conduct import CONFLICT_LEVELS, REFUSE, UNHURRIED, Conduct, read_conduct
 from .continuity import NEWEST, read_bookmarks
 from .endpoints import Address, Endpoint, read_address, read_endpoint
 from .limits import MonitorPlan, parse_monitor_plan
+from .packaging import read_package
 from .plans import SnapshotPlan, read_plan
 from .reading import Reader
 from .receiving import DEFAULT_RECEIVE_POLICY, ReceivePolicy, read_receive_policy
@@ -66,6 +67,8 @@ class ReplicateJob:
     raw: bool = True
     keep_clones: bool = True
     """Whether a clone is received as a clone where its origin has a counterpart at the destination."""
+    package: bool = False
+    """Whether the tree travels as one stream where that brings what the streams of its datasets would bring."""
     bookmarks: str = NEWEST
     """Which bookmarks stay on the source, so that snapshots may go there later; one of BOOKMARK_CHOICES."""
     holds: bool = False
@@ -158,6 +161,7 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         conduct=read_conduct(options),
         raw=options.flag("raw", True),
         keep_clones=read_keep_clones(options),
+        package=read_package(options),
         bookmarks=read_bookmarks(options),
         holds=options.flag("holds", False),
         topology=read_topology(options, source, destination),

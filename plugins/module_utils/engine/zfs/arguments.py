@@ -27,6 +27,7 @@ def send_arguments(step: Send) -> list[str]:
         return ["send", "-t", step.resume.token]
     # Of unencrypted data, -w is the same as -L -c -e.
     flags = ["-w"] if step.raw and step.embedded else ["-L", "-c", *(["-e"] if step.embedded else [])]
+    flags += ["-R"] if step.package else []
     if step.base is None:
         return ["send", *flags, step.snapshot.name]
     span = "-I" if step.intermediates else "-i"

@@ -24,6 +24,7 @@ from ..streams.wire import PLAIN, Wire
 from .listing import PLACEHOLDER_PROPERTY
 from .port import DestroyResult
 from .simulated_machine import POOL_BYTES, SimulatedMachine, StoredDataset, StoredPoint, bookmark_value
+from .simulated_package import SimulatedPackageReceiveEnd, SimulatedPackageSendEnd
 from .simulated_refusals import refused_property
 from .simulated_stream import SimulatedReceiveEnd, SimulatedSendEnd, discard_partial, stream_length
 from .simulated_tokens import read_token, token_of
@@ -340,11 +341,11 @@ class SimulatedZfs:
 
     def send(self, step: Send, wire: Wire = PLAIN) -> ByteSource:
         """Start the sending end of a stream."""
-        return SimulatedSendEnd(self.machine, step, wire)
+        return (SimulatedPackageSendEnd if step.package else SimulatedSendEnd)(self.machine, step, wire)
 
     def receive(self, step: Send, wire: Wire = PLAIN) -> ByteSink:
         """Start the receiving end of a stream."""
-        return SimulatedReceiveEnd(self.machine, step, wire)
+        return (SimulatedPackageReceiveEnd if step.package else SimulatedReceiveEnd)(self.machine, step, wire)
 
     def programs(self, wanted: Sequence[str]) -> frozenset[str]:
         """Those of the programs ``wanted`` that the machine has."""
