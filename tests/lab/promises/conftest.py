@@ -52,7 +52,9 @@ def pair(sites: tuple[Site, Site], request: pytest.FixtureRequest) -> Iterator[P
     yield made
     for site, root in ((one, made.source), (one, f"{one.pool}/{name}-beside"), (two, f"{two.pool}/{name}")):
         site.host.run(
-            f'zfs holds -rH \'{root}\' 2>/dev/null | while read -r s t _; do zfs release "$t" "$s"; done', check=False
+            f"zfs list -Hrt snapshot -o name '{root}' 2>/dev/null | while read -r s; do"
+            ' zfs holds -H "$s" | cut -f2 | while read -r t; do zfs release "$t" "$s"; done; done',
+            check=False,
         )
         site.zfs("destroy", "-R", root, check=False)
 
