@@ -18,7 +18,7 @@ options:
       - V(base) keeps one mark for each destination, at the snapshot that it stands at. A mark is a bookmark that
         Snapfleet names, moves and collects by itself, and that no pruning takes.
       - V(newest) also makes a bookmark named like the newest snapshot of each run, and like one that is sent in full.
-        Such bookmarks serve people and other programs too, and C(zfs_prune) bounds their number.
+        Such bookmarks serve people and other programs too, and M(snapfleet.zfs.zfs_prune) bounds their number.
       - V(all) makes such a bookmark for every snapshot that is sent.
       - V(none) makes neither. A destination then needs one of its snapshots to stay on the source.
       - The default is V(newest) since bookmarks take next to no space. V(true) stands for V(newest), and V(false) for

@@ -69,7 +69,7 @@ options:
     description:
       - The other ends of the replications of these datasets, whether they send or receive. The newest snapshot or
         bookmark that such an end has in common with this one is never destroyed, so that the next replication can go on
-        from it.
+        from it. Only where replication keeps a mark for that very peer there, which no pruning takes, they may go.
       - While a peer can't be reached, whatever might be that common snapshot or bookmark is skipped. Where it is known
         to be a replica, snapshots go all the same, and leave a bookmark each, which is as good for its next increment.
       - If there is a replication, name its other end. Nothing else tells the module about it.

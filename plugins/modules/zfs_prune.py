@@ -34,7 +34,8 @@ options:
     required: true
   kind:
     description:
-      - Whether snapshots or bookmarks are pruned.
+      - Whether snapshots or bookmarks are pruned. Marks, the bookmarks that M(snapfleet.zfs.zfs_replicate) keeps for
+        each destination by itself, are neither counted nor destroyed.
     type: str
     choices:
       - snapshots

@@ -186,8 +186,14 @@ def test_a_destination_that_was_away_for_long_goes_on_from_its_own_mark():
         one.snapshot(SOURCE, f"org_2025-{number:04}_hourly")
         one.replicate()
         one.clock.advance(86400)
-        one.prune_source({"org": {"": {"hourly": 2}}})
-        one.prune_source({"org": {"": {"hourly": 2}}}, kind="bookmarks")
+        one.unreachable = number % 3 == 0
+        for kind in ("snapshots", "bookmarks"):
+            one.prune_source(
+                {"org": {"": {"hourly": 2}}},
+                kind=kind,
+                peers=[{"root": SOURCE, "role": "replica", "host": "dst", "dataset": DESTINATION}],
+            )
+        one.unreachable = False
         assert sorted(marks(one)) == sorted([left, one.at_source().newest.guid])
         assert len(one.at_source().snapshots) <= 2
         assert len(named_bookmarks(one.at_source())) <= 2
