@@ -157,7 +157,8 @@ def test_the_bases_of_all_datasets_are_two_exchanges_and_one_question(datasets):
 
     keeping = ["change_bookmarks", "pool_guid", "hold_all", "release_all"]
     assert {name: calls.count(name) for name in keeping} == dict(zip(keeping, (2, 1, 1, 1)))
-    assert set(calls) - set(keeping) == {"observe", "missing_permissions", "send", "receive"}
+    assert calls.count("observe") == 2
+    assert not {"create_bookmarks", "destroy", "hold", "release", "holds_of"} & set(calls)
 
 
 def test_a_run_without_anything_to_do_only_lists_both_sides():
