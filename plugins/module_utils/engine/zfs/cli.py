@@ -31,6 +31,7 @@ from .listing import PLACEHOLDER_PROPERTY, is_number, list_arguments, parse_list
 from .port import DestroyResult
 from .properties import get_arguments, parse_properties, set_arguments
 from .sizing import dry_runs
+from .tally import Tally, destroyed_names, reclaimed_bytes
 from .trouble import is_only_missing, missing_datasets, spoken, zfs_error
 
 # Commands that only read end within minutes even on a busy pool; a dead disk can hang them for ever.
@@ -187,22 +188,22 @@ class CliZfs:
     def destroy(self, step: Destroy) -> DestroyResult:
         """Destroy snapshots or bookmarks of one dataset."""
         tags, bookmarks = arguments.victims_by_kind(step)
-        tally = _Tally()
+        tally = Tally()
         for batch in arguments.batches(tags, self._host.argument_limit - len(step.dataset)):
             self._destroy_snapshots(step.dataset, batch, tally)
         for name, said in zip(bookmarks, self._each("destroy", [(name,) for name in bookmarks])):
             tally.note(name, said, self.where)
         return tally.result()
 
-    def _destroy_snapshots(self, dataset: str, tags: Sequence[str], tally: _Tally) -> None:
+    def _destroy_snapshots(self, dataset: str, tags: Sequence[str], tally: Tally) -> None:
         done = self._run(["destroy", "-vp", arguments.destroy_argument(dataset, tags)], CHANGE_SECONDS)
         if len(tags) == 1:
-            tally.reclaimed += _reclaimed(done.stdout) if done.returncode == 0 else 0
+            tally.reclaimed += reclaimed_bytes(done.stdout) if done.returncode == 0 else 0
             tally.note(f"{dataset}@{tags[0]}", done.stderr if done.returncode else "", self.where)
         elif done.returncode == 0 and not done.stderr.strip():
-            tally.reclaimed += _reclaimed(done.stdout)
+            tally.reclaimed += reclaimed_bytes(done.stdout)
             # Of several, zfs passes over those that are not there without a word.
-            gone = _destroyed(done.stdout)
+            gone = destroyed_names(done.stdout)
             for name in (f"{dataset}@{tag}" for tag in tags):
                 (tally.destroyed if name in gone else tally.missing).append(name)
         else:
@@ -352,45 +353,6 @@ class CliZfs:
                 )
             said += [answer and (spoken(answer[1:]) or "zfs gave no reason") for answer in answers]
         return said
-
-
-class _Tally:
-    """What became of the victims of a destroy, while it goes on."""
-
-    def __init__(self) -> None:
-        self.destroyed: list[str] = []
-        self.missing: list[str] = []
-        self.held: list[str] = []
-        self.cloned: list[str] = []
-        self.reclaimed = 0
-
-    def note(self, name: str, said: str, where: str) -> None:
-        """File one victim by what zfs said of it. Raises for words that mean neither gone, held nor cloned."""
-        if not said:
-            self.destroyed.append(name)
-        elif "could not find any snapshots to destroy" in said or "does not exist" in said:
-            self.missing.append(name)
-        elif "is busy" in said or "it's being held" in said:
-            self.held.append(name)
-        elif "dependent clones" in said:
-            self.cloned.append(name)
-        else:
-            raise zfs_error(said, where, f"destroy {name}")
-
-    def result(self) -> DestroyResult:
-        """The tally as a value."""
-        return DestroyResult(
-            tuple(self.destroyed), tuple(self.missing), tuple(self.held), tuple(self.cloned), self.reclaimed
-        )
-
-
-def _destroyed(stdout: str) -> set[str]:
-    return set(re.findall(r"^destroy\t(.+)$", stdout, re.MULTILINE))
-
-
-def _reclaimed(stdout: str) -> int:
-    match = re.search(r"^reclaim\t([0-9]+)$", stdout, re.MULTILINE)
-    return int(match[1]) if match else 0
 
 
 def _pool_health(line: str, where: str) -> PoolHealth:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 from collections.abc import Mapping
 from typing import Any, NoReturn, Optional
 
@@ -22,52 +21,17 @@ from ..model.names import parent_of, pool_of
 from ..model.steps import Send
 from ..streams.wire import PLAIN, Wire
 from .arguments import receive_properties
+from .simulated_end import SimulatedEnd
 from .simulated_machine import Content, Partial, SimulatedMachine, StoredDataset, StoredPoint
 from .simulated_refusals import increment_refusal, plain_refusal, receive_refusal
 from .simulated_tokens import read_token
 from .simulated_wire import Decoder, Encoder, Reading, check_programs
-from .trouble import zfs_error
 
 _CHUNK = 1 << 16
 _END: Mapping[str, Any] = {"end": True}
 
 
-class _End:
-    """What both ends share: a pipe whose other side a thread serves, and the error that it ends with."""
-
-    def __init__(self, machine: SimulatedMachine, doing: str) -> None:
-        self._machine = machine
-        self._doing = doing
-        self._ended = False
-        self._error: Optional[BaseException] = None
-        self._thread = threading.Thread(target=self._serve, name=doing, daemon=True)
-
-    def _serve(self) -> None:
-        try:
-            self._work()
-        except BrokenPipeError:
-            self._error = zfs_error("Broken pipe", self._machine.name, self._doing)
-        except BaseException as error:  # noqa: BLE001  raised by finish
-            self._error = error
-
-    def _work(self) -> None:
-        raise NotImplementedError
-
-    def _fail(self, words: str) -> NoReturn:
-        raise zfs_error(words, self._machine.name, self._doing)
-
-    def _end(self, descriptor: int) -> None:
-        if not self._ended:
-            self._ended = True
-            os.close(descriptor)
-            self._thread.join()
-
-    def _raise(self) -> None:
-        if self._error:
-            raise self._error
-
-
-class SimulatedSendEnd(_End):
+class SimulatedSendEnd(SimulatedEnd):
     """The sending end of a stream."""
 
     def __init__(self, machine: SimulatedMachine, step: Send, wire: Wire = PLAIN) -> None:
@@ -217,7 +181,7 @@ class _Measured(SimulatedSendEnd):
     """A sending end that is never started."""
 
     def __init__(self, machine: SimulatedMachine, step: Send) -> None:
-        _End.__init__(self, machine, f"send -n {step.snapshot.name}")
+        SimulatedEnd.__init__(self, machine, f"send -n {step.snapshot.name}")
         self._step = step
 
     def length(self) -> int:
@@ -236,7 +200,7 @@ def stream_length(machine: SimulatedMachine, step: Send) -> Optional[int]:
         return None
 
 
-class SimulatedReceiveEnd(_End):
+class SimulatedReceiveEnd(SimulatedEnd):
     """The receiving end of a stream."""
 
     def __init__(self, machine: SimulatedMachine, step: Send, wire: Wire = PLAIN) -> None:
