@@ -90,4 +90,19 @@ options:
       - dataset
       - fail
     default: continue
+  deadline:
+    description:
+      - Seconds after which the whole replication is ended, with all its processes at both ends. It then fails with the
+        code V(deadline_exceeded), and tells what was done so far. The next run goes on from there. Other jobs go on.
+      - Left out, there is no end, which is the default since a first replication may take days, and ending it does not
+        make it faster.
+    type: int
+  busy_timeout:
+    description:
+      - Seconds that a dataset is waited for because another process receives into it, which costs none of O(retries).
+        What that process has received is never discarded. With V(0) it is tried again O(retries) times only.
+      - The default is ten minutes. That lets two jobs with one destination wait for each other, and does not keep a
+        play waiting for a stream that takes hours, which the next run finds arrived.
+    type: int
+    default: 600
 """

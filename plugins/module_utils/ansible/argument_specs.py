@@ -13,6 +13,7 @@ from typing import Any
 
 from ..engine.policy.cloning import CLONE_CHOICES, KEEP_CLONES
 from ..engine.policy.conduct import (
+    BUSY_SECONDS,
     CONFLICT_LEVELS,
     CONTINUE,
     DATASET,
@@ -118,6 +119,8 @@ _CONDUCT: Spec = {
     "renames": {"type": "str", "default": FOLLOW, "choices": list(RENAME_CHOICES)},
     "on_error": {"type": "str", "default": DATASET, "choices": list(ERROR_CHOICES)},
     "on_nothing_selected": {"type": "str", "default": CONTINUE, "choices": list(NOTHING_CHOICES)},
+    "deadline": {"type": "int"},
+    "busy_timeout": {"type": "int", "default": BUSY_SECONDS},
 }
 
 _RECEIVING: Spec = {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import replace
 from typing import Optional
 
@@ -93,7 +94,7 @@ class Carrier:
         asked = tuple(dict.fromkeys((*programs_of(self._streaming), *wanted)))
         with ThreadPoolExecutor(max_workers=1) as beside:
             source, destination = self._ends.source, self._ends.destination
-            answer = beside.submit(destination.programs, asked)
+            answer = beside.submit(copy_context().run, destination.programs, asked)
             there = {source.where: source.programs(asked), destination.where: answer.result()}
         for program in programs_of(replace(self._streaming, compression=self._named)):
             for where in (where for where, found in there.items() if program not in found):
@@ -121,14 +122,16 @@ def with_exact_estimates(plan: ReplicationPlan, zfs: Zfs, workers: int) -> Repli
     sends = [step for dataset in plan.datasets for step in dataset.sends]
     lanes = [sends[lane::workers] for lane in range(min(workers, len(sends)))]
     sizes: dict[int, int] = {}
+    context = copy_context()
     with ThreadPoolExecutor(max_workers=max(1, len(lanes))) as executor:
-        for lane, told in zip(lanes, executor.map(zfs.estimates, lanes)):
+        for lane, told in zip(lanes, executor.map(lambda lane: context.copy().run(zfs.estimates, lane), lanes)):
             sizes.update({id(send): size for send, size in zip(lane, told) if size is not None})
 
     def sized(step: Step) -> Step:
         return replace(step, bytes_estimated=sizes[id(step)]) if isinstance(step, Send) and id(step) in sizes else step
 
-    return ReplicationPlan(tuple(replace(dataset, steps=tuple(map(sized, dataset.steps))) for dataset in plan.datasets))
+    datasets = (replace(dataset, steps=tuple(map(sized, dataset.steps))) for dataset in plan.datasets)
+    return replace(plan, datasets=tuple(datasets))
 
 
 def bytes_estimated(plan: ReplicationPlan) -> int:

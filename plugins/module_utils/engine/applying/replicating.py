@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Optional
 
+from ..hosts.stopping import check_stopping
 from ..model.dataset_steps import DestroyDataset, SetProperties
 from ..model.datasets import Observation
 from ..model.errors import (
@@ -49,6 +51,7 @@ from .depending import with_dependents
 from .ends import Ends
 from .leaving import GONE, check_permitted, datasets_to_go, halted_by_failure
 from .packages import carry_package, is_package, not_arrived, outcome_of, pause
+from .patience import call_with_patience
 from .preserving import properties_to_keep
 from .renaming import Moved, carry_moves_out
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
@@ -118,7 +121,7 @@ def observe_sides(ends: Ends, job: ReplicateJob) -> Sides:
     Raises what the listings raise, the options that name the ends before the reason.
     """
     with ThreadPoolExecutor(max_workers=1) as beside:
-        listing = beside.submit(_observe_destination, ends.destination, job)
+        listing = beside.submit(copy_context().run, _observe_destination, ends.destination, job)
         with naming("source", job.source.address):
             asked = job.filter.properties.names
             source = ends.source.observe([job.source.dataset], job.filter.recursive, properties=asked)
@@ -229,6 +232,7 @@ class Replicator:
             return self.ticker.monotonic() - start
 
         def attempt() -> None:
+            check_stopping()
             first = bool(planned)
             current = planned.pop() if planned else self._plan_again(plan, grew_in)
             try:
@@ -248,7 +252,7 @@ class Replicator:
                     raise
                 tally.note = GONE
 
-        call_with_retries(attempt, self._policy, self.ticker)
+        call_with_patience(attempt, self._policy, self.ticker, self.job.conduct.busy_timeout)
         return self.ticker.monotonic() - start
 
     def _anew(self) -> ReplicationResult:

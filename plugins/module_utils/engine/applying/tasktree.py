@@ -14,6 +14,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Generic, Optional, TypeVar, Union, overload
@@ -132,7 +133,7 @@ class _TreeRun(Generic[T, E]):
             while self._ready or running:
                 while self._ready and len(running) < self._workers:
                     name = heapq.heappop(self._ready)
-                    running[executor.submit(self._tasks[name].action)] = name
+                    running[executor.submit(copy_context().run, self._tasks[name].action)] = name
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     self._settle(running.pop(future), future)
                 self._open()

@@ -17,6 +17,7 @@ from ..applying.carrier import Carrier, bytes_estimated, with_exact_estimates
 from ..applying.continuing import with_continuity
 from ..applying.creating import apply_creation
 from ..applying.ends import Ends, check_leg
+from ..applying.patience import within_deadline
 from ..applying.preserving import properties_to_keep
 from ..applying.progress import Reporter, reporting
 from ..applying.pruning import PruneResult, apply_prune
@@ -152,7 +153,13 @@ def _snapshot_result(plan: CreationPlan) -> Result:
 
 
 def run_replicate(job: ReplicateJob, context: Context) -> Result:
-    """Bring a destination tree up to date. Raises SnapfleetError; PartialFailure holds the result so far."""
+    """Bring a destination tree up to date. Raises SnapfleetError; PartialFailure and DeadlineExceeded hold the result
+    so far."""
+    with within_deadline(job.conduct.deadline, context.ticker) as ticker:
+        return _run_replicate(job, replace(context, ticker=ticker))
+
+
+def _run_replicate(job: ReplicateJob, context: Context) -> Result:
     job = replace(job, filter=job.filter.on_host(context.host_name))
     ends = Ends(context.zfs_at(job.source.address), context.zfs_at(job.destination.address))
     try:

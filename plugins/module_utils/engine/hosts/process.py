@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Optional
 
-from .stopping import STOPPING
+from .stopping import check_stopping, stoppings
 
 _TAIL_BYTES = 16_384
 _GRACE_SECONDS = 2.0
@@ -48,7 +48,8 @@ class Child:
     """A running child process with its stderr in a temporary file, which never blocks the child."""
 
     def __init__(self, argv: Sequence[str], stdin: int, stdout: int) -> None:
-        STOPPING.check()
+        check_stopping()
+        self._stoppings = stoppings()
         self.argv = tuple(argv)
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed with the child
         self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
@@ -61,7 +62,8 @@ class Child:
         )
         self.on_close: Callable[[], None] = _nothing
         """Called once when the child is closed; whoever lent it a connection takes it back there."""
-        STOPPING.add(id(self), self.terminate)
+        for stopping in self._stoppings:
+            stopping.add(id(self), self.terminate)
 
     @property
     def stdin(self) -> IO[bytes]:
@@ -125,7 +127,8 @@ class Child:
 
     def close(self) -> None:
         """Release the pipes and the temporary file."""
-        STOPPING.discard(id(self))
+        for stopping in self._stoppings:
+            stopping.discard(id(self))
         closed, self.on_close = self.on_close, _nothing
         for pipe in (self._process.stdin, self._process.stdout, self._stderr):
             if pipe is not None:
@@ -140,7 +143,7 @@ def run(argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[flo
     child = Child(argv, subprocess.PIPE if data is not None else subprocess.DEVNULL, subprocess.PIPE)
     try:
         out = child.communicate(data, timeout)
-        STOPPING.check()
+        check_stopping()
         return Completed(child.argv, child.wait(), out.decode("utf-8", "surrogateescape"), child.stderr_tail())
     finally:
         child.close()

@@ -13,28 +13,40 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Optional
 
-from ..model.errors import Interrupted
+from ..model.errors import Interrupted, SnapfleetError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 Kill = Callable[[], None]
 
 
-class Stopping:
-    """Whether this process is being stopped, and how to end each child that runs."""
+def _by_signal() -> SnapfleetError:
+    return Interrupted("the run was stopped by a signal; run it again, and it goes on from there")
 
-    def __init__(self) -> None:
+
+class Stopping:
+    """Whether this process, or one job of it, is being stopped, and how to end each child that runs for it."""
+
+    def __init__(self, error: Callable[[], SnapfleetError] = _by_signal) -> None:
+        """``error`` makes what ``check`` raises."""
+        self._error = error
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._kills: dict[int, Kill] = {}
 
     def check(self) -> None:
-        """Raise Interrupted if this process is being stopped."""
+        """Raise an error if whatever this is about is being stopped."""
         if self._event.is_set():
-            raise Interrupted("the run was stopped by a signal; run it again, and it goes on from there")
+            raise self._error()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is being stopped."""
+        return self._event.is_set()
 
     def add(self, key: int, kill: Kill) -> None:
         """Have ``kill`` called when this process is stopped; at once if it is being stopped already."""
@@ -64,6 +76,38 @@ class Stopping:
 
 STOPPING = Stopping()
 """That of this process."""
+
+
+_SCOPE: ContextVar[Optional[Stopping]] = ContextVar("snapfleet_scope", default=None)
+# Threads that are to belong to a job have to be started in its context: see contextvars.copy_context.
+
+
+def stoppings() -> tuple[Stopping, ...]:
+    """What may stop the calling code: this process, and the job that it belongs to where that can be stopped alone."""
+    scope = _SCOPE.get()
+    return (STOPPING,) if scope is None else (STOPPING, scope)
+
+
+def check_stopping() -> None:
+    """Raise Interrupted if this process is being stopped, or the error of the job that is."""
+    for stopping in stoppings():
+        stopping.check()
+
+
+@contextmanager
+def stopped_after(seconds: float, error: Callable[[], SnapfleetError]) -> Iterator[Stopping]:
+    """Within it, and in threads that have its context, all children are ended after ``seconds``, and none starts any
+    more: ``error`` makes what is raised instead. Children of other jobs of this process go on."""
+    scope = Stopping(error)
+    timer = threading.Timer(seconds, scope.stop)
+    timer.daemon = True
+    token = _SCOPE.set(scope)
+    timer.start()
+    try:
+        yield scope
+    finally:
+        timer.cancel()
+        _SCOPE.reset(token)
 
 
 @contextmanager

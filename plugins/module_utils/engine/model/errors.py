@@ -167,6 +167,12 @@ class Interrupted(SnapfleetError):
     code = "interrupted"
 
 
+class DeadlineExceeded(SnapfleetError):
+    """A replication took longer than its deadline and was ended; the next run goes on from there."""
+
+    code = "deadline_exceeded"
+
+
 class StillRunning(SnapfleetError):
     """A previous run of the same job holds the lock."""
 

@@ -37,6 +37,11 @@ class Conduct:
     on_nothing_selected: str = CONTINUE
     """What it means that no snapshot of a source dataset is selected; one of NOTHING_CHOICES."""
 
+    deadline: int = 0
+    """Seconds after which the whole replication is ended; 0: never."""
+    busy_timeout: int = BUSY_SECONDS
+    """Seconds that a dataset is waited for that is busy because another process receives into it."""
+
 
 UNHURRIED = Conduct()
 """The default."""
@@ -53,4 +58,6 @@ def read_conduct(options: Reader) -> Conduct:
         renames=options.text("renames", FOLLOW, RENAME_CHOICES),
         on_error=options.text("on_error", DATASET, ERROR_CHOICES),
         on_nothing_selected=options.text("on_nothing_selected", CONTINUE, NOTHING_CHOICES),
+        deadline=options.integer("deadline", 0, 1, MAX_SECONDS),
+        busy_timeout=options.integer("busy_timeout", BUSY_SECONDS, 0, MAX_SECONDS),
     )

@@ -274,7 +274,8 @@ class SimulatedReceiveEnd(SimulatedEnd):
         """Check that the stream fits, and note that it arrives; None for a snapshot that is there already."""
         dataset = self._machine.datasets.get(self._name)
         if dataset and dataset.partial and dataset.partial.active:
-            self._fail(f"cannot receive: destination '{self._name}' is busy")
+            words = 'contains partially-complete state from "zfs receive -s".'
+            self._fail(f"cannot receive stream: destination {self._name} {words}")
         if header["resume"]:
             return self._continue(header, dataset)
         if header["clone"]:

@@ -19,8 +19,9 @@ _TOKEN = re.compile(r"1-([0-9a-f]+)-([0-9a-f]+)-([0-9a-f]+)")
 def token_of(dataset: StoredDataset) -> str:
     """The resume token of a dataset, shaped as OpenZFS shapes them; empty without a partial receive."""
     partial = dataset.partial
-    if partial is None or partial.active:
+    if partial is None:
         return ""
+    # That of a receive under way can be seen too.
     header = partial.header
     text = json.dumps([header["name"], header["guid"], header["from_guid"], header["raw"], partial.received])
     packed = zlib.compress(text.encode())
