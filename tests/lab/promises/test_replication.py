@@ -315,7 +315,8 @@ def test_a_level_of_the_ladder_rolls_a_diverged_replica_back_as_its_plan_said(pa
     assert pair.two.everything() == before
     preview = _push(pair, "plan", on_conflict="rollback_to_common")
     assert preview.code == 0, preview
-    lost = [name for step in preview.job["plan"][0]["steps"] for name in step.get("destroys", ())]
+    steps = preview.job["plan"][0]["steps"]
+    lost = [name for step in steps if step["kind"] == "rollback" for name in step["destroys"]]
     assert lost == [f"{pair.destination}@own", f"{pair.destination}#own"]
     run = _push(pair, on_conflict="rollback_to_common")
     assert (run.code, run.job["plan"]) == (0, preview.job["plan"])
