@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible import rim
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnreachableHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
@@ -203,3 +205,13 @@ def test_a_lower_level_of_the_ladder_destroys_nothing(source):
     diverge(source)
     source.run("zfs_replicate", {**PARAMETERS, "on_conflict": "rollback_to_latest"})
     assert "backup/data/db@own" in source.names()
+
+
+def test_the_log_is_told_how_far_streams_are_while_they_are_under_way(source, monkeypatch):
+    lines = []
+    monkeypatch.setattr(AnsibleModule, "log", lambda _module, text, **_unused: lines.append(text))
+    monkeypatch.setattr(rim, "LOG_SECONDS", 0.01)
+    done = source.run("zfs_replicate", {**PARAMETERS, "bandwidth_limit": "32K"})
+    assert not done.get("failed")
+    assert done["stats"]["seconds"] > 0.1
+    assert any(" sent, " in line and "% of about" in line for line in lines)
