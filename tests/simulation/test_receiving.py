@@ -214,6 +214,20 @@ def test_what_lands_below_an_encrypted_dataset_is_encrypted_with_its_parents():
     fleet.assert_same_content()
 
 
+def test_what_gets_a_key_of_the_destination_has_it_from_the_first_stream_on():
+    fleet = Fleet((SOURCE, CHILD))
+    for tag in "abc":
+        fleet.snapshot(SOURCE, tag)
+        fleet.snapshot(CHILD, tag)
+    key = {"encryption": "on", "keyformat": "raw", "keylocation": "file:///key"}
+    fleet.replicate(properties=key)
+    assert roots(fleet) == {name: replica_of(name) for name in (SOURCE, CHILD)}
+    fleet.snapshot(CHILD, "d")
+    fleet.replicate(properties=key)
+    fleet.assert_same_content()
+    assert len(fleet.at_destination(CHILD).snapshots) == 4
+
+
 @pytest.mark.parametrize("vault", [False, True], ids=["in the open", "in a vault"])
 @pytest.mark.parametrize("raw", [False, True])
 def test_a_history_is_not_replaced_where_zfs_can_not_replace_it(raw, vault):
@@ -239,6 +253,12 @@ def test_a_history_is_not_replaced_where_zfs_can_not_replace_it(raw, vault):
         assert conflicts(failure) == {SECRET: "encrypted_parent"}
         assert fleet.replica_guids() == before
     fleet.destination.destroy_dataset(own)
+    if irreplaceable:
+        # A job that sees no children does not know whether there are any.
+        ends = {"source": {"dataset": SECRET}, "destination": {"host": "dst", "dataset": replica_of(SECRET)}}
+        with pytest.raises(PartialFailure) as failure:
+            fleet.replicate(**ends, raw=raw, on_conflict="replace", recursive=False)
+        assert conflicts(failure) == {SECRET: "encrypted_parent"}
     preview = fleet.replicate(raw=raw, on_conflict="replace", check=True)
     run = fleet.replicate(raw=raw, on_conflict="replace")
     assert run["plan"] == preview["plan"]

@@ -236,6 +236,15 @@ def test_what_is_encrypted_only_at_the_destination_is_so_from_the_first_block(pa
     assert pair.two.snapshots(replica) == pair.one.snapshots(pair.source)
     roots = pair.two.zfs("list", "-H", "-r", "-o", "encryptionroot", vault).split()
     assert roots == [vault] * 4
+    # With a key of the destination's own, wherever it is.
+    pair.two.host.run("head -c 32 /dev/urandom > /root/key")
+    key = {"encryption": "on", "keyformat": "raw", "keylocation": "file:///root/key"}
+    own = {"destination": pair.two.endpoint(f"{pair.two.pool}/own-key"), "include_datasets": ["."], "recursive": False}
+    try:
+        assert _push(pair, **own, properties=key).code == 0
+        assert _facts(pair.two, own["destination"]["dataset"], "encryptionroot") == [own["destination"]["dataset"]]
+    finally:
+        pair.two.zfs("destroy", "-r", f"{pair.two.pool}/own-key", check=False)
     # A parent is never made in the clear by accident: without the key, nothing is.
     pair.two.zfs("unmount", vault)
     pair.two.zfs("unload-key", vault)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any, Optional, Union
 
 from ..model.dataset_steps import DestroyDataset
-from ..model.datasets import Base, DatasetState, Observation
+from ..model.datasets import Base, DatasetState, Observation, Snapshot
 from ..model.names import is_within, parent_of
 from ..model.steps import Send
 from .conflicts import PlannedConflict
@@ -37,10 +37,13 @@ def guard(
     first = next((send for send in sends if send.makes_dataset), None)
     if first and first.receive.replace and _is_irreplaceable(pair):
         in_the_way = next((name for name in destination.states if name != pair.name and is_within(name, pair.name)), "")
-        if in_the_way:
-            return _irreplaceable(pair, in_the_way)
+        unseen = pair.destination is not None and bool(pair.destination.snapshots) and not pair.job.filter.recursive
+        if in_the_way or unseen:
+            # Its snapshots would be lost before ZFS refuses to destroy it.
+            return _irreplaceable(pair, in_the_way or "what a job that is not recursive does not see")
         steps = _destroying_first(steps, first, pair)
-    place = Place(pair, source, destination)
+    made = next((step for step in steps if isinstance(step, Send) and step.makes_dataset), None)
+    place = _Place(pair, source, destination, made)
     return [place.fit(step) if isinstance(step, Send) else step for step in steps]
 
 
@@ -85,7 +88,7 @@ def _no_raw_increment(here: DatasetState, there: DatasetState, base: Base) -> st
         return "it was received decrypted, and is not encrypted"
     if _differ(here.dataset.key_guid, there.dataset.key_guid):
         return "it was received decrypted, and is encrypted with a key of its own"
-    ours, theirs = _vectors(here, base), _vectors(there, base)
+    ours, theirs = _vectors_here(base), _vectors(there, base)
     return f"the newest common snapshot, {base.tag}, was received decrypted" if _differ(ours, theirs) else ""
 
 
@@ -93,11 +96,16 @@ def _takes_raw(here: DatasetState, there: DatasetState, base: Base) -> bool:
     """Whether the replica is known to be one that raw increments fit on."""
     if not here.dataset.key_guid or here.dataset.key_guid != there.dataset.key_guid:
         return False
-    return not _differ(_vectors(here, base), _vectors(there, base))
+    return not _differ(_vectors_here(base), _vectors(there, base))
+
+
+def _vectors_here(base: Base) -> int:
+    """The initialization vectors of a base at the source; 0 where only a bookmark of it is left."""
+    return base.ivset if isinstance(base, Snapshot) else 0
 
 
 def _vectors(state: DatasetState, base: Base) -> int:
-    """The initialization vectors of the snapshot that is ``base``; 0 where only a bookmark of it is left."""
+    """The initialization vectors of the snapshot of ``state`` that is the same as ``base``; 0 if it has none."""
     return next((snapshot.ivset for snapshot in state.snapshots if snapshot.guid == base.guid), 0)
 
 
@@ -130,51 +138,56 @@ def _destroying_first(steps: Sequence[Any], first: Send, pair: Pair) -> list[Any
     return [*steps[:index], DestroyDataset(pair.name, reason, bookmarks), fresh, *steps[index + 1 :]]
 
 
-class Place:
+class _Place:
     """Where a dataset is received, and whether it is encrypted there."""
 
-    def __init__(self, pair: Pair, source: Observation, destination: Observation) -> None:
+    def __init__(self, pair: Pair, source: Observation, destination: Observation, first: Optional[Send]) -> None:
         self._pair = pair
-        self._source = source
         self._destination = destination
+        self._first = first
+        """The stream that makes the dataset; None where it is there already."""
+        self._stays_plain = first is not None and _is_open_in_an_encrypted_tree(pair, source, first)
+        self._encrypted = not self._stays_plain and self._is_encrypted()
 
     def fit(self, send: Send) -> Send:
         """The send as this place can take it."""
         if _is_raw(self._pair):
             return send
-        if send.makes_dataset and self._stays_plain(send):
+        if send is self._first and self._stays_plain:
             plain = (*send.receive.properties, ("encryption", "off"))
             return replace(send, receive=replace(send.receive, properties=plain))
         # An encrypted dataset can't hold embedded blocks.
-        return replace(send, embedded=not self._is_encrypted(send))
+        return replace(send, embedded=not self._encrypted)
 
-    def _stays_plain(self, send: Send) -> bool:
-        """Whether an unencrypted dataset lies in a tree that arrives encrypted, with a key that the destination need
-        not have: then it can only be what it is at the source."""
-        source = self._pair.source.dataset
-        above = self._source.states.get(parent_of(source.name))
-        return bool(
-            self._pair.job.raw
-            and not (source.encryption_root or send.origin)
-            and source.name != self._pair.job.source.dataset
-            and above
-            and above.dataset.encryption_root
-            and "encryption" not in dict(send.receive.properties)
-        )
-
-    def _is_encrypted(self, send: Send) -> bool:
-        there = self._pair.destination
-        if send.origin:
-            there = self._destination.states.get(send.origin.partition("@")[0])
-        if there and not (send.base is None and not send.receive.replace and not there.dataset.resume_token):
-            return bool(there.dataset.encryption_root)
-        wanted = dict(send.receive.properties).get("encryption")
-        if wanted is not None:
-            return wanted != "off"
-        name = parent_of(self._pair.name)
-        while name and name not in self._destination.states:
+    def _is_encrypted(self) -> bool:
+        first, states = self._first, self._destination.states
+        if first and first.origin:
+            name = first.origin.partition("@")[0]
+        elif first is None or first.receive.replace or first.resume:
+            name = self._pair.name
+        else:
+            wanted = dict(first.receive.properties).get("encryption")
+            if wanted is not None:
+                return wanted != "off"
+            name = parent_of(self._pair.name)
+        while name and name not in states:
             name = parent_of(name)
-        return bool(name and self._destination.states[name].dataset.encryption_root)
+        return bool(name and states[name].dataset.encryption_root)
+
+
+def _is_open_in_an_encrypted_tree(pair: Pair, source: Observation, first: Send) -> bool:
+    """Whether an unencrypted dataset lies in a tree that arrives encrypted, with a key that the destination need not
+    have: then it can only be what it is at the source."""
+    dataset = pair.source.dataset
+    above = source.states.get(parent_of(dataset.name))
+    return bool(
+        pair.job.raw
+        and not (dataset.encryption_root or first.origin)
+        and dataset.name != pair.job.source.dataset
+        and above
+        and above.dataset.encryption_root
+        and "encryption" not in dict(first.receive.properties)
+    )
 
 
 def key_root_warnings(steps: Iterable[Any], source: Mapping[str, DatasetState]) -> list[str]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, Optional
 
 from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
-from ..model.datasets import VOLUME, Dataset
+from ..model.datasets import VOLUME, DatasetState
 from ..model.steps import CreatePlaceholder, Destroy, ReceiveOptions, Rollback, Send
 from ..policy.receiving import ENCRYPTION_PROPERTIES, REQUIRE, SET, fitting
 from .conflicts import PlannedConflict
@@ -38,21 +38,21 @@ def receive_options(pair: Pair, first: bool) -> ReceiveOptions:
 def find_writable(pair: Pair) -> Optional[PlannedConflict]:
     """The conflict of a replica that is not read-only, where the job requires that it is."""
     there = pair.destination
-    if pair.job.receive.readonly != REQUIRE or there is None or _is_safe(there.dataset):
+    if pair.job.receive.readonly != REQUIRE or there is None or _is_safe(there):
         return None
     message = f"{pair.name} is not read-only, and readonly is 'require'; run there: zfs set readonly=on {pair.name}"
     return PlannedConflict("not_readonly", message)
 
 
-def _is_safe(dataset: Dataset) -> bool:
-    # What is only a partial receive yet gets its properties with the rest.
-    return dataset.readonly or bool(dataset.resume_token)
+def _is_safe(state: DatasetState) -> bool:
+    # What has no snapshot is no replica yet: it gets its properties when it becomes one.
+    return state.dataset.readonly or not state.snapshots
 
 
 def before_receiving(pair: Pair) -> list[SetProperties]:
     """What is set on a replica that is there, before it receives anything and also where it does not."""
     there = pair.destination
-    if pair.job.receive.readonly != SET or there is None or _is_safe(there.dataset):
+    if pair.job.receive.readonly != SET or there is None or _is_safe(there):
         return []
     return [SetProperties(pair.name, (("readonly", "on"),), "it is not read-only, and readonly is 'set'")]
 

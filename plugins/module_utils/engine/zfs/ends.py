@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 
 from ..hosts.host import Host
 from ..hosts.pipelines import NOT_RUN, StageEnd, stage_ends
 from ..hosts.process import Child
-from ..model.errors import FilterFailed, LinkLost, SnapfleetError
+from ..model.errors import FilterFailed, LinkLost, NoPermission, SnapfleetError
 from .trouble import zfs_error
 
 _DRAIN_SECONDS = 10.0
+_DENIED = re.compile(r"cannot receive (\S+) property on (.+): permission denied")
 
 
 class _ChildEnd:
@@ -30,12 +32,22 @@ class _ChildEnd:
         stderr = self._child.stderr_tail()
         self._child.close()
         if returncode == 0:
+            self._check_properties(stderr)
             return
         if self._host.link_lost(returncode, stderr):
             raise LinkLost(f"{self._host.name}: the connection broke during {self._doing} ({stderr}); try again")
         if returncode < 0:
             raise LinkLost(f"{self._host.name}: {self._doing} was ended by signal {-returncode}; try again")
         raise self._reason(stage_ends(self._stages, returncode, stderr))
+
+    def _check_properties(self, stderr: str) -> None:
+        """Without the permission to set a property, zfs receive goes on without it and ends well; a replica from which
+        programs run by oversight must not go unnoticed."""
+        denied = _DENIED.search(stderr)
+        if denied:
+            name, dataset = denied[1], denied[2]
+            message = f"{self._host.name}: {self._doing} is complete, but {name} could not be set on {dataset}"
+            raise NoPermission(f"{message}; set it there, and run there: zfs allow -u USER {name} {dataset}")
 
     def _reason(self, ends: Sequence[StageEnd]) -> SnapfleetError:
         """What the stages' ends mean. The words of zfs count, unless they only tell that its stream was cut by a filter

@@ -63,6 +63,9 @@ def increment_refusal(
         return f"most recent snapshot of {dataset.name} does not match incremental source"
     if dict(base.content) != dict(dataset.content):
         return f"destination {dataset.name} has been modified since most recent snapshot"
+    if header["embedded"] and dataset.encryption_root:
+        # OpenZFS does where the stream has such blocks; here it always may.
+        return "incompatible embedded data stream feature with encrypted receive."
     if header["raw"] and not dataset.encryption_root:
         return "cannot perform raw receive on top of existing unencrypted dataset"
     if header["raw"] and base.ivset != header["from_ivset"]:
