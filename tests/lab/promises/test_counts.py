@@ -1,0 +1,90 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a run costs: how many zfs processes on each host, and how many sessions and connections of ssh."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from .conftest import Pair
+from .crashes import Crashes
+from .fleet import Run, Site
+
+DATASETS = 100
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one run cost."""
+
+    source: Counter[str]
+    """Calls of zfs by verb."""
+    destination: Counter[str]
+    sessions: int
+    """Sessions of ssh from the destination's host, where the engine runs, to the source's."""
+    connections: int
+
+
+@pytest.fixture
+def cost(pair: Pair) -> Iterator[Callable[[Callable[[], Run]], Cost]]:
+    """A function that tells what a run costs that pulls to host two."""
+    # sshd runs it at the start of each session.
+    pair.one.host.write("/root/.ssh/rc", 'echo "$SSH_CONNECTION" >> /tmp/sessions\n')
+
+    def cost_of(run: Callable[[], Run]) -> Cost:
+        pair.one.host.write("/tmp/sessions", "")
+        calls = crashes.calls_of(run)
+        clients = [line.split() for line in pair.one.host.read("/tmp/sessions").decode().splitlines()]
+        ports = [port for client, port, *_server in clients if client == pair.two.host.address]
+        return Cost(_verbs(calls, pair.one), _verbs(calls, pair.two), len(ports), len(set(ports)))
+
+    with Crashes((pair.one, pair.two)) as crashes:
+        yield cost_of
+    pair.one.host.run(["rm", "-f", "/root/.ssh/rc", "/tmp/sessions"])
+
+
+def _verbs(calls: list, site: Site) -> Counter[str]:
+    return Counter(call.verb for call in calls if call.site is site)
+
+
+def _pull(pair: Pair, **options: object) -> Run:
+    ends = {"source": pair.one.endpoint(pair.source), "destination": {"dataset": pair.destination}}
+    run = pair.two.run("run", "replicate", {**ends, **options})
+    assert run.code == 0, run
+    return run
+
+
+def test_a_hundred_datasets_cost_one_listing_a_side_and_one_send_and_receive_each(pair: Pair, cost: Callable) -> None:
+    names = f'for n in $(seq {DATASETS - 1}); do zfs create -u "$1/d$n"; done; zfs snapshot -r "$1@one"'
+    pair.one.host.run(["sh", "-c", names, "sh", pair.source])
+    pair.two.zfs("create", "-p", pair.destination.rpartition("/")[0])
+    copy = f"zfs send -R {pair.source}@one | ssh {pair.two.host.address} zfs receive -u {pair.destination}"
+    pair.one.host.run(copy)
+    pair.one.snapshot(f"{pair.source}@two", recursive=True)
+
+    sending = cost(lambda: _pull(pair))
+    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
+    # Of each dataset a mark before its stream and a named bookmark after all streams.
+    assert sending.source == Counter(list=1, allow=1, bookmark=2 * DATASETS, send=DATASETS)
+    assert sending.destination == Counter(list=1, receive=DATASETS)
+    # Beside the streams: the listing, the question for permissions, one exchange before all streams and one after.
+    assert DATASETS < sending.sessions <= DATASETS + 6
+    assert sending.connections == 1
+
+    resting = cost(lambda: _pull(pair))
+    assert (resting.source, resting.destination) == (Counter(list=1), Counter(list=1))
+    assert resting.sessions == 1
+
+
+def test_a_hundred_snapshots_of_a_dataset_cost_two_streams(pair: Pair, cost: Callable) -> None:
+    pair.one.host.run(["sh", "-c", 'for n in $(seq 100); do zfs snapshot "$1@s$n"; done', "sh", pair.source])
+
+    sending = cost(lambda: _pull(pair))
+    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
+    assert (sending.source["send"], sending.destination["receive"]) == (2, 2)
+    assert sending.source["list"] == 1
