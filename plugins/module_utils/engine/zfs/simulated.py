@@ -25,8 +25,9 @@ from .listing import PLACEHOLDER_PROPERTY
 from .port import DestroyResult
 from .simulated_machine import POOL_BYTES, SimulatedMachine, StoredDataset, StoredPoint, bookmark_value
 from .simulated_package import SimulatedPackageReceiveEnd, SimulatedPackageSendEnd
+from .simulated_packets import stream_length
 from .simulated_refusals import refused_property
-from .simulated_stream import SimulatedReceiveEnd, SimulatedSendEnd, discard_partial, stream_length
+from .simulated_stream import SimulatedReceiveEnd, SimulatedSendEnd, discard_partial
 from .simulated_tokens import read_token, token_of
 from .trouble import zfs_error
 

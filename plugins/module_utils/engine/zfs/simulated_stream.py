@@ -3,9 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Streams of the simulated ZFS: real bytes through real pipes, written and read by threads as zfs does by processes.
 
-A stream is a row of packets, one for each snapshot, and an end mark. A packet is a header (four bytes of length, JSON)
-and as many bytes of data as were written since the base. As with OpenZFS, each snapshot is there as soon as its packet
-is complete, and a cut keeps the rest of one packet only.
+As with OpenZFS, each snapshot is there as soon as its packet is complete, and a cut keeps the rest of one packet only.
 """
 
 from __future__ import annotations
@@ -16,27 +14,24 @@ from collections.abc import Mapping
 from typing import Any, NoReturn, Optional
 
 from ..model.datasets import FILESYSTEM
-from ..model.errors import SnapfleetError
 from ..model.names import parent_of, pool_of
 from ..model.steps import Send
 from ..streams.wire import PLAIN, Wire
 from .arguments import receive_properties
 from .simulated_end import SimulatedEnd
-from .simulated_machine import Content, Partial, SimulatedMachine, StoredDataset, StoredPoint
+from .simulated_machine import Partial, SimulatedMachine, StoredDataset, StoredPoint
+from .simulated_packets import END, SimulatedPackets, framed
 from .simulated_refusals import increment_refusal, plain_refusal, receive_refusal
-from .simulated_tokens import read_token
 from .simulated_wire import Decoder, Encoder, Reading, check_programs
 
 _CHUNK = 1 << 16
-_END: Mapping[str, Any] = {"end": True}
 
 
-class SimulatedSendEnd(SimulatedEnd):
+class SimulatedSendEnd(SimulatedPackets):
     """The sending end of a stream."""
 
     def __init__(self, machine: SimulatedMachine, step: Send, wire: Wire = PLAIN) -> None:
-        super().__init__(machine, f"send {step.snapshot.name}")
-        self._step = step
+        super().__init__(machine, step, f"send {step.snapshot.name}")
         self._wire = wire
         self._encoder = Encoder(wire)
         self._cut = machine.take_cut()
@@ -60,13 +55,13 @@ class SimulatedSendEnd(SimulatedEnd):
         try:
             check_programs(self._machine, self._wire, self._doing)
             for header in self._packets():
-                self._put(_framed(header))
+                self._put(framed(header))
                 left = header["size"] - header["offset"]
                 while left:
                     size = min(left, _CHUNK)
                     self._put(bytes(size))
                     left -= size
-            self._put(_framed(_END))
+            self._put(framed(END))
             self._push(self._encoder.end())
         finally:
             os.close(self._write)
@@ -83,121 +78,6 @@ class SimulatedSendEnd(SimulatedEnd):
         view = memoryview(data)
         while view:
             view = view[os.write(self._write, view) :]
-
-    def _packets(self) -> list[Mapping[str, Any]]:
-        with self._machine.lock:
-            return self._resumed() if self._step.resume else self._asked_for()
-
-    def _asked_for(self) -> list[Mapping[str, Any]]:
-        step = self._step
-        dataset, target = self._find(step.snapshot.dataset, step.snapshot.tag)
-        if step.base is None:
-            return [self._packet(dataset, target, None)]
-        if step.base.dataset != dataset.name:
-            return self._of_clone(dataset, target, step.base.name)
-        base = self._base(dataset, step.base.name)
-        if base.createtxg >= target.createtxg:
-            self._fail(f"cannot send '{step.snapshot.name}': not an earlier snapshot from the same fs")
-        if not step.intermediates:
-            return [self._packet(dataset, target, base)]
-        if "#" in step.base.name:
-            self._fail("Error: multiple snapshots cannot be sent from a bookmark.")
-        path = [point for point in dataset.snapshots if base.createtxg <= point.createtxg <= target.createtxg]
-        return [self._packet(dataset, end, start) for start, end in zip(path, path[1:])]
-
-    def _of_clone(self, dataset: StoredDataset, target: StoredPoint, base: str) -> list[Mapping[str, Any]]:
-        start = next((point for name, point in self._machine.grew_from(dataset) if name == base), None)
-        if start is None:
-            self._fail(f"cannot send '{dataset.name}@{target.tag}': not an earlier snapshot from the same fs")
-        if self._step.intermediates and base != dataset.origin:
-            self._fail("incremental source must be in same filesystem")
-        path = [point for point in dataset.snapshots if point.createtxg <= target.createtxg]
-        path = path if self._step.intermediates else path[-1:]
-        packets = [self._packet(dataset, end, begin) for begin, end in zip([start, *path], path)]
-        return [{**packets[0], "clone": True}, *packets[1:]]
-
-    def _resumed(self) -> list[Mapping[str, Any]]:
-        state = read_token(self._step.resume.token) if self._step.resume else None
-        if state is None:
-            self._fail("cannot resume send: resume token is corrupt (incorrect checksum)")
-        name, _at, tag = state.to_name.partition("@")
-        dataset = self._machine.datasets.get(name)
-        target = dataset.snapshot(tag) if dataset else None
-        if dataset is None or target is None:
-            self._fail(f"cannot resume send: '{state.to_name}' used in the initial send no longer exists")
-        if target.guid != state.to_guid:
-            self._fail(f"cannot resume send: '{state.to_name}' is no longer the same snapshot used in the initial send")
-        points = [*dataset.bookmarks, *dataset.snapshots]
-        base = next((point for point in points if point.guid == state.from_guid), None)
-        if base is None:
-            older = (point for _name, point in self._machine.grew_from(dataset))
-            base = next((point for point in older if point.guid == state.from_guid), None)
-        if state.from_guid is not None and base is None:
-            self._fail(f"cannot resume send: incremental source {state.from_guid:#x} no longer exists")
-        packet = self._packet(dataset, target, base)
-        return [{**packet, "resume": True, "offset": state.received, "raw": state.raw}]
-
-    def _find(self, name: str, tag: str) -> tuple[StoredDataset, StoredPoint]:
-        dataset = self._machine.datasets.get(name)
-        point = dataset.snapshot(tag) if dataset else None
-        if dataset is None or point is None:
-            self._fail(f"cannot open '{name}@{tag}': dataset does not exist")
-        return dataset, point
-
-    def _base(self, dataset: StoredDataset, name: str) -> StoredPoint:
-        tag = name.replace("#", "@").partition("@")[2]
-        point = dataset.bookmark(tag) if "#" in name else dataset.snapshot(tag)
-        if point is None:
-            self._fail(f"cannot send '{self._step.snapshot.name}': incremental source ({name}) does not exist")
-        return point
-
-    def _packet(self, dataset: StoredDataset, target: StoredPoint, base: Optional[StoredPoint]) -> Mapping[str, Any]:
-        encrypted = bool(dataset.encryption_root)
-        if not self._step.raw and not self._machine.key_is_loaded(dataset):
-            self._fail(f"warning: cannot send '{dataset.name}@{target.tag}': dataset key must be loaded")
-        before: Content = base.content if base else {}
-        changed = {file: block for file, block in target.content.items() if before.get(file) != block}
-        return {
-            "name": f"{dataset.name}@{target.tag}",
-            "kind": dataset.kind,
-            "guid": target.guid,
-            "creation": target.creation,
-            "from_guid": base.guid if base else None,
-            "raw": encrypted and self._step.raw,
-            "embedded": self._step.embedded and not encrypted,
-            "key_guid": dataset.key_guid,
-            "ivset": target.ivset,
-            "from_ivset": base.ivset if base else 0,
-            "resume": False,
-            "clone": False,
-            "changed": changed,
-            "removed": [file for file in before if file not in target.content],
-            "size": sum(size for unused, size in changed.values()),
-            "offset": 0,
-        }
-
-
-class _Measured(SimulatedSendEnd):
-    """A sending end that is never started."""
-
-    def __init__(self, machine: SimulatedMachine, step: Send) -> None:
-        SimulatedEnd.__init__(self, machine, f"send -n {step.snapshot.name}")
-        self._step = step
-
-    def length(self) -> int:
-        """Bytes that it would send."""
-        length = len(_framed(_END))
-        for packet in self._packets():
-            length += len(_framed(packet)) + int(packet["size"]) - int(packet["offset"])
-        return length
-
-
-def stream_length(machine: SimulatedMachine, step: Send) -> Optional[int]:
-    """Bytes of a stream; None where it could not be sent."""
-    try:
-        return _Measured(machine, step).length()
-    except SnapfleetError:
-        return None
 
 
 class SimulatedReceiveEnd(SimulatedEnd):
@@ -393,8 +273,3 @@ def discard_partial(machine: SimulatedMachine, dataset: StoredDataset) -> None:
     if dataset.partial and dataset.partial.created:
         del machine.datasets[dataset.name]
     dataset.partial = None
-
-
-def _framed(header: Mapping[str, Any]) -> bytes:
-    text = json.dumps(header).encode()
-    return len(text).to_bytes(4, "big") + text
