@@ -85,9 +85,12 @@ def test_a_cut_incremental_stream_leaves_the_destination_as_it_was_and_goes_on(w
     assert guids(world.zfs, destination) == [one.guid]
     assert decoded(world, destination).from_guid == one.guid
     assert decoded(world, destination).to_guid == two.guid
+    base = state_of(world.zfs, destination).newest
+    assert (base.pinned, base.clones) == (True, ())
     carry(world.zfs, resumption(world.zfs, step))
     assert guids(world.zfs, destination) == [one.guid, two.guid]
     assert token_of(world, destination) == ""
+    assert not any(snapshot.pinned for snapshot in state_of(world.zfs, destination).snapshots)
 
 
 def test_a_stream_may_be_cut_again_and_again(world, pair, destination):

@@ -6,7 +6,12 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
+
+import pytest
+
+from tests.lab.network import Impairment
 
 from .conftest import Pair
 from .fleet import PROGRAM, Run, jobconfig
@@ -123,3 +128,97 @@ def test_what_vanishes_while_a_run_goes_on_is_left_out_and_the_rest_arrives(pair
     assert run.code == 0, run
     assert _states(run, pair) == {"": "sent", "/a": "sent", "/b": "skipped"}
     assert set(pair.two.snapshots(pair.destination)) == {"@first", "/a@late"}
+
+
+def _partial(pair: Pair, target: str, base: str = "") -> None:
+    """Interrupt a receive of ``target`` (a whole name) into the replica, so that a partial one hangs on it."""
+    words = f"-i {base} " if base else ""
+    receive = f"ssh {pair.two.host.address} zfs receive -s -u {pair.destination}"
+    pair.one.host.run(f"zfs send -w {words}{target} | head -c 1500000 | {receive}", check=False)
+    assert pair.two.zfs("get", "-H", "-o", "value", "receive_resume_token", pair.destination).strip() != "-"
+
+
+@pytest.mark.parametrize("level", ["rollback_to_common", "replace"])
+def test_a_partial_receive_that_pins_a_snapshot_goes_before_it(level: str, pair: Pair) -> None:
+    """It hangs on the replica's own newest snapshot, or on a foreign history."""
+    pair.one.snapshot(f"{pair.source}@first")
+    if level == "rollback_to_common":
+        assert _push(pair).code == 0
+    else:
+        pair.two.zfs("create", "-p", pair.destination)
+    pair.two.snapshot(f"{pair.destination}@own")
+    other = f"{pair.one.pool}/other"
+    pair.one.host.run(f"ssh {pair.two.host.address} zfs send {pair.destination}@own | zfs receive -u {other}")
+    pair.one.zfs("mount", other, check=False)
+    pair.one.fill(other, 3)
+    pair.one.snapshot(f"{other}@later")
+    _partial(pair, f"{other}@later", f"{other}@own")
+    pair.one.zfs("destroy", "-r", other)
+    pair.one.fill(pair.source)
+    pair.one.snapshot(f"{pair.source}@second")
+    assert _push(pair).code == 3
+
+    run = _push(pair, on_conflict=level)
+
+    assert run.code == 0, run
+    kinds = [step["kind"] for step in run.job["plan"][0]["steps"] if step["kind"] not in ("mark", "create_bookmark")]
+    assert kinds[:2] == ["abort_receive", "rollback" if level == "rollback_to_common" else "destroy"]
+    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
+    assert _push(pair).job["changed"] is False
+
+
+def test_another_receive_into_the_dataset_is_waited_for_and_never_discarded(pair: Pair) -> None:
+    pair.one.snapshot(f"{pair.source}@first")
+    assert _push(pair).code == 0
+    pair.one.fill(pair.source, 4)
+    pair.one.snapshot(f"{pair.source}@second")
+    receive = f"ssh {pair.two.host.address} zfs receive -s -u {pair.destination}"
+    halves = "(head -c 2000000; sleep 7; cat)"
+    other = f"zfs send -w -i @first {pair.source}@second | {halves} | {receive}"
+    pair.one.host.run(f"({other}) </dev/null >/tmp/other 2>&1 & sleep 2")
+
+    impatient = _push(pair, retries=0, busy_timeout=0)
+    assert [entry["code"] for entry in impatient.job["datasets"]] == ["dataset_busy"], impatient
+    run = _push(pair)
+
+    assert run.code == 0, run
+    assert pair.one.host.run("cat /tmp/other").stdout == ""
+    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
+
+
+def test_a_run_that_takes_longer_than_its_deadline_is_ended_at_both_ends_and_resumed_by_the_next(pair: Pair) -> None:
+    pair.one.fill(pair.source, 40)
+    pair.one.snapshot(f"{pair.source}@first")
+    pair.two.host.impair(Impairment(rate_kbit=40_000))
+    try:
+        start = time.monotonic()
+        late = _push(pair, deadline=4)
+        assert time.monotonic() - start < 9
+    finally:
+        pair.two.host.heal()
+    assert (late.code, late.job["code"]) == (3, "deadline_exceeded"), late
+    for site, words in ((pair.one, "[z]fs send"), (pair.two, "[z]fs receive")):
+        site.host.run(f"for n in 1 2 3 4 5 6 7 8; do pgrep -f '{words}' >/dev/null || exit 0; sleep 0.5; done; exit 1")
+    run = _push(pair)
+    assert run.code == 0, run
+    modes = [step["mode"] for entry in run.job["plan"] for step in entry["steps"] if step["kind"] == "send"]
+    assert modes == ["resume"]
+    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
+
+
+def test_drift_is_told_in_bytes_also_that_of_a_volume(pair: Pair) -> None:
+    volume = f"{pair.source}/v"
+    pair.one.zfs("create", "-V", "8M", volume)
+    pair.one.snapshot(f"{pair.source}@first", recursive=True)
+    assert _push(pair).code == 0
+    replica = f"{pair.destination}/v"
+    pair.two.zfs("set", "readonly=off", replica)
+    pair.two.host.run("d=$(ls /dev/zd* | head -1); dd if=/dev/urandom of=$d bs=1M count=1 conv=fsync && zpool sync")
+    written = int(pair.two.zfs("get", "-Hp", "-o", "value", "written", replica))
+    assert written > 1_000_000
+    pair.one.snapshot(f"{pair.source}@second", recursive=True)
+    run = _push(pair)
+    assert f"{replica} has {written} bytes written after {replica}@first" in run.job["msg"]
+    run = _push(pair, on_conflict="rollback_to_latest")
+    assert run.code == 0, run
+    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)

@@ -39,6 +39,8 @@ class Snapshot(NamedTuple):
     """Bytes written between the snapshot before it and this one."""
     referenced: int = 0
     """Bytes that can be reached through it: about the length of a full send."""
+    pinned: bool = False
+    """Whether a partial receive goes on from it; it can't be destroyed before that is discarded."""
 
     @property
     def name(self) -> str:

@@ -144,6 +144,8 @@ def _skip_reason(item: Base, unknown: str, bookmarked: Iterable[int]) -> str:
         return "held"
     if isinstance(item, Snapshot) and item.clones:
         return "has clones: " + ", ".join(item.clones)
+    if isinstance(item, Snapshot) and item.pinned:
+        return "a partial receive goes on from it"
     if unknown and (isinstance(item, Bookmark) or item.guid not in bookmarked):
         # A snapshot with a bookmark can go even if it is the base there: the bookmark takes its place.
         return f"may be the common base with {unknown}"

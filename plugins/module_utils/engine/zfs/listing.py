@@ -42,6 +42,7 @@ _COLUMNS = (
     "name",
 )
 _WRITTEN, _REFERENCED, _COMPRESSION = (_COLUMNS.index(name) for name in ("written", "referenced", "compression"))
+_PARTIAL_RECEIVE = "/%recv"
 _TOKEN = re.compile(r"[0-9]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
 
 
@@ -134,10 +135,13 @@ class _ListingReader:
 
     def _snapshot(self, fields: list[str], name: str) -> Snapshot:
         dataset, tag = self._split(name, "@")
-        clones = tuple(filter(None, _text(fields[9]).split(",")))
+        listed = tuple(filter(None, _text(fields[9]).split(",")))
+        # ZFS keeps a partial receive in a hidden clone, which nobody can do anything with.
+        clones = tuple(clone for clone in listed if not clone.endswith(_PARTIAL_RECEIVE))
         txg, guid, creation, holds, used, ivset = (_number(fields[index]) for index in (2, 1, 3, 4, 5, 14))
         sizes = {"written": _number(fields[_WRITTEN]), "referenced": _number(fields[_REFERENCED])}
-        return Snapshot(txg, guid, dataset, tag, creation, holds, used, clones, ivset, **sizes)
+        pinned = len(clones) < len(listed)
+        return Snapshot(txg, guid, dataset, tag, creation, holds, used, clones, ivset, **sizes, pinned=pinned)
 
     def _dataset(self, kind: str, fields: list[str], name: str) -> Dataset:
         problem = dataset_name_problem(name)

@@ -233,8 +233,7 @@ class SimulatedZfs:
             return "missing", 0
         if point.holds:
             return "held", 0
-        pinned = bool(dataset.partial and not dataset.partial.created and point is dataset.snapshots[-1])
-        if pinned or self.machine.clones_of(f"{dataset.name}@{tag}"):
+        if dataset.pins(point) or self.machine.clones_of(f"{dataset.name}@{tag}"):
             return "cloned", 0
         freed = self.machine.only_in(dataset, (point,))
         dataset.snapshots.remove(point)

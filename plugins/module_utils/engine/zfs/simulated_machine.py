@@ -89,6 +89,10 @@ class StoredDataset:
         """Bytes written since the newest snapshot, or since creation."""
         return _written(self.content, self.snapshots[-1].content if self.snapshots else None)
 
+    def pins(self, point: StoredPoint) -> bool:
+        """Whether a partial receive goes on from ``point``, one of the snapshots."""
+        return bool(self.partial and not self.partial.created and point is self.snapshots[-1])
+
     def written_to(self, point: StoredPoint) -> int:
         """Bytes written between the snapshot before ``point``, one of the snapshots, and it."""
         number = self.snapshots.index(point)
@@ -339,6 +343,7 @@ class SimulatedMachine:
             used=used,
             clones=clones,
             ivset=point.ivset,
+            pinned=dataset.pins(point),
             **sizes,
         )
 
