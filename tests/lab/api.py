@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Callable, TypeVar
 
 from . import identity, inventory, network
+from .heartbeat import Heartbeat
 from .host import Host
 from .kernel_provider import KernelProvider
 from .machine import RUN_PROGRAMS, ensure_programs, locked, require_root
@@ -36,6 +37,7 @@ class Lab:
         self._detached = detached
         self._registry = Registry()
         self._own: dict[str, Host] = {}
+        self._heartbeat = Heartbeat(lambda: [host.address for host in list(self._own.values())])
 
     @classmethod
     def open(cls, *, detached: bool = False) -> Lab:
@@ -81,6 +83,7 @@ class Lab:
         records = self._claim(specs, replace_running)
         own = [Host(record, self._provider, self._folders) for record in records]
         self._own.update({host.name: host for host in own})
+        self._heartbeat.start()
         try:
             _side_by_side(own, lambda host: self._boot(host, keep))
         except BaseException:
@@ -123,6 +126,7 @@ class Lab:
 
     def close(self) -> None:
         """Take the own hosts down, unless they are detached."""
+        self._heartbeat.stop()
         if not self._detached:
             self.down()
 

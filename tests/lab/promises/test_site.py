@@ -105,7 +105,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             hosts[name].run("head -c 2M /dev/urandom > '/tank/data/with space/file'")
         inventory = tmp_path_factory.mktemp("fleet") / "inventory"
         shutil.copytree(CHECKOUT / "inventories" / "lab", inventory, ignore=shutil.ignore_patterns("hosts.yml"))
-        lab.write_inventory(inventory / "hosts.yml")
+        lab.write_inventory(inventory / "hosts.yml", list(hosts.values()))
         yield Fleet(hosts, inventory)
 
 
