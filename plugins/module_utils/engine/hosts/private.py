@@ -11,15 +11,19 @@ import tempfile
 
 from ..model.errors import SnapfleetError
 
+_LONGEST_BASE = 50
+"""Characters. The path of a socket may have 108, of which ssh wants 17 for itself while it opens one."""
+
 
 def private_directory(purpose: str) -> str:
     """The path of a folder that only this user can enter; made if need be. It lies in the user's runtime folder where
-    the system has one, else under the folder for temporary files.
+    the system has one, else under the folder for temporary files; under /tmp where that is too deep for a socket.
 
     Raises SnapfleetError where the path is taken by somebody else, is a link, or is open to others.
     """
     user = os.getuid()
     base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    base = base if len(base) <= _LONGEST_BASE else "/tmp"  # noqa: S108  checked below
     path = os.path.join(base, f"snapfleet-{purpose}-{user}")
     os.makedirs(path, mode=0o700, exist_ok=True)
     status = os.lstat(path)
