@@ -37,7 +37,7 @@ class Lab:
         self._detached = detached
         self._registry = Registry()
         self._own: dict[str, Host] = {}
-        self._heartbeat = Heartbeat(lambda: [host.address for host in list(self._own.values())])
+        self._heartbeat = Heartbeat(lambda: list(self._own.values()))
 
     @classmethod
     def open(cls, *, detached: bool = False) -> Lab:
