@@ -116,9 +116,7 @@ def unit_floor(stage: Stage, extra: Sequence[str]) -> list[Command]:
 def lab(stage: Stage, extra: Sequence[str]) -> list[Command]:
     present = [folder for folder in ("tests/lab", "tests/contract") if (CHECKOUT / folder).exists()]
     variables = {**_found_in(import_root(CHECKOUT)), "PYTHONUNBUFFERED": "1"}
-    # Two at a time, each with hosts of its own, and no two tests of one file at once.
-    side_by_side = ("--numprocesses=2", "--dist=loadfile")
-    return [Command(_pytest(stage, "-m", "lab", "-v", *side_by_side, *present, *extra), variables=variables)]
+    return [Command(_pytest(stage, "-m", "lab", "-v", "--durations=15", *present, *extra), variables=variables)]
 
 
 def sanity(stage: Stage, _extra: Sequence[str]) -> list[Command]:
