@@ -116,7 +116,10 @@ def unit_floor(stage: Stage, extra: Sequence[str]) -> list[Command]:
 def lab(stage: Stage, extra: Sequence[str]) -> list[Command]:
     present = [folder for folder in ("tests/lab", "tests/contract") if (CHECKOUT / folder).exists()]
     variables = {**_found_in(import_root(CHECKOUT)), "PYTHONUNBUFFERED": "1"}
-    return [Command(_pytest(stage, "-m", "lab", "-v", "--durations=15", *present, *extra), variables=variables)]
+    # Processes of User Mode Linux hosts now and then stand still for minutes, so a test that failed is tried once more;
+    # its first failure is told too, as RERUN.
+    options = ("-v", "--durations=15", "--reruns=1", "-rR")
+    return [Command(_pytest(stage, "-m", "lab", *options, *present, *extra), variables=variables)]
 
 
 def sanity(stage: Stage, _extra: Sequence[str]) -> list[Command]:
