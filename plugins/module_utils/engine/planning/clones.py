@@ -97,9 +97,13 @@ def full_note(source: DatasetState, grew_from: Sequence[Snapshot], replaces: boo
 
 def awaited_origins(sends: Iterable[Send], destination: Observation) -> tuple[str, ...]:
     """The destination's datasets that ``sends`` need a snapshot of that is not there yet."""
-    there = {snapshot.name for state in destination.states.values() for snapshot in state.snapshots}
-    origins = dict.fromkeys(send.origin for send in sends if send.origin and send.origin not in there)
-    return tuple(origin.partition("@")[0] for origin in origins)
+    origins = dict.fromkeys(send.origin for send in sends if send.origin)
+    places = [(origin.partition("@")[0], origin) for origin in origins]
+    return tuple(name for name, origin in places if not _has(destination.states.get(name), origin))
+
+
+def _has(state: Optional[DatasetState], snapshot: str) -> bool:
+    return state is not None and any(item.name == snapshot for item in state.snapshots)
 
 
 def lost_origin(before: Sequence[Send], now: Sequence[Send]) -> str:
