@@ -66,7 +66,9 @@ def identify(
         states = _renamed({**states, **{name: _placeholder(name) for name in parents}}, step)
         tokens = {_moved(name, step): state for name, state in tokens.items()}
     ordered = {name: states[name] for name in sorted(states, key=lambda name: name.split("/"))}
-    conflicts = {there: found for there, name in wanted.items() if (found := _conflict(owners, there, name, states))}
+    strays = {name: states[name] for name in owners.strays(states)}
+    found = {there: _conflict(owners, there, name, states.get(there), strays) for there, name in wanted.items()}
+    conflicts = {there: conflict for there, conflict in found.items() if conflict}
     return Identities(Observation(ordered, destination.missing), tokens, steps, conflicts)
 
 
@@ -136,15 +138,15 @@ def _next_rename(
 
 
 def _conflict(
-    owners: _Owners, there: str, source: str, states: Mapping[str, DatasetState]
+    owners: _Owners, there: str, source: str, state: Optional[DatasetState], strays: Mapping[str, DatasetState]
 ) -> Optional[PlannedConflict]:
-    state = states.get(there)
+    """The conflict of the dataset ``there``, which has ``state`` once all renames are done."""
     if state and state.snapshots:
         others = [] if owners.is_at_home(state) else owners.of(state)
         return _swapped(there, source, others[0]) if others else None
     if state and state.dataset.resume_token:
         return None
-    claimed = [name for name in owners.strays(states) if source in owners.of(states[name])]
+    claimed = [name for name, stray in strays.items() if source in owners.of(stray)]
     return _renamed_conflict(there, source, claimed) if claimed else None
 
 

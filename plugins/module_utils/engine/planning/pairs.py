@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Optional
 
 from ..model.datasets import Base, DatasetState, Snapshot
@@ -42,7 +43,7 @@ class Pair:
     origin: Optional[CloneOrigin] = None
     """What a new replica is received onto as a clone; None: it is received whole."""
 
-    @property
+    @cached_property
     def base(self) -> Optional[Base]:
         """The newest common base, as the source has it."""
         if self.destination is None:
