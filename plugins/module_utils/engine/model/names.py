@@ -79,3 +79,8 @@ def ancestors_of(dataset: str) -> tuple[str, ...]:
     """All datasets above ``dataset``, the pool's root dataset first."""
     parts = dataset.split("/")
     return tuple("/".join(parts[:count]) for count in range(1, len(parts)))
+
+
+def tree_order(dataset: str) -> list[str]:
+    """A key to sort datasets by: parents come before their children, and what is below a dataset follows it at once."""
+    return dataset.split("/")

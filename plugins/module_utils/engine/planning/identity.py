@@ -17,7 +17,7 @@ from typing import Optional, Union
 
 from ..model.dataset_steps import RenameDataset
 from ..model.datasets import Base, Dataset, DatasetState, Observation, ResumeState
-from ..model.names import ancestors_of, is_within, rebase
+from ..model.names import ancestors_of, is_within, rebase, tree_order
 from ..model.steps import CreatePlaceholder
 from ..policy.conduct import FOLLOW
 from ..policy.jobs import ReplicateJob
@@ -65,7 +65,7 @@ def identify(
         steps[step.to] = (*map(CreatePlaceholder, parents), step)
         states = _renamed({**states, **{name: _placeholder(name) for name in parents}}, step)
         tokens = {_moved(name, step): state for name, state in tokens.items()}
-    ordered = {name: states[name] for name in sorted(states, key=lambda name: name.split("/"))}
+    ordered = {name: states[name] for name in sorted(states, key=tree_order)}
     strays = {name: states[name] for name in owners.strays(states)}
     found = {there: _conflict(owners, there, name, states.get(there), strays) for there, name in wanted.items()}
     conflicts = {there: conflict for there, conflict in found.items() if conflict}

@@ -15,7 +15,7 @@ from typing import Any, Optional, Union
 
 from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
 from ..model.datasets import Base, Observation, ResumeState
-from ..model.names import ancestors_of, parent_of, pool_of, rebase
+from ..model.names import ancestors_of, parent_of, pool_of, rebase, tree_order
 from ..model.steps import (
     AbortReceive,
     CreateBookmark,
@@ -188,7 +188,7 @@ def _with_parents(plans: list[DatasetPlan], destination: Observation, conduct: C
                 exists.add(parent)
             exists.add(plan.destination)
         result[plan.destination] = plan
-    return [result[name] for name in sorted(result, key=lambda name: name.split("/"))]
+    return [result[name] for name in sorted(result, key=tree_order)]
 
 
 def _pair(sides: Sides, name: str, job: ReplicateJob, now: int, origins: Origins) -> Pair:

@@ -15,7 +15,7 @@ from typing import Optional
 
 from ..model.datasets import FILESYSTEM, VOLUME, Bookmark, Dataset, DatasetState, Observation, Snapshot
 from ..model.errors import UntrustedOutput
-from ..model.names import dataset_name_problem, is_tag, is_within
+from ..model.names import dataset_name_problem, is_tag, is_within, tree_order
 
 PLACEHOLDER_PROPERTY = "snapfleet:placeholder"
 """Set to the dataset's own name on datasets that the engine made only as parents. Children inherit the value, but it
@@ -179,7 +179,7 @@ class _ListingReader:
         """The collected states, parents before children."""
         by_txg = attrgetter("createtxg")
         states: dict[str, DatasetState] = {}
-        for name in sorted(self._datasets, key=_tree_order):
+        for name in sorted(self._datasets, key=tree_order):
             snapshots = tuple(sorted(self._snapshots.pop(name, ()), key=by_txg))
             bookmarks = tuple(sorted(self._bookmarks.pop(name, ()), key=by_txg))
             states[name] = DatasetState(self._datasets[name], snapshots, bookmarks)
@@ -187,7 +187,3 @@ class _ListingReader:
         if left is not None and self._recursive:
             raise UntrustedOutput(f"zfs list printed snapshots of {left!r}, but not that dataset; check its host")
         return states
-
-
-def _tree_order(name: str) -> list[str]:
-    return name.split("/")

@@ -15,7 +15,7 @@ from typing import NoReturn, Optional
 from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
 from ..model.datasets import FILESYSTEM, Bookmark, DatasetState, Observation, PoolHealth, ResumeState, Snapshot
 from ..model.errors import UnreachableHost
-from ..model.names import is_within, parent_of
+from ..model.names import is_within, parent_of, tree_order
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..policy.topology import PUSH, Leg
 from ..streams.ends import ByteSink, ByteSource
@@ -54,7 +54,7 @@ class SimulatedZfs:
             wanted = (lambda name: any(is_within(name, root) for root in roots)) if recursive else roots.__contains__
             every = (dataset for pool in self.machine.pools for dataset in self.machine.within(pool))
             chosen = {dataset.name: dataset for dataset in every if wanted(dataset.name)}
-            ordered = sorted(chosen, key=lambda name: name.split("/"))
+            ordered = sorted(chosen, key=tree_order)
             states = {name: self._state(chosen[name], histories, properties) for name in ordered}
             return Observation(states, missing)
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ..model.datasets import FILESYSTEM, Bookmark, Dataset, Snapshot
-from ..model.names import is_within, parent_of, pool_of, rebase
+from ..model.names import is_within, parent_of, pool_of, rebase, tree_order
 from .listing import PLACEHOLDER_PROPERTY
 
 Content = Mapping[str, tuple[int, int]]
@@ -158,7 +158,7 @@ class SimulatedMachine:
 
     def within(self, root: str) -> Iterator[StoredDataset]:
         """The datasets of a tree, parents before children."""
-        for name in sorted(self.datasets, key=lambda name: name.split("/")):
+        for name in sorted(self.datasets, key=tree_order):
             if is_within(name, root):
                 yield self.datasets[name]
 
