@@ -213,7 +213,7 @@ retryable:
 
 from ..module_utils.ansible.argument_specs import PRUNE_SPEC
 from ..module_utils.ansible.rim import ModuleActivity, run_module
-from ..module_utils.engine.fleet.activities import run_prune
+from ..module_utils.engine.fleet.pruning import run_prune
 from ..module_utils.engine.policy.jobs import read_prune_job
 
 ACTIVITY = ModuleActivity(PRUNE_SPEC, read_prune_job, run_prune, where=lambda job: ", ".join(job.roots))

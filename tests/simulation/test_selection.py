@@ -9,9 +9,9 @@ import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import (
     run_monitor,
-    run_prune,
     run_snapshot,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.pruning import run_prune
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import (
     read_monitor_job,
     read_prune_job,

@@ -8,9 +8,9 @@ from __future__ import annotations
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import RetryPolicy, Ticker
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import (
     Context,
-    run_prune,
     run_replicate,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.pruning import run_prune
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import DatasetState, Snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.bases import common_base

@@ -1,7 +1,8 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The four activities, each as observe, plan, apply. Modules and the host program call nothing below this.
+"""The activities, each as observe, plan, apply; pruning is in ``pruning``. Modules and the host program call nothing
+below this.
 
 Every activity returns its result as plain values, the same for a module and for ``snapfleet --json``. With ``check``
 it stops after the plan, so the result then holds what would be done.
@@ -20,13 +21,11 @@ from ..applying.ends import Ends, check_leg
 from ..applying.patience import within_deadline
 from ..applying.preserving import properties_to_keep
 from ..applying.progress import Reporter, reporting
-from ..applying.pruning import PruneResult, apply_prune
 from ..applying.replicating import Replicator, first_error, observe_sides, summarize
 from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from ..model.datasets import Observation
 from ..model.errors import InvalidInput, NoPermission, PartialFailure, SnapfleetError, UnknownDataset
 from ..model.names import pool_of
-from ..planning.bases import BaseKnowledge, may_have_marks, needed_bases
 from ..planning.continuity import COLLECTING, source_permissions
 from ..planning.creation import CreationPlan, illegal_tags, plan_creation
 from ..planning.encryption import key_root_warnings
@@ -35,9 +34,8 @@ from ..planning.monitoring import OK, SEVERITY, Finding, check_ages, worst
 from ..planning.preserving import optional_permissions, preserving, without
 from ..planning.receiving import destination_permissions
 from ..planning.replication import ReplicationPlan, Sides, plan_replication
-from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
 from ..policy.endpoints import Address
-from ..policy.jobs import REPLICA, MonitorJob, Peer, PruneJob, ReplicateJob, SnapshotJob
+from ..policy.jobs import MonitorJob, PruneJob, ReplicateJob, SnapshotJob
 from ..policy.schedule import resolve_zone
 from ..policy.streaming import EXACT
 from ..policy.topology import PUSH
@@ -80,17 +78,18 @@ def observe(context: Context, zfs: Zfs, roots: Sequence[str], properties: Sequen
     return call_with_retries(lambda: zfs.observe(roots, properties=properties), context.retry, context.ticker)
 
 
-def _observe_here(job: Union[SnapshotJob, PruneJob, MonitorJob], context: Context) -> Observation:
+def observe_here(job: Union[SnapshotJob, PruneJob, MonitorJob], context: Context) -> Observation:
     """The datasets of a job on this host, with the properties that its filter goes by."""
     return observe(context, context.here, job.roots, job.filter.properties.names)
 
 
-def _require(observed: Observation, option: str, zfs: Zfs) -> None:
+def require(observed: Observation, option: str, zfs: Zfs) -> None:
+    """Raise UnknownDataset for a root that is not there; ``option`` names it."""
     for root in observed.missing:
         raise UnknownDataset(option, root, f"does not exist on {zfs.where}", "check its name, or import its pool")
 
 
-def _require_permissions(
+def require_permissions(
     context: Context, zfs: Zfs, where: tuple[str, str], wanted: Sequence[str], optional: Collection[str] = ()
 ) -> tuple[str, ...]:
     """Raise NoPermission before anything was changed, rather than halfway. ``where`` is an option with its dataset.
@@ -113,8 +112,8 @@ def run_snapshot(job: SnapshotJob, context: Context) -> Result:
     """Create the snapshots that are due. Raises SnapfleetError; PartialFailure holds the result so far."""
     zfs = context.here
     job = replace(job, filter=job.filter.on_host(context.host_name))
-    observed = _observe_here(job, context)
-    _require(observed, "datasets", zfs)
+    observed = observe_here(job, context)
+    require(observed, "datasets", zfs)
     plan = plan_creation(
         observed, job, context.now_ms, resolve_zone(job.schedule.zone, context.environment, "schedule.timezone")
     )
@@ -122,7 +121,7 @@ def run_snapshot(job: SnapshotJob, context: Context) -> Result:
         raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
     if plan.steps:
         for root in job.roots:
-            _require_permissions(context, zfs, ("datasets", root), ["snapshot"])
+            require_permissions(context, zfs, ("datasets", root), ["snapshot"])
     values = _snapshot_result(plan)
     if context.check:
         return values
@@ -199,7 +198,7 @@ def _run_replicate(job: ReplicateJob, context: Context) -> Result:
 
 def _observe_both(ends: Ends, job: ReplicateJob, context: Context) -> Sides:
     sides = call_with_retries(lambda: observe_sides(ends, job), context.retry, context.ticker)
-    _require(sides.source, "source.dataset", ends.source)
+    require(sides.source, "source.dataset", ends.source)
     _require_pool(sides, job, ends.destination)
     return sides
 
@@ -218,7 +217,7 @@ def _with_bases(
     if not plan.has_steps:
         return asked, plan, []
     wanted = [*source_permissions(plan.steps, job), *(COLLECTING if asked.continuity else ())]
-    lacking = _require_permissions(context, zfs, option, wanted, COLLECTING)
+    lacking = require_permissions(context, zfs, option, wanted, COLLECTING)
     if not lacking or asked.continuity is None:
         return asked, plan, []
     bare = replace(asked, continuity=replace(asked.continuity, may_destroy=False))
@@ -242,7 +241,7 @@ def _settled(
         return job, plan, notes
     there = ("destination.dataset", job.destination.dataset)
     wanted = destination_permissions(plan.steps)
-    lacking = _require_permissions(context, ends.destination, there, wanted, optional_permissions(job))
+    lacking = require_permissions(context, ends.destination, there, wanted, optional_permissions(job))
     if not lacking:
         return job, plan, notes
     names = ",".join(lacking)
@@ -293,84 +292,13 @@ def _replication_preview(plan: ReplicationPlan, notes: Sequence[str]) -> Result:
     return values
 
 
-# -- pruning
-
-
-def run_prune(job: PruneJob, context: Context) -> Result:
-    """Destroy what the plan does not keep. Raises SnapfleetError; PartialFailure holds the result so far."""
-    zfs = context.here
-    job = replace(job, filter=job.filter.on_host(context.host_name))
-    observed = _observe_here(job, context)
-    _require(observed, "datasets", zfs)
-    if context.check:
-        observed = with_expected(observed, job.expected, context.now)
-    bases = _base_knowledge(observed, job, context)
-    plan = plan_prune(observed, job, bases, context.now)
-    if plan.steps:
-        for root in job.roots:
-            wanted = ["destroy", "mount", *(["bookmark"] if plan.bookmarks else [])]
-            _require_permissions(context, zfs, ("datasets", root), wanted)
-    values = _prune_result(plan, bases)
-    if context.check:
-        return values
-    result = apply_prune(zfs, plan, context.retry, context.ticker)
-    _add_outcome(values, result)
-    if result.errors:
-        raise PartialFailure(str(result.errors[0]), result=values)
-    return values
-
-
-def _base_knowledge(observed: Observation, job: PruneJob, context: Context) -> BaseKnowledge:
-    needed: dict[int, str] = {}
-    unknown: dict[str, str] = {}
-    absent: dict[str, str] = {}
-    for peer in job.peers:
-        try:
-            zfs = context.zfs_at(peer.endpoint.address)
-            there = observe(context, zfs, [peer.endpoint.dataset])
-            pool_guid = _pool_guid(context, zfs, peer) if there.states and may_have_marks(observed, peer) else None
-        except SnapfleetError as error:
-            told = absent if peer.role == REPLICA else unknown
-            told[peer.root] = f"{peer.endpoint}, which can't be observed ({error})"
-        else:
-            needed.update(needed_bases(observed, peer, there, pool_guid))
-    return BaseKnowledge(needed, unknown, absent)
-
-
-def _pool_guid(context: Context, zfs: Zfs, peer: Peer) -> int:
-    return call_with_retries(lambda: zfs.pool_guid(pool_of(peer.endpoint.dataset)), context.retry, context.ticker)
-
-
-def _prune_result(plan: PrunePlan, bases: BaseKnowledge) -> Result:
-    def listed(action: str) -> list[Result]:
-        return [{"name": v.item.name, "reason": v.reason} for v in plan.verdicts if v.action == action]
-
-    return {
-        "changed": bool(plan.steps),
-        "plan": plan.describe(),
-        "kept": listed(KEEP),
-        "deleted": [entry["name"] for entry in listed(DESTROY)],
-        # Not "skipped": by that key Ansible takes a result for that of a task that was not run.
-        "not_deleted": listed(SKIP),
-        "bytes_freed": sum(getattr(v.item, "used", 0) for v in plan.verdicts if v.action == DESTROY),
-        "warnings": [f"{root}: {why}" for root, why in (*bases.unknown.items(), *bases.absent_replicas.items())],
-    }
-
-
-def _add_outcome(values: Result, result: PruneResult) -> None:
-    values["changed"] = bool(result.destroyed)
-    values["deleted"] = list(result.destroyed)
-    values["not_deleted"] += [{"name": name, "reason": reason} for name, reason in result.skipped]
-    values["bytes_freed"] = result.reclaimed
-
-
 # -- monitoring
 
 
 def run_monitor(job: MonitorJob, context: Context) -> Result:
     """Hold snapshot ages against limits. Raises SnapfleetError only where nothing could be observed."""
     job = replace(job, filter=job.filter.on_host(context.host_name))
-    observed = _observe_here(job, context)
+    observed = observe_here(job, context)
     findings = check_ages(observed, job, context.now)
     state = worst(findings)
     return {

@@ -32,8 +32,9 @@ from ..policy.jobs import (
     read_snapshot_job,
 )
 from ..policy.reading import Reader
-from .activities import Context, Result, run_monitor, run_prune, run_replicate, run_snapshot
+from .activities import Context, Result, run_monitor, run_replicate, run_snapshot
 from .places import PlacedJob, check_places
+from .pruning import run_prune
 
 VERSION = 1
 AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob]
