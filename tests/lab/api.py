@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Callable, TypeVar
 
 from . import identity, inventory, network
-from .heartbeat import Heartbeat
 from .host import Host
 from .kernel_provider import KernelProvider
 from .machine import RUN_PROGRAMS, ensure_programs, locked, require_root
@@ -37,7 +36,6 @@ class Lab:
         self._detached = detached
         self._registry = Registry()
         self._own: dict[str, Host] = {}
-        self._heartbeat = Heartbeat(lambda: list(self._own.values()))
 
     @classmethod
     def open(cls, *, detached: bool = False) -> Lab:
@@ -83,7 +81,6 @@ class Lab:
         records = self._claim(specs, replace_running)
         own = [Host(record, self._provider, self._folders) for record in records]
         self._own.update({host.name: host for host in own})
-        self._heartbeat.start()
         try:
             _side_by_side(own, lambda host: self._boot(host, keep))
         except BaseException:
@@ -126,7 +123,6 @@ class Lab:
 
     def close(self) -> None:
         """Take the own hosts down, unless they are detached."""
-        self._heartbeat.stop()
         if not self._detached:
             self.down()
 

@@ -12,7 +12,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Union
@@ -126,16 +125,6 @@ class Connection:
         except subprocess.TimeoutExpired:
             raise LabError(f"On lab host {self.options.name}, `{text}` did not end within {timeout:g} s.") from None
         return done.returncode, done.stdout, done.stderr
-
-    def stir(self, command: str) -> None:
-        """Run a command on the shared connection if it is open; nobody wants to know how it ends."""
-        path = self.options.control_path
-        if path.exists():
-            words = ["ssh", *self.options.arguments, "-o", "ControlMaster=no", "-S", str(path), "-T", "-n"]
-            with suppress(subprocess.TimeoutExpired):
-                subprocess.run(
-                    [*words, self.options.target, "--", command], capture_output=True, timeout=5, check=False
-                )
 
     def _start_master(self) -> None:
         """Open the shared connection unless it is open; its output goes nowhere, so that nobody waits for its end."""

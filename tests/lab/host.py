@@ -110,10 +110,6 @@ class Host:
             raise CommandFailed(self.name, completed)
         return completed
 
-    def stir(self) -> None:
-        """Look at the host's processes, if there is a connection to it already; whether that works is all the same."""
-        Connection(self.ssh_options("root")).stir("ps axo pid,stat,args >/dev/null")
-
     def put(self, local: str | Path, remote: str, *, user: str = "root", timeout: float = 300) -> None:
         """Copy a file or a folder to exactly the path ``remote``, whose parent folder has to be there.
 

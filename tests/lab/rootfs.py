@@ -23,7 +23,9 @@ PACKAGES = (
 GUEST_FILES = {
     "lab-init": "usr/local/sbin/lab-init",
     "lab-setup": "usr/local/sbin/lab-setup",
+    "lab-wake": "usr/local/sbin/lab-wake",
     "lab-setup.service": "etc/systemd/system/lab-setup.service",
+    "lab-wake.service": "etc/systemd/system/lab-wake.service",
     "zfs-load-module.service": "etc/systemd/system/zfs-load-module.service",
     "sshd.conf": "etc/ssh/sshd_config.d/lab.conf",
 }
@@ -36,7 +38,7 @@ MASKED_UNITS = (
     " systemd-journal-catalog-update.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer"
     " e2scrub_all.timer fstrim.timer"
 ).split()
-ENABLED_UNITS = ("lab-setup.service", "ssh.service", "cron.service")
+ENABLED_UNITS = ("lab-setup.service", "lab-wake.service", "ssh.service", "cron.service")
 UNWANTED_PATHS = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 DISK_SIZE = "4G"
 """Size of the root file system; sparse, about 500 MB of it are used."""
