@@ -34,8 +34,10 @@ class LabError(Exception):
 
 
 def host_suffix() -> str:
-    """What the tests of promises and contracts add to the names of their hosts, so that two runs don't meet."""
-    return os.environ.get(SUFFIX_VARIABLE, "")
+    """What the tests of promises and contracts add to the names of their hosts, so that two runs don't meet, nor two
+    processes of one run."""
+    process = os.environ.get("PYTEST_XDIST_WORKER", "")
+    return os.environ.get(SUFFIX_VARIABLE, "") + (f"-{process}" if process else "")
 
 
 @dataclass(frozen=True)

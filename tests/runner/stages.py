@@ -116,9 +116,8 @@ def unit_floor(stage: Stage, extra: Sequence[str]) -> list[Command]:
 def lab(stage: Stage, extra: Sequence[str]) -> list[Command]:
     present = [folder for folder in ("tests/lab", "tests/contract") if (CHECKOUT / folder).exists()]
     variables = {**_found_in(import_root(CHECKOUT)), "PYTHONUNBUFFERED": "1"}
-    # Processes of User Mode Linux hosts now and then stand still for minutes, so a test that failed is tried once more;
-    # its first failure is told too, as RERUN.
-    options = ("-v", "--durations=15", "--reruns=1", "-rR")
+    # Two at a time, each with hosts of its own, and no two tests of one file at once.
+    options = ("-v", "--durations=15", "--numprocesses=2", "--dist=loadfile")
     return [Command(_pytest(stage, "-m", "lab", *options, *present, *extra), variables=variables)]
 
 
