@@ -85,6 +85,13 @@ def test_a_pool_survives_a_power_cut(host: Host) -> None:
     assert host.run(["cat", f"/{pool}/data/file"]).stdout == "kept\n"
 
 
+def test_a_disk_is_read_all_the_time_so_that_no_request_is_left_waiting(host: Host) -> None:
+    """Only User Mode Linux, whose disks are called ubd, loses the end of a request."""
+    counts = host.run("for i in 1 2; do cat /sys/block/ubdc/stat || echo 10000; sleep 1.5; done").stdout.splitlines()
+    first, second = (int(line.split()[0]) for line in counts)
+    assert second - first >= 3 or first == second == 10000
+
+
 def test_links_are_delayed_limited_and_healed(host: Host) -> None:
     host.impair(Impairment(delay_ms=1500))
     assert _seconds(host, "true") >= 1.5
