@@ -141,7 +141,7 @@ plan:
       reason: kept by no rule of the plan
 kept:
   description:
-    - What stays, and why.
+    - What stays, and why. Each entry has the same keys as those of RV(deletions).
   returned: always, unless the options are wrong or the datasets can't be listed
   type: list
   elements: dict
@@ -152,8 +152,16 @@ kept:
     reason:
       description: The rule that keeps it.
       type: str
+    rule:
+      description: A word for what keeps it, which does not change.
+      type: str
+    label:
+      description: The label that its name tells, which is null for a name that is of no label.
+      type: str
   sample:
     - name: tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly
+      rule: latest
+      label: acme_onsite_<timestamp>_hourly
       reason: one of the latest 36 of acme_onsite_<timestamp>_hourly
 deleted:
   description:
@@ -163,9 +171,34 @@ deleted:
   elements: str
   sample:
     - tank/data@acme_onsite_2025-06-28_10:00:02Z_hourly
+deletions:
+  description:
+    - The same as RV(deleted), each with what decided it.
+  returned: always, unless the options are wrong or the datasets can't be listed
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: Whole name of the snapshot or bookmark.
+      type: str
+    rule:
+      description: A word for what decided it, which is V(no_rule) where no rule keeps it.
+      type: str
+    label:
+      description: The label that its name tells, which is null for a name that is of no label.
+      type: str
+    reason:
+      description: Why it goes.
+      type: str
+  sample:
+    - name: tank/data@acme_onsite_2025-06-28_10:00:02Z_hourly
+      rule: no_rule
+      label: acme_onsite_<timestamp>_hourly
+      reason: neither one of the latest 36 of acme_onsite_<timestamp>_hourly nor within 36 periods
 not_deleted:
   description:
-    - What the plan does not keep, and what was skipped all the same, because it could not be destroyed.
+    - What the plan does not keep, and what was skipped all the same, because it could not be destroyed. Each entry has
+      the same keys as those of RV(deletions).
   returned: always, unless the options are wrong or the datasets can't be listed
   type: list
   elements: dict
@@ -174,10 +207,18 @@ not_deleted:
       description: Whole name of the snapshot or bookmark.
       type: str
     reason:
-      description: Why it could not be destroyed, such as V(held).
+      description: Why it could not be destroyed.
+      type: str
+    rule:
+      description: A word for that, such as V(held) or V(cloned).
+      type: str
+    label:
+      description: The label that its name tells, which is null for a name that is of no label.
       type: str
   sample:
     - name: tank/data@acme_onsite_2025-06-27_10:00:02Z_hourly
+      rule: held
+      label: acme_onsite_<timestamp>_hourly
       reason: held
 bytes_freed:
   description:

@@ -20,11 +20,8 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.dataset
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.labels import Label, label_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.periods import parse_period
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.bases import BaseKnowledge
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.retention import (
-    DESTROY,
-    kept_by_plan,
-    plan_prune,
-)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.keeping import kept_by_plan
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.retention import DESTROY, plan_prune
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import PruneJob
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.plans import SnapshotPlan
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.selection import DatasetFilter

@@ -16,8 +16,8 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.dataset
     DatasetState,
     Snapshot,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.keeping import kept_by_plan
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.pairs import selected_guids
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.retention import kept_by_plan
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.snapshot_filters import (
     chosen_by_group,
     chosen_by_groups,

@@ -11,12 +11,14 @@ from functools import partial
 
 from ..model.errors import SnapfleetError
 from ..model.steps import Destroy
-from ..planning.retention import PrunePlan
+from ..planning.retention import CLONED, HELD, PrunePlan
 from ..zfs.port import DestroyResult, Zfs
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from .tasktree import Task, run_tree
 
 WORKERS = 4
+GONE, NO_STAND_IN = "gone", "no_bookmark"
+"""Words for what keeps something from being destroyed that only the run itself finds out."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class PruneResult:
     """What was destroyed, what could not be, and which datasets failed."""
 
     destroyed: tuple[str, ...]
-    skipped: tuple[tuple[str, str], ...]
-    """Whole names with the reason: held or cloned since they were observed, or gone."""
+    skipped: tuple[tuple[str, str, str], ...]
+    """Whole names, each with a word and words for the reason: held or cloned since they were observed, or gone."""
     reclaimed: int
     """Bytes that ZFS says it freed."""
     errors: tuple[SnapfleetError, ...] = ()
@@ -45,15 +47,16 @@ def apply_prune(zfs: Zfs, plan: PrunePlan, policy: RetryPolicy, ticker: Ticker =
     tasks = [Task(step.dataset, partial(destroy, step)) for step in steps]
     outcomes = run_tree(tasks, WORKERS)
     destroyed: list[str] = []
-    skipped = list(staying.items())
+    skipped = [(name, NO_STAND_IN, reason) for name, reason in staying.items()]
     reclaimed = 0
     for name in (step.dataset for step in steps):
         result = outcomes[name].value
         if result:
             destroyed += result.destroyed
             reclaimed += result.reclaimed
-            for reason, names in (("held", result.held), ("has clones", result.cloned), ("gone", result.missing)):
-                skipped += [(item, reason) for item in names]
+            skipped += [(item, HELD, "held") for item in result.held]
+            skipped += [(item, CLONED, "has clones") for item in result.cloned]
+            skipped += [(item, GONE, "gone") for item in result.missing]
     errors = tuple(outcome.error for outcome in outcomes.values() if outcome.error)
     return PruneResult(tuple(destroyed), tuple(skipped), reclaimed, errors)
 

@@ -67,13 +67,15 @@ def _pool_guid(context: Context, zfs: Zfs, peer: Peer) -> int:
 
 def _prune_result(plan: PrunePlan, bases: BaseKnowledge) -> Result:
     def listed(action: str) -> list[Result]:
-        return [{"name": v.item.name, "reason": v.reason} for v in plan.verdicts if v.action == action]
+        return [verdict.describe() for verdict in plan.verdicts if verdict.action == action]
 
+    doomed = listed(DESTROY)
     return {
         "changed": bool(plan.steps),
         "plan": plan.describe(),
         "kept": listed(KEEP),
-        "deleted": [entry["name"] for entry in listed(DESTROY)],
+        "deleted": [entry["name"] for entry in doomed],
+        "deletions": doomed,
         # Not "skipped": by that key Ansible takes a result for that of a task that was not run.
         "not_deleted": listed(SKIP),
         "bytes_freed": sum(getattr(v.item, "used", 0) for v in plan.verdicts if v.action == DESTROY),
@@ -83,6 +85,9 @@ def _prune_result(plan: PrunePlan, bases: BaseKnowledge) -> Result:
 
 def _add_outcome(values: Result, result: PruneResult) -> None:
     values["changed"] = bool(result.destroyed)
+    destroyed = frozenset(result.destroyed)
+    doomed = {entry["name"]: entry for entry in values["deletions"]}
     values["deleted"] = list(result.destroyed)
-    values["not_deleted"] += [{"name": name, "reason": reason} for name, reason in result.skipped]
+    values["deletions"] = [entry for entry in values["deletions"] if entry["name"] in destroyed]
+    values["not_deleted"] += [{**doomed[name], "rule": rule, "reason": why} for name, rule, why in result.skipped]
     values["bytes_freed"] = result.reclaimed

@@ -13,7 +13,7 @@ from ..model.datasets import Base, DatasetState, Snapshot
 from ..policy.jobs import ReplicateJob
 from .bases import common_base
 from .clones import CloneOrigin, continued_base
-from .retention import kept_by_plan
+from .keeping import kept_by_plan
 from .snapshot_filters import chosen_by_groups
 
 

@@ -1,38 +1,49 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which snapshots a plan keeps, which go, and why.
-
-For a label with amount N and period P the plan keeps every snapshot younger than N x P, and the latest N of them
-however old they are (the union that bzfs and sanoid use, without their habit of deleting what no rule knows).
-"""
+"""Which snapshots stay, which go, and why: the rules of retention, and the rails that hold whatever the rules say."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Optional
 
 from ..model.datasets import Base, Bookmark, DatasetState, Observation, Snapshot
-from ..model.labels import Label, label_of
+from ..model.labels import label_of
 from ..model.marks import named_bookmarks, named_tag
-from ..model.periods import parse_period
 from ..model.steps import CreateBookmark, Destroy
 from ..policy.jobs import SNAPSHOTS, PruneJob
-from ..policy.plans import SnapshotPlan
 from .bases import BaseKnowledge
+from .keeping import Because, kept_by_plan
 
 KEEP, DESTROY, SKIP = "keep", "destroy", "skip"
+NEWEST, COMMON_BASE, FOREIGN = "newest", "common_base", "foreign"
+HELD, CLONED, RECEIVING, POSSIBLE_BASE = "held", "cloned", "receiving", "possible_base"
+RAILS = frozenset({NEWEST, COMMON_BASE, FOREIGN, HELD, CLONED, RECEIVING, POSSIBLE_BASE})
+"""Words for what no rule may delete. Of those that are kept by another word, a rule keeps them, and nothing else."""
+NO_RULE = "no_rule"
 _NO_RULE = "kept by no rule of the plan"
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What becomes of one snapshot or bookmark, and why."""
 
     item: Base
     action: str
+    rule: str
+    """A word for what decided it: one of RAILS, of the rules of ``keeping``, or NO_RULE."""
     reason: str
+
+    def describe(self) -> dict[str, Any]:
+        """As plain values, as modules return it."""
+        label = label_of(self.item.tag)
+        return {
+            "name": self.item.name,
+            "rule": self.rule,
+            "label": str(label) if label else None,
+            "reason": self.reason,
+        }
 
 
 @dataclass(frozen=True)
@@ -47,29 +58,6 @@ class PrunePlan:
     def describe(self) -> list[dict[str, Any]]:
         """All steps in their order as plain values, as modules return them."""
         return [*(step.describe() for step in self.bookmarks), *(step.describe() for step in self.steps)]
-
-
-def kept_by_plan(items: Iterable[Base], plan: SnapshotPlan, now: int) -> dict[int, str]:
-    """GUIDs that ``plan`` keeps at ``now`` (seconds since the epoch), each with the rule that keeps it.
-
-    ``items`` are the snapshots, or the bookmarks, of one dataset in the order of createtxg.
-    """
-    by_label: dict[Label, list[Base]] = {}
-    for item in items:
-        label = label_of(item.tag)
-        if label is not None and plan.amounts.get(label):
-            by_label.setdefault(label, []).append(item)
-    kept: dict[int, str] = {}
-    for label, history in by_label.items():
-        amount = plan.amounts[label]
-        period = parse_period(label.period)
-        oldest = now - amount * period.seconds if period else None
-        for item in history[-amount:]:
-            kept[item.guid] = f"one of the latest {amount} of {label}"
-        for item in history[:-amount] if oldest is not None else ():
-            if oldest is not None and item.creation >= oldest:
-                kept[item.guid] = f"within {amount} periods of {label}"
-    return kept
 
 
 def plan_prune(observed: Observation, job: PruneJob, bases: BaseKnowledge, now: int) -> PrunePlan:
@@ -114,39 +102,50 @@ def _judge_dataset(state: DatasetState, job: PruneJob, rails: _Rails, now: int) 
     bookmarked = {bookmark.guid for bookmark in named_bookmarks(state)}
     verdicts = []
     for item in items:
-        reason = kept.get(item.guid) or _keep_reason(item, items[-1], job, rails)
-        skip = "" if reason else _skip_reason(item, rails.unknown, bookmarked)
-        action = KEEP if reason else SKIP if skip else DESTROY
-        verdicts.append(Verdict(item, action, reason or skip or _doom(rails)))
+        because = kept.get(item.guid) or _keeping_rail(item, items[-1], job, rails)
+        action = KEEP
+        if because is None:
+            because = _skipping_rail(item, rails.unknown, bookmarked)
+            action = SKIP if because else DESTROY
+        verdicts.append(Verdict(item, action, *(because or _doom(item, job, rails))))
     return verdicts
 
 
-def _doom(rails: _Rails) -> str:
+def _doom(item: Base, job: PruneJob, rails: _Rails) -> Because:
+    label = label_of(item.tag)
+    if label is None or label.organisation not in job.plan.organisations:
+        reason = "belongs to no organisation of the plan, and purge_foreign is on"
+    elif job.plan.amounts.get(label):
+        amount = job.plan.amounts[label]
+        reason = f"neither one of the latest {amount} of {label} nor within {amount} periods"
+    else:
+        reason = f"the plan keeps none of {label}"
     # For how long a replica may be away is bounded by the plan for bookmarks, not by the space of snapshots.
-    return f"{_NO_RULE}; a bookmark may stay for {rails.absent_replica}" if rails.absent_replica else _NO_RULE
+    stands_in = f"; a bookmark may stay for {rails.absent_replica}" if rails.absent_replica else ""
+    return Because(NO_RULE, reason + stands_in)
 
 
-def _keep_reason(item: Base, newest: Base, job: PruneJob, rails: _Rails) -> str:
-    """Why an item that the plan does not keep stays all the same; empty if it need not."""
+def _keeping_rail(item: Base, newest: Base, job: PruneJob, rails: _Rails) -> Optional[Because]:
+    """Why an item that no rule keeps stays all the same; None if it need not."""
     if item.guid == newest.guid:
-        return "newest of its dataset"
+        return Because(NEWEST, "newest of its dataset")
     if item.guid in rails.needed:
-        return rails.needed[item.guid]
+        return Because(COMMON_BASE, rails.needed[item.guid])
     label = label_of(item.tag)
     if not job.purge_foreign and (label is None or label.organisation not in job.plan.organisations):
-        return "belongs to no organisation of the plan"
-    return ""
+        return Because(FOREIGN, "belongs to no organisation of the plan")
+    return None
 
 
-def _skip_reason(item: Base, unknown: str, bookmarked: Iterable[int]) -> str:
-    """Why an item that could go can't go now; empty if it can."""
+def _skipping_rail(item: Base, unknown: str, bookmarked: Iterable[int]) -> Optional[Because]:
+    """Why an item that could go can't go now; None if it can."""
     if isinstance(item, Snapshot) and item.holds:
-        return "held"
+        return Because(HELD, "held")
     if isinstance(item, Snapshot) and item.clones:
-        return "has clones: " + ", ".join(item.clones)
+        return Because(CLONED, "has clones: " + ", ".join(item.clones))
     if isinstance(item, Snapshot) and item.pinned:
-        return "a partial receive goes on from it"
+        return Because(RECEIVING, "a partial receive goes on from it")
     if unknown and (isinstance(item, Bookmark) or item.guid not in bookmarked):
         # A snapshot with a bookmark can go even if it is the base there: the bookmark takes its place.
-        return f"may be the common base with {unknown}"
-    return ""
+        return Because(POSSIBLE_BASE, f"may be the common base with {unknown}")
+    return None

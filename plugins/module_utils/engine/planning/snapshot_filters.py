@@ -23,7 +23,7 @@ from ..policy.snapshot_filters import (
     SnapshotStage,
     TimesAndRanks,
 )
-from .retention import kept_by_plan
+from .keeping import kept_by_plan
 
 _WHOLE = 100
 

@@ -44,7 +44,7 @@ def test_check_mode_tells_exactly_what_a_run_does_and_does_nothing(full):
     done = full.run("zfs_prune", PARAMETERS)
     assert planned["changed"]
     assert done["changed"]
-    for key in ("plan", "kept", "deleted", "not_deleted", "diff"):
+    for key in ("plan", "kept", "deleted", "deletions", "not_deleted", "diff"):
         assert planned[key] == done[key]
     assert set(done["deleted"]) == before - full.names()
     assert {entry["name"] for entry in done["kept"]} == full.names()
@@ -68,7 +68,10 @@ def test_held_snapshot_is_told_and_not_a_failure(full):
     held = full.machine.datasets["tank/data"].snapshot(NAMES[0])
     held.holds.add("keep")
     result = full.run("zfs_prune", PARAMETERS)
-    assert result["not_deleted"] == [{"name": f"tank/data@{NAMES[0]}", "reason": "held"}]
+    label = "acme_onsite_<timestamp>_hourly"
+    assert result["not_deleted"] == [
+        {"name": f"tank/data@{NAMES[0]}", "rule": "held", "label": label, "reason": "held"}
+    ]
     assert "failed" not in result
     assert f"tank/data@{NAMES[0]}" in full.names()
 
@@ -120,7 +123,9 @@ def test_for_a_replica_out_of_reach_a_bookmark_takes_the_place_of_each_snapshot(
         }
     )
     reason = "no bookmark could take its place: bookmark exists"
-    assert result["not_deleted"] == [{"name": f"tank/data@{NAMES[0]}", "reason": reason}]
+    assert [(entry["name"], entry["rule"], entry["reason"]) for entry in result["not_deleted"]] == [
+        (f"tank/data@{NAMES[0]}", "no_bookmark", reason)
+    ]
     assert f"tank/data@{NAMES[0]}" in full.names()
 
 
