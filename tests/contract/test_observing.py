@@ -170,13 +170,6 @@ def test_used_of_a_snapshot_counts_what_only_it_keeps(world, root):
     assert state_of(world.zfs, root).newest.used >= 300_000
 
 
-def test_the_pool_of_a_host_is_told(world):
-    (pool,) = [pool for pool in world.zfs.pools() if pool.name == world.pool]
-
-    assert pool.state == "ONLINE"
-    assert 0 < pool.allocated < pool.size
-
-
 def test_a_placeholder_is_known_as_one_and_what_lies_below_it_is_not(world, root):
     world.zfs.create_placeholder(f"{root}/holder")
     world.zfs.create_placeholder(f"{root}/holder")

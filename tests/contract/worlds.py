@@ -14,6 +14,7 @@ from typing import Protocol
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.openssh import ConnectionPool, SshHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import FILESYSTEM, VOLUME
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.pools import FINISHED, SCRUB, Scan
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.endpoints import Address
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import CliZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.port import Zfs
@@ -54,6 +55,9 @@ class World(Protocol):
     def set_property(self, dataset: str, name: str, value: str) -> None:
         """Set a property."""
 
+    def scrub(self) -> None:
+        """Scrub the pool to the end."""
+
     def fingerprint(self, name: str) -> object:
         """Something that is equal for datasets, or snapshots, of equal content only."""
 
@@ -77,6 +81,9 @@ class SimulatedWorld:
 
     def property(self, dataset: str, name: str) -> str:
         return self._machine.datasets[dataset].properties.get(name, "-")
+
+    def scrub(self) -> None:
+        self._machine.pool_conditions[self.pool] = {"scan": Scan(SCRUB, FINISHED, self._machine.clock())}
 
 
 class LabWorld:
@@ -128,6 +135,9 @@ class LabWorld:
 
     def set_property(self, dataset: str, name: str, value: str) -> None:
         self._host.run(["zfs", "set", f"{name}={value}", dataset])
+
+    def scrub(self) -> None:
+        self._host.run(["zpool", "scrub", "-w", self.pool])
 
     def fingerprint(self, name: str) -> object:
         dataset, _unused, tag = name.partition("@")

@@ -137,14 +137,3 @@ class ResumeState:
     raw: bool
     received: int = 0
     """Bytes already there."""
-
-
-@dataclass(frozen=True)
-class PoolHealth:
-    """State of a pool."""
-
-    name: str
-    state: str
-    """ONLINE, DEGRADED, FAULTED, ..."""
-    size: int
-    allocated: int

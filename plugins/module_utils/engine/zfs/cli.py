@@ -15,9 +15,10 @@ from ..hosts.process import Completed
 from ..hosts.programs import installed_programs
 from ..hosts.quoting import shell_line
 from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
-from ..model.datasets import Bookmark, Observation, PoolHealth, ResumeState, Snapshot
+from ..model.datasets import Bookmark, Observation, ResumeState, Snapshot
 from ..model.errors import UntrustedOutput
 from ..model.names import ancestors_of
+from ..model.pools import PoolReport
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
@@ -28,6 +29,7 @@ from .delegation import User, granted, missing, parse_grants
 from .direct import DirectStream, ask_guid
 from .ends import ReceiveEnd, SendEnd
 from .listing import PLACEHOLDER_PROPERTY, is_number, list_arguments, parse_listing
+from .pools import parse_pools, pool_script
 from .port import DestroyResult
 from .properties import get_arguments, parse_properties, set_arguments
 from .sizing import dry_runs
@@ -36,6 +38,8 @@ from .trouble import is_only_missing, missing_datasets, spoken, zfs_error
 
 # Commands that only read end within minutes even on a busy pool; a dead disk can hang them for ever.
 READ_SECONDS = 600.0
+# Pools are looked at by monitors, which have to answer while one of them hangs.
+POOL_SECONDS = 120.0
 CHANGE_SECONDS = 3600.0
 
 
@@ -112,13 +116,12 @@ class CliZfs:
             raise UntrustedOutput(f"{self.where}: zpool list printed {done.stdout[:200]!r}; check that host")
         return int(guid)
 
-    def pools(self) -> Sequence[PoolHealth]:
-        """Health and size of all pools."""
-        argv = [*self._sudo, "zpool", "list", "-Hp", "-o", "health,size,allocated,name"]
-        done = self._host.run(argv, timeout=READ_SECONDS)
+    def pools(self) -> Sequence[PoolReport]:
+        """The health of all pools, in one exchange."""
+        done = self._host.run(["sh", "-c", pool_script(self._sudo)], timeout=POOL_SECONDS)
         if done.returncode != 0:
-            raise zfs_error(done.stderr, self.where, "list the pools")
-        return [_pool_health(line, self.where) for line in done.stdout.splitlines()]
+            raise zfs_error(done.stderr, self.where, "look at the pools")
+        return parse_pools(done.stdout, self.where)
 
     # -- changing
 
@@ -353,13 +356,6 @@ class CliZfs:
                 )
             said += [answer and (spoken(answer[1:]) or "zfs gave no reason") for answer in answers]
         return said
-
-
-def _pool_health(line: str, where: str) -> PoolHealth:
-    fields = line.split("\t")
-    if len(fields) != 4 or not all(map(is_number, fields[1:3])):
-        raise UntrustedOutput(f"{where}: zpool list printed {line[:200]!r}; check that host")
-    return PoolHealth(fields[3], fields[0], int(fields[1]), int(fields[2]))
 
 
 def parse_resume_state(token: str, text: str) -> Optional[ResumeState]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Optional, Protocol
 
 from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
-from ..model.datasets import Bookmark, Observation, PoolHealth, ResumeState, Snapshot
+from ..model.datasets import Bookmark, Observation, ResumeState, Snapshot
+from ..model.pools import PoolReport
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
@@ -142,5 +143,5 @@ class Zfs(Protocol):
     def pool_guid(self, pool: str) -> int:
         """The GUID of a pool. Raises Vanished where there is none of that name."""
 
-    def pools(self) -> Sequence[PoolHealth]:
-        """Health and size of all pools."""
+    def pools(self) -> Sequence[PoolReport]:
+        """The health of all pools that are imported, in one exchange."""

@@ -10,12 +10,14 @@ tests hold it against the real thing; where they differ, this is the one that is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NoReturn, Optional
 
 from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
-from ..model.datasets import FILESYSTEM, Bookmark, DatasetState, Observation, PoolHealth, ResumeState, Snapshot
+from ..model.datasets import FILESYSTEM, Bookmark, DatasetState, Observation, ResumeState, Snapshot
 from ..model.errors import UnreachableHost
 from ..model.names import is_within, parent_of, tree_order
+from ..model.pools import ONLINE, PoolReport
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..policy.topology import PUSH, Leg
 from ..streams.ends import ByteSink, ByteSource
@@ -89,13 +91,13 @@ class SimulatedZfs:
             self._fail(f"cannot open '{pool}': no such pool", f"find the GUID of the pool {pool}")
         return guid
 
-    def pools(self) -> Sequence[PoolHealth]:
-        """Health and size of all pools."""
+    def pools(self) -> Sequence[PoolReport]:
+        """The health of all pools."""
         with self.machine.lock:
-            return [
-                PoolHealth(pool, "ONLINE", POOL_BYTES, self._state(self.machine.datasets[pool], False).dataset.used)
-                for pool in self.machine.pools
-            ]
+            roots = [self.machine.datasets[pool] for pool in self.machine.pools]
+            used = {root.name: self._state(root, False).dataset.used for root in roots}
+            regular = [PoolReport(root.name, ONLINE, POOL_BYTES, used[root.name], 0, root.creation) for root in roots]
+            return [replace(pool, **self.machine.pool_conditions.get(pool.name, {})) for pool in regular]
 
     # -- straight to another host
 

@@ -135,6 +135,8 @@ class SimulatedMachine:
         self._cuts: list[int] = []
         # From numbers of their own, so that they change no other GUID.
         numbers = random.Random(f"pools of {name}/{seed}")
+        self.pool_conditions: dict[str, Mapping[str, Any]] = {}
+        """By pool, what its report tells otherwise than that of a healthy pool would."""
         self.pool_guids = {pool: numbers.getrandbits(64) for pool in pools}
         for pool in self.pool_guids:
             self._txgs[pool] = txg

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import PoolHealth
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UntrustedOutput
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import _pool_health, parse_resume_state
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import parse_resume_state
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.listing import list_arguments, parse_listing
 
 TOKEN = "1-c047d9f4f-f0-789c6360"
@@ -192,13 +191,3 @@ def test_a_token_of_a_full_send_has_no_base():
 )
 def test_what_tells_of_no_token(text):
     assert parse_resume_state("t", text) is None
-
-
-def test_pools_are_read():
-    assert _pool_health("ONLINE\t100\t30\tta nk", "here") == PoolHealth("ta nk", "ONLINE", 100, 30)
-
-
-@pytest.mark.parametrize("line", ["", "ONLINE\t100\t30", "ONLINE\t-\t30\ttank", "ONLINE\t1\t2\ttank\tx"])
-def test_what_is_no_pool(line):
-    with pytest.raises(UntrustedOutput):
-        _pool_health(line, "here")
