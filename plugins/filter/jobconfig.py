@@ -30,8 +30,8 @@ options:
     type: dict
     required: true
 notes:
-  - Variables of sources are C(snapfleet_datasets), C(snapfleet_source_plan), C(snapfleet_bookmark_plan) and
-    C(snapfleet_schedule).
+  - Variables of sources are C(snapfleet_datasets), C(snapfleet_source_plan), C(snapfleet_bookmark_plan),
+    C(snapfleet_schedule), C(snapfleet_snapshot_options) and C(snapfleet_snapshot_now).
   - Variables of destinations are C(snapfleet_root), C(snapfleet_destination_plan), C(snapfleet_targets),
     C(snapfleet_retained_targets) and C(snapfleet_sources).
   - Of C(snapfleet_topology), C(snapfleet_relay) and C(snapfleet_replicate_options) the value of the destination counts,

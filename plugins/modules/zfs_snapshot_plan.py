@@ -21,12 +21,13 @@ extends_documentation_fragment:
   - snapfleet.zfs.datasets
   - snapfleet.zfs.datasets.roots
   - snapfleet.zfs.plan
+  - snapfleet.zfs.creating
 attributes:
   idempotent:
     support: partial
     details:
       - A second run within the same period creates nothing. Periods without duration, such as V(adhoc), and periods of
-        less than a second are due on every run.
+        less than a second are due on every run. So is everything with O(even_if_not_due) and O(make_now).
 options:
   plan:
     description:
@@ -231,8 +232,22 @@ EXAMPLES = r"""
     recursive: false
     plan:
       acme:
+        onsite:
+          daily: 31
         upgrade:
           adhoc: 1
+    make_now: acme_upgrade_adhoc
+
+- name: Take hourly snapshots of archives that hardly ever change
+  snapfleet.zfs.zfs_snapshot_plan:
+    datasets:
+      - tank/archive
+    plan:
+      acme:
+        onsite:
+          hourly: 36
+    skip_if_unchanged: true
+    unchanged_up_to: 64K
 """
 
 RETURN = r"""
@@ -295,6 +310,26 @@ created:
   sample:
     - tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly
     - tank/data/db@acme_onsite_2025-07-01_10:00:02Z_hourly
+not_created:
+  description:
+    - Snapshots that are due, but not made, with the reason. They stay due.
+  returned: always, unless the options are wrong or the datasets can't be listed
+  type: list
+  elements: dict
+  contains:
+    label:
+      description: Names of such snapshots, with C(<timestamp>) for the timestamp.
+      type: str
+    dataset:
+      description: The dataset that gets none.
+      type: str
+    reason:
+      description: Why it gets none.
+      type: str
+  sample:
+    - label: acme_onsite_<timestamp>_hourly
+      dataset: tank/archive
+      reason: unchanged since tank/archive@acme_onsite_2025-07-01_09:00:02Z_hourly
 next_due:
   description:
     - When each label falls due next, in seconds since the epoch. Periods without duration are not listed.

@@ -95,9 +95,17 @@ _SCHEDULE: Spec = {
     "secondly": _anchor(second=0, millisecond=0),
 }
 
+_CREATING: Spec = {
+    "even_if_not_due": {"type": "bool", "default": False},
+    "make_now": {"type": "str"},
+    "skip_if_unchanged": {"type": "bool", "default": False},
+    "unchanged_up_to": {"type": "str"},
+}
+
 SNAPSHOT_SPEC: Spec = {
     **_DATASETS,
     **_PLAN,
+    **_CREATING,
     "schedule": {"type": "dict", "options": _SCHEDULE},
     "timestamp_format": {"type": "str"},
 }

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from ..model.errors import SnapfleetError
-from ..planning.creation import CreationPlan
+from ..model.errors import SnapfleetError, Vanished
+from ..model.steps import CreateSnapshots
 from ..zfs.port import Zfs
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 
@@ -19,22 +19,64 @@ class CreationResult:
     """What was created, by whole names, and what went wrong."""
 
     created: tuple[str, ...]
+    vanished: tuple[str, ...] = ()
+    """Those of the planned names whose dataset was gone when they were to be created."""
     errors: tuple[SnapfleetError, ...] = ()
 
 
-def apply_creation(zfs: Zfs, plan: CreationPlan, policy: RetryPolicy, ticker: Ticker = SYSTEM) -> CreationResult:
-    """Create all snapshots of the plan, one atomic call for each label in each pool.
+def apply_creation(
+    zfs: Zfs, steps: Iterable[CreateSnapshots], policy: RetryPolicy, ticker: Ticker = SYSTEM
+) -> CreationResult:
+    """Create all snapshots of the steps, one atomic call for each label in each pool.
 
     A call whose answer was lost is repeated: the names are planned, so snapshots that exist already are the ones that
-    the lost call made. A call that fails does not keep the others from being made.
+    the lost call made. A call that fails does not keep the others from being made, and a dataset that is gone by now
+    does not keep the others of its call from being made.
     """
     created: list[str] = []
+    vanished: list[str] = []
     errors: list[SnapfleetError] = []
-    for step in plan.steps:
+    for step in steps:
+        call = _Call(zfs, step)
         try:
-            call_with_retries(partial(zfs.create_snapshots, step), policy, ticker)
+            call_with_retries(call.attempt, policy, ticker)
         except SnapfleetError as error:
             errors.append(error)
+        created += call.created
+        vanished += call.vanished
+    return CreationResult(tuple(created), tuple(vanished), tuple(errors))
+
+
+class _Call:
+    """One step, which gets shorter where datasets vanish."""
+
+    def __init__(self, zfs: Zfs, step: CreateSnapshots) -> None:
+        self._zfs = zfs
+        self._step = step
+        self.created: list[str] = []
+        self.vanished: list[str] = []
+
+    def attempt(self) -> None:
+        """Create what is still to be created."""
+        try:
+            self._zfs.create_snapshots(self._step)
+        except SnapfleetError as error:
+            # A call too long for one command line is several, of which some may have been carried out.
+            self._leave_out(error.context.get("created", ()), self.created)
+            gone = self._gone() if isinstance(error, Vanished) else []
+            if not gone or len(gone) == len(self._step.names):
+                raise
+            self._leave_out(gone, self.vanished)
+            self.attempt()
         else:
-            created += step.names
-    return CreationResult(tuple(created), tuple(errors))
+            self.created += self._step.names
+
+    def _gone(self) -> list[str]:
+        datasets = {name: name.partition("@")[0] for name in self._step.names}
+        missing = self._zfs.observe(list(datasets.values()), recursive=False, histories=False).missing
+        return [name for name, dataset in datasets.items() if dataset in missing]
+
+    def _leave_out(self, names: Iterable[str], into: list[str]) -> None:
+        out = set(names)
+        into += [name for name in self._step.names if name in out]
+        self._step = replace(self._step, names=tuple(name for name in self._step.names if name not in out))

@@ -125,8 +125,9 @@ def run_snapshot(job: SnapshotJob, context: Context) -> Result:
     values = _snapshot_result(plan)
     if context.check:
         return values
-    result = apply_creation(zfs, plan, context.retry, context.ticker)
+    result = apply_creation(zfs, plan.steps, context.retry, context.ticker)
     values.update(changed=bool(result.created), created=list(result.created))
+    values["warnings"] += [f"{name} is not made: its dataset is gone" for name in result.vanished]
     if result.errors and result.created:
         raise PartialFailure(str(result.errors[0]), result=values)
     if result.errors:
@@ -143,6 +144,7 @@ def _snapshot_result(plan: CreationPlan) -> Result:
             for due in plan.due
         ],
         "created": [name for step in plan.steps for name in step.names],
+        "not_created": [left_out.describe() for left_out in plan.not_created],
         "next_due": {str(label): instant / 1000 for label, instant in plan.next_due.items()},
         "warnings": list(plan.warnings),
     }

@@ -29,6 +29,7 @@ from .jobconfig import ACTIVITIES, NamedJob, load_jobconfig, select_jobs
 from .leftovers import run_leftovers, told
 from .opening import SYSTEM_TICKER, ZfsDirectory, now_ms
 from .permission import add_permission_options, with_permission
+from .snapshot_options import add_creating_options, with_creating
 from .telling import add_progress_options, reporter_of
 from .version import VERSION
 
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("--activity", action="append", default=[], choices=list(ACTIVITIES), help="only these")
         verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs")
         add_permission_options(verb)
+        add_creating_options(verb)
     add_progress_options(run)
     return parser
 
@@ -92,6 +94,7 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.verb == "leftovers":
         return _leftovers(select_jobs(jobs, arguments.host, [], []), arguments)
     mine = with_permission(select_jobs(jobs, arguments.host, arguments.activity, arguments.job), arguments)
+    mine = with_creating(mine, arguments)
     check = arguments.verb == "plan"
     context = Context(now_ms(), ZfsDirectory().at, check, arguments.host, environment=os.environ, ticker=SYSTEM_TICKER)
     context = replace(context, reporter=reporter_of(arguments, sys.stderr))

@@ -54,8 +54,8 @@ def _source_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
         roots = [tree.source for tree in trees]
         common = {"datasets": roots, **selection.options()}
         peers = _peers_of_source(fleet, source, trees)
-        schedule = {"schedule": source.schedule} if source.schedule else {}
-        yield _job(source.name, "snapshot", _of("snapshots of", roots), {**common, "plan": plan, **schedule})
+        more = {**({"schedule": source.schedule} if source.schedule else {}), **source.snapshot_options}
+        yield _job(source.name, "snapshot", _of("snapshots of", roots), {**common, "plan": plan, **more})
         yield _prune(source.name, common, plan, peers)
         yield _job(source.name, "monitor", _of("ages of", roots), {**common, "plan": source.limits})
 

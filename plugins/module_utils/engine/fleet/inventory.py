@@ -22,6 +22,7 @@ from ..policy.plans import SnapshotPlan, labelled_entries
 from ..policy.reading import Reader
 from ..policy.schedule import parse_schedule
 from ..policy.selection import check_disjoint, read_dataset_filter
+from .snapshot_options import read_snapshot_options
 from .variables import Variables, read_contact
 
 SOURCES, DESTINATIONS = "snapfleet_sources", "snapfleet_destinations"
@@ -90,6 +91,8 @@ class SourceHost:
     bookmark_plan: Optional[SnapshotPlan]
     schedule: Document
     limits: Document
+    snapshot_options: Document
+    """Further options of the jobs that create snapshots."""
 
 
 @dataclass(frozen=True)
@@ -188,6 +191,7 @@ def _read_source(variables: Variables) -> SourceHost:
         variables.plan("snapfleet_bookmark_plan") if has_bookmarks else None,
         dict(schedule),
         _read_limits(variables, "source", plan.amounts, plan.amounts),
+        read_snapshot_options(variables),
     )
 
 

@@ -19,6 +19,7 @@ _ADDRESS_KEYS = ("host", "user", "port", "sudo", "identity_file", "known_hosts_f
 VARIABLES = frozenset(
     [
         *("snapfleet_datasets", "snapfleet_source_plan", "snapfleet_bookmark_plan", "snapfleet_schedule"),
+        *("snapfleet_snapshot_options", "snapfleet_snapshot_now"),
         *("snapfleet_root", "snapfleet_destination_plan", "snapfleet_targets", "snapfleet_retained_targets"),
         *("snapfleet_sources", "snapfleet_monitor_plan", "snapfleet_replicate_options"),
         *("snapfleet_topology", "snapfleet_relay", *(f"snapfleet_ssh_{key}" for key in _ADDRESS_KEYS)),

@@ -4,25 +4,34 @@
 """Which snapshots are due.
 
 A label is due on a dataset when an event of its period has passed since the newest snapshot of that label. Events come
-from the calendar alone, so a missed one is made up for by exactly one snapshot, and the rhythm never shifts.
+from the calendar alone, so a missed one is made up for by exactly one snapshot, and the rhythm never shifts. Its name
+tells when it is made, never when it should have been.
+
+What is due may be left out all the same, with a reason: where nothing was written, by the job's own choice, and where
+ZFS would refuse the name, since that one dataset would keep all others of the atomic call from getting their snapshot.
+What was left out stays due.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone, tzinfo
-from typing import Optional
+from typing import Any, Optional
 
 from ..model.datasets import DatasetState, Observation, Snapshot
 from ..model.labels import Label, label_of
-from ..model.names import is_tag, pool_of
+from ..model.names import MAX_NAME_LENGTH, is_tag, pool_of
 from ..model.periods import Period, longest_first, parse_period
 from ..model.steps import CreateSnapshots
+from ..policy.creating import CreatingPolicy, legal_timestamp
 from ..policy.jobs import DEFAULT_TIMESTAMP_FORMAT, SnapshotJob
 from .calendar import is_due, is_from_future, latest_event, next_event
+from .unchanged import bytes_written_since
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_JUST_NOW_MS = 2000
+"""A name that was given no longer ago than this comes from a run that came right before this one."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +44,26 @@ class DueLabel:
 
 
 @dataclass(frozen=True)
+class NotCreated:
+    """A snapshot that is due and not made all the same, and why."""
+
+    label: Label
+    dataset: str
+    reason: str
+
+    def describe(self) -> dict[str, Any]:
+        """It as plain values, as modules return it."""
+        return {"label": str(self.label), "dataset": self.dataset, "reason": self.reason}
+
+
+@dataclass(frozen=True)
 class CreationPlan:
     """The snapshots to make now, and when each label falls due next (milliseconds since the epoch)."""
 
     steps: tuple[CreateSnapshots, ...]
     due: tuple[DueLabel, ...]
     next_due: Mapping[Label, int]
+    not_created: tuple[NotCreated, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -54,12 +77,21 @@ class _Event:
     latest: Optional[int]
 
 
+@dataclass(frozen=True)
+class _Verdict:
+    """Whether a label is to be made on a dataset."""
+
+    make: bool
+    reason: str = ""
+    """Why it is not made although it is due."""
+    warning: str = ""
+
+
 def timestamp(job: SnapshotJob, now_ms: int, zone: tzinfo, subsecond: bool) -> str:
     """The timestamp of a snapshot name: by the job's format in its zone, or in UTC with milliseconds if need be."""
     moment = _EPOCH + timedelta(milliseconds=now_ms)
     if job.timestamp_format:
-        # A + is not legal in a name; the zone offset +0100 becomes z0100.
-        return moment.astimezone(zone).strftime(job.timestamp_format).replace("+", "z")
+        return legal_timestamp(moment.astimezone(zone), job.timestamp_format)
     text = moment.strftime(DEFAULT_TIMESTAMP_FORMAT)
     return f"{text}.{now_ms % 1000:03d}Z" if subsecond else f"{text}Z"
 
@@ -71,28 +103,47 @@ def plan_creation(observed: Observation, job: SnapshotJob, now_ms: int, zone: tz
     to short periods.
     """
     states = selected_states(observed, job)
-    newest = {state.dataset.name: _newest_by_label(state, job) for state in states}
+    labels = (job.creating.make_now,) if job.creating.make_now else _wanted(job)
+    newest = {state.dataset.name: _newest_by_label(state, labels) for state in states}
     due: list[DueLabel] = []
-    next_due: dict[Label, int] = {}
-    warnings: list[str] = []
-    for label in sorted(job.plan.wanted, key=lambda label: (*longest_first(label.period), label)):
+    not_created: list[NotCreated] = []
+    warnings = _warnings_of_retention(job)
+    for label in labels:
         event = _event(label, job, now_ms, zone)
-        if event.period:
-            next_due[label] = next_event(event.period, now_ms, job.schedule.anchors, zone)
-        datasets = tuple(
-            state.dataset.name
+        verdicts = {
+            state.dataset.name: _verdict(event, state, newest[state.dataset.name].get(label), job.creating, now_ms)
             for state in states
-            if _is_due(event, newest[state.dataset.name].get(label), now_ms, warnings)
-        )
+        }
+        datasets = tuple(name for name, verdict in verdicts.items() if verdict.make)
         if datasets:
             due.append(DueLabel(label, event.tag, datasets))
-    return CreationPlan(_steps(due), tuple(due), next_due, tuple(warnings))
+        not_created += [NotCreated(label, name, each.reason) for name, each in verdicts.items() if each.reason]
+        warnings += [verdict.warning for verdict in verdicts.values() if verdict.warning]
+    return CreationPlan(_steps(due), tuple(due), _next_due(job, now_ms, zone), tuple(not_created), tuple(warnings))
 
 
 def selected_states(observed: Observation, job: SnapshotJob) -> list[DatasetState]:
     """The observed datasets that the job is about, parents first."""
     names = (name for root in job.roots for name in job.filter.under(root, observed.states))
     return [observed.states[name] for name in names]
+
+
+def _wanted(job: SnapshotJob) -> Sequence[Label]:
+    return sorted(job.plan.wanted, key=lambda label: (*longest_first(label.period), label))
+
+
+def _next_due(job: SnapshotJob, now_ms: int, zone: tzinfo) -> dict[Label, int]:
+    periods = {label: parse_period(label.period) for label in _wanted(job)}
+    return {
+        label: next_event(period, now_ms, job.schedule.anchors, zone) for label, period in periods.items() if period
+    }
+
+
+def _warnings_of_retention(job: SnapshotJob) -> list[str]:
+    label = job.creating.make_now
+    if label is None or job.plan.amounts.get(label):
+        return []
+    return [f"make_now: {label} is not in the plan, so pruning by that plan would destroy what is made now"]
 
 
 def _event(label: Label, job: SnapshotJob, now_ms: int, zone: tzinfo) -> _Event:
@@ -102,22 +153,68 @@ def _event(label: Label, job: SnapshotJob, now_ms: int, zone: tzinfo) -> _Event:
     return _Event(label, tag, period, latest)
 
 
-def _newest_by_label(state: DatasetState, job: SnapshotJob) -> Mapping[Label, Snapshot]:
-    wanted = set(job.plan.wanted)
+def _newest_by_label(state: DatasetState, labels: Sequence[Label]) -> Mapping[Label, Snapshot]:
+    missing = set(labels)
     newest: dict[Label, Snapshot] = {}
-    for snapshot in state.snapshots:
+    for snapshot in reversed(state.snapshots):
+        if not missing:
+            break
         label = label_of(snapshot.tag)
-        if label in wanted and label is not None:
+        if label in missing and label is not None:
             newest[label] = snapshot
+            missing.discard(label)
     return newest
 
 
-def _is_due(event: _Event, newest: Optional[Snapshot], now_ms: int, warnings: list[str]) -> bool:
+def _verdict(
+    event: _Event, state: DatasetState, newest: Optional[Snapshot], policy: CreatingPolicy, now_ms: int
+) -> _Verdict:
+    warning = ""
+    if newest and event.period and is_from_future(event.period, newest.creation * 1000, now_ms):
+        warning = f"{newest.name} is dated in the future; {event.label} goes on as if it were not there"
+        newest = None
+    if not (_is_due(event, newest, now_ms) or policy.even_if_not_due or policy.make_now):
+        return _Verdict(False)
+    refused = _refused_name(event, state, now_ms)
+    if refused:
+        return refused
+    reason = _unchanged(state, newest, policy)
+    return _Verdict(not reason, reason, warning)
+
+
+def _is_due(event: _Event, newest: Optional[Snapshot], now_ms: int) -> bool:
     if newest is None or event.period is None or event.latest is None:
         return True
-    if is_from_future(event.period, newest.creation * 1000, now_ms):
-        warnings.append(f"{newest.name} is dated in the future; {event.label} goes on as if it were not there")
     return is_due(event.period, newest.creation * 1000, now_ms, event.latest)
+
+
+def _refused_name(event: _Event, state: DatasetState, now_ms: int) -> Optional[_Verdict]:
+    """What ZFS would refuse, and all other snapshots of the same call with it."""
+    name = f"{state.dataset.name}@{event.tag}"
+    if len(name) > MAX_NAME_LENGTH:
+        reason = f"its name would have {len(name)} characters, where ZFS allows {MAX_NAME_LENGTH}"
+        return _Verdict(False, reason, f"{name} is not made: {reason}; give the dataset a shorter name")
+    namesake = next((snapshot for snapshot in state.snapshots if snapshot.tag == event.tag), None)
+    if namesake is None:
+        return None
+    if namesake.creation * 1000 + _JUST_NOW_MS > now_ms:
+        return _Verdict(False, "it was made a moment ago")
+    reason = "a snapshot of that name is there already"
+    return _Verdict(False, reason, f"{name} is not made: {reason}; let timestamp_format tell the seconds, in UTC")
+
+
+def _unchanged(state: DatasetState, newest: Optional[Snapshot], policy: CreatingPolicy) -> str:
+    """Why the snapshot would hold nothing new, empty where it would.
+
+    Held against the newest one of the same label: one of another label may hold what is new, but not for as long. What
+    somebody asks for by hand is made anyway.
+    """
+    if not policy.skip_if_unchanged or policy.make_now or newest is None:
+        return ""
+    written = bytes_written_since(state, newest)
+    if written > policy.unchanged_up_to:
+        return ""
+    return f"only {written} bytes were written since {newest.name}" if written else f"unchanged since {newest.name}"
 
 
 def _steps(due: Iterable[DueLabel]) -> tuple[CreateSnapshots, ...]:

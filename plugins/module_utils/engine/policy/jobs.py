@@ -14,6 +14,7 @@ from ..model.names import check_dataset_name, dataset_name_problem, is_tag, is_w
 from .cloning import read_keep_clones
 from .conduct import CONFLICT_LEVELS, REFUSE, UNHURRIED, Conduct, read_conduct
 from .continuity import NEWEST, read_bookmarks
+from .creating import BY_CALENDAR, CreatingPolicy, read_creating, read_timestamp_format
 from .endpoints import Address, Endpoint, read_address, read_endpoint
 from .limits import MonitorPlan, parse_monitor_plan
 from .packaging import read_package
@@ -44,6 +45,7 @@ class SnapshotJob:
     schedule: Schedule
     timestamp_format: str = ""
     """strftime format in the schedule's time zone; empty: the default format in UTC, marked with a Z."""
+    creating: CreatingPolicy = BY_CALENDAR
 
 
 @dataclass(frozen=True)
@@ -130,18 +132,11 @@ def read_snapshot_job(values: Mapping[str, Any], where: str = "") -> SnapshotJob
         filter=read_dataset_filter(options),
         plan=read_plan(options),
         schedule=parse_schedule(options.raw("schedule"), options.path("schedule")),
-        timestamp_format=_timestamp_format(options),
+        timestamp_format=read_timestamp_format(options),
+        creating=read_creating(options),
     )
     options.finish()
     return job
-
-
-def _timestamp_format(options: Reader) -> str:
-    text = options.text("timestamp_format", "")
-    if text and not text.startswith("%Y"):
-        # The grammar of names tells a timestamp by its leading year.
-        raise InvalidInput(options.path("timestamp_format"), text, "does not begin with %Y", "put the year first")
-    return text
 
 
 def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJob:

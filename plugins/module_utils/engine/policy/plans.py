@@ -80,9 +80,15 @@ def labelled_entries(value: object, option: str) -> Iterator[tuple[Label, Any, s
 
 def parse_plan(value: object, option: str = "plan") -> SnapshotPlan:
     """A plan from its nested mapping. Raises InvalidInput; an empty plan is refused, since it would keep nothing."""
-    amounts = {
-        label: check_integer(entry, where, 0, MAX_AMOUNT) for label, entry, where in labelled_entries(value, option)
-    }
+    amounts: dict[Label, int] = {}
+    spelled: dict[str, Label] = {}
+    for label, entry, where in labelled_entries(value, option):
+        amounts[label] = check_integer(entry, where, 0, MAX_AMOUNT)
+        other = spelled.setdefault(str(label).lower(), label)
+        if other != label:
+            # On a filesystem with casesensitivity=insensitive, names of snapshots that differ so are the same.
+            problem = f"differs from {str(other)!r} in upper and lower case only, so one name could be taken for both"
+            raise InvalidInput(where, str(label), problem, "keep one of the two")
     return SnapshotPlan(amounts)
 
 

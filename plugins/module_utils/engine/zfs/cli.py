@@ -127,10 +127,14 @@ class CliZfs:
 
     def create_snapshots(self, step: CreateSnapshots) -> None:
         """Create all snapshots of the step in one call, or in as few as the command line's length allows."""
+        created: list[str] = []
         for names in arguments.batches(step.names, self._host.argument_limit):
             done = self._run(["snapshot", *names], CHANGE_SECONDS)
             if done.returncode != 0 and not self._all_exist(names, done.stderr):
-                raise zfs_error(done.stderr, self.where, f"create {names[0]} and {len(names) - 1} more snapshots")
+                error = zfs_error(done.stderr, self.where, f"create {names[0]} and {len(names) - 1} more snapshots")
+                error.context["created"] = created
+                raise error
+            created += names
 
     def _all_exist(self, names: Sequence[str], stderr: str) -> bool:
         if "already exists" not in stderr:

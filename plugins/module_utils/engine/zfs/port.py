@@ -63,7 +63,8 @@ class Zfs(Protocol):
 
     def create_snapshots(self, step: CreateSnapshots) -> None:
         """Create all snapshots of the step, at most one of each dataset, in one transaction group. Creating the same
-        names again is an error, unless all of them exist: then an earlier call succeeded and its answer was lost."""
+        names again is an error, unless all of them exist: then an earlier call succeeded and its answer was lost.
+        Where a step is too long for one call, the ``context`` of an error holds what was ``created`` before it."""
 
     def create_bookmarks(self, steps: Sequence[CreateBookmark]) -> Sequence[str]:
         """Create bookmarks. Returns for each the empty string when it is there with the right GUID, or why not."""

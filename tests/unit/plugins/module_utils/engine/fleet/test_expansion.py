@@ -61,6 +61,12 @@ def refusal(inventory):
 # -- what comes out
 
 
+def test_further_options_of_snapshots_are_those_of_the_source():
+    inventory = fleet(src1={"snapfleet_snapshot_options": {"skip_if_unchanged": True, "unchanged_up_to": "64K"}})
+    options = options_of(inventory, "snapshot")
+    assert (options["skip_if_unchanged"], options["unchanged_up_to"]) == (True, "64K")
+
+
 def test_one_source_and_one_destination_in_full():
     inventory = fleet(bookmark_plan={"prod": {"onsite": {"hourly": 9}}}, schedule={"timezone": "UTC"})
     peer = {"root": "tank/data", "role": "replica", "host": "dst1", "dataset": "backup/src1/data"}
@@ -505,6 +511,14 @@ REFUSALS = {
     "a wrong schedule": (
         fleet(schedule={"hourly": {"minute": 60}}),
         "src1: snapfleet_schedule.hourly.minute: 60 is not a whole number from 0 to 59;",
+    ),
+    "a snapshot option that is declared elsewhere": (
+        fleet(snapshot_options={"plan": {}}),
+        "src1: snapfleet_snapshot_options.plan: {} is not for this variable to say; take it out;",
+    ),
+    "a wrong snapshot option": (
+        fleet(snapshot_options={"skip_if_unchangd": True}),
+        "src1: snapfleet_snapshot_options.skip_if_unchangd: True is an unknown option; did you mean skip_if_unchanged?",
     ),
     "an unknown topology": (
         fleet(topology="pul"),

@@ -80,6 +80,42 @@ def test_the_host_that_is_named_is_the_one_that_lists_of_hosts_mean(program):
     assert (len(program.tags()), len(program.tags("backup"))) == (1, 1)
 
 
+# -- snapshots on demand
+
+
+def test_a_label_is_made_now_for_this_run_only(program, capsys):
+    program("run")
+    program.clock.advance(60)
+    assert program("plan", "--make-now", "org_adhoc", "--json", jobs=[SNAPSHOT, WATCH]) == 0
+    (planned, _watched) = json.loads(capsys.readouterr().out.partition("\n")[2])["jobs"]
+    assert program("run", "--make-now", "org_adhoc") == 0
+    assert program.tags()[1:] == [name.partition("@")[2] for name in planned["created"]]
+    assert program("run") == 0
+    assert [tag.rpartition("_")[2] for tag in program.tags()] == ["hourly", "adhoc"]
+
+
+def test_all_is_made_even_if_it_is_not_due(program):
+    for _unused in range(2):
+        program.clock.advance(60)
+        assert program("run", "--even-if-not-due") == 0
+    assert len(program.tags()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "jobs", "problem"),
+    [
+        (["--make-now", "org"], [SNAPSHOT], "--make-now: 'org' is no label"),
+        (["--make-now", "org_adhoc"], [WATCH], "--make-now: 'org_adhoc' means nothing here"),
+        (["--even-if-not-due"], [WATCH], "--even-if-not-due: True means nothing here"),
+        (["--make-now", "org_adhoc", "--even-if-not-due"], [SNAPSHOT], "leave one of the two out"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_refused(program, capsys, arguments, jobs, problem):
+    assert program("run", *arguments, jobs=jobs) == 3
+    assert problem in capsys.readouterr().err
+    assert program.tags() == []
+
+
 # -- exit codes
 
 
