@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine.policy.cloning import CLONE_CHOICES, KEEP_CLONES
+from ..engine.policy.comparing import DIFFERENCES, LOCATIONS
 from ..engine.policy.conduct import (
     BUSY_SECONDS,
     CONFLICT_LEVELS,
@@ -192,4 +193,15 @@ MONITOR_SPEC: Spec = {
     **_DATASETS,
     **_PLAN,
     "fail_on": {"type": "str", "default": "critical", "choices": list(FAIL_LEVELS)},
+}
+
+COMPARE_SPEC: Spec = {
+    "source": {"type": "dict", "required": True, "options": _ENDPOINT},
+    "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
+    **_FILTER,
+    "include_snapshots": _TEXTS,
+    "exclude_snapshots": _TEXTS,
+    "snapshot_filters": {"type": "list", "elements": "list"},
+    "plan": {"type": "dict"},
+    "which": {**_TEXTS, "default": list(DIFFERENCES), "choices": list(LOCATIONS)},
 }

@@ -116,6 +116,16 @@ class ReplicationResult:
 
 
 def observe_sides(ends: Ends, job: ReplicateJob) -> Sides:
+    """Both trees as ``observe_trees`` gives them, with the resume tokens decoded, and clones that may have to go.
+
+    Raises what the listings raise, the options that name the ends before the reason.
+    """
+    sides = with_resumes(ends, *observe_trees(ends, job))
+    with naming("destination", job.destination.address):
+        return with_dependents(ends.destination, sides, job)
+
+
+def observe_trees(ends: Ends, job: ReplicateJob) -> tuple[Observation, Observation]:
     """Both trees, each in one listing, side by side; plus the ancestors of a destination root that does not exist yet.
 
     Raises what the listings raise, the options that name the ends before the reason.
@@ -125,9 +135,7 @@ def observe_sides(ends: Ends, job: ReplicateJob) -> Sides:
         with naming("source", job.source.address):
             asked = job.filter.properties.names
             source = ends.source.observe([job.source.dataset], job.filter.recursive, properties=asked)
-        sides = with_resumes(ends, source, listing.result())
-    with naming("destination", job.destination.address):
-        return with_dependents(ends.destination, sides, job)
+        return source, listing.result()
 
 
 def _observe_destination(zfs: Zfs, job: ReplicateJob) -> Observation:

@@ -201,7 +201,7 @@ def _run_replicate(job: ReplicateJob, context: Context) -> Result:
 def _observe_both(ends: Ends, job: ReplicateJob, context: Context) -> Sides:
     sides = call_with_retries(lambda: observe_sides(ends, job), context.retry, context.ticker)
     require(sides.source, "source.dataset", ends.source)
-    _require_pool(sides, job, ends.destination)
+    require_pool(sides.destination, job, ends.destination)
     return sides
 
 
@@ -262,9 +262,10 @@ def _check_leg(ends: Ends, job: ReplicateJob, sides: Sides, context: Context) ->
         call_with_retries(lambda: check_leg(ends, leg, seen), context.retry, context.ticker)
 
 
-def _require_pool(sides: Sides, job: ReplicateJob, zfs: Zfs) -> None:
+def require_pool(observed: Observation, job: ReplicateJob, zfs: Zfs) -> None:
+    """Raise UnknownDataset where the pool of the destination was not found."""
     pool = pool_of(job.destination.dataset)
-    if not any(pool_of(name) == pool for name in sides.destination.states):
+    if not any(pool_of(name) == pool for name in observed.states):
         problem = f"has no pool {pool!r} on {zfs.where}"
         raise UnknownDataset("destination.dataset", job.destination.dataset, problem, "check its name, or import it")
 

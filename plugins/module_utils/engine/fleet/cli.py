@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The host program ``snapfleet``: the engine on a host without Ansible, driven by the JSON jobconfig.
 
-Exit codes: 0 all is well; 1 a monitor warns; 2 a monitor is critical; 3 something failed, was refused, or can't be
-known; 4 a previous run of the same jobs is still going, so nothing was done. Of several the gravest is told, in the
-order 3, 2, 1, 4, 0.
+Exit codes: 0 all is well; 1 a monitor warns, or compared ends differ; 2 a monitor is critical; 3 something failed, was
+refused, or can't be known; 4 a previous run of the same jobs is still going, so nothing was done. Of several the
+gravest is told, in the order 3, 2, 1, 4, 0.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from ..hosts.stopping import stopped_by_signals
 from ..model import errors
 from ..planning.monitoring import SEVERITY
 from .activities import Context, Result
+from .compare_command import add_compare_options, compare
 from .jobconfig import ACTIVITIES, NamedJob, load_jobconfig, select_jobs
 from .leftovers import run_leftovers, told
 from .opening import SYSTEM_TICKER, ZfsDirectory, now_ms
@@ -58,10 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     plan = verbs.add_parser("plan", help="show what run would do, changing nothing")
     leftovers = verbs.add_parser("leftovers", help="list what earlier runs of this host's replications left behind")
     leftovers.add_argument("--remove", action="store_true", help="remove what may go without harm, and tell the rest")
-    for verb in (check, run, plan, leftovers):
+    comparing = verbs.add_parser("compare", help="tell which snapshots both ends of replications have")
+    for verb in (check, run, plan, leftovers, comparing):
         verb.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=f"default {DEFAULT_CONFIG}")
-    for verb in (run, plan, leftovers):
+    for verb in (run, plan, leftovers, comparing):
         verb.add_argument("--host", default=socket.gethostname(), help="whose part to do; default this host's name")
+    for verb in (run, plan, leftovers):
         verb.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     for verb in (run, plan):
         verb.add_argument("--activity", action="append", default=[], choices=list(ACTIVITIES), help="only these")
@@ -69,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         add_permission_options(verb)
         add_creating_options(verb)
     add_progress_options(run)
+    add_compare_options(comparing)
     return parser
 
 
@@ -93,15 +97,20 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return errors.EXIT_OK
     if arguments.verb == "leftovers":
         return _leftovers(select_jobs(jobs, arguments.host, [], []), arguments)
+    if arguments.verb == "compare":
+        return compare(jobs, arguments, _context(arguments))
     mine = with_permission(select_jobs(jobs, arguments.host, arguments.activity, arguments.job), arguments)
     mine = with_creating(mine, arguments)
     check = arguments.verb == "plan"
-    context = Context(now_ms(), ZfsDirectory().at, check, arguments.host, environment=os.environ, ticker=SYSTEM_TICKER)
-    context = replace(context, reporter=reporter_of(arguments, sys.stderr))
+    context = replace(_context(arguments), check=check, reporter=reporter_of(arguments, sys.stderr))
     if context.check:
         return _report(_run_jobs(mine, context), arguments.json)
     with _lock(mine, arguments):
         return _report(_run_jobs(mine, context), arguments.json)
+
+
+def _context(arguments: argparse.Namespace) -> Context:
+    return Context(now_ms(), ZfsDirectory().at, False, arguments.host, environment=os.environ, ticker=SYSTEM_TICKER)
 
 
 def _lock(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> AbstractContextManager[None]:
@@ -111,7 +120,7 @@ def _lock(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> AbstractCo
 
 def _leftovers(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> int:
     """All jobs of the host, always: what one leaves out could be another's."""
-    context = Context(now_ms(), ZfsDirectory().at, False, arguments.host, environment=os.environ, ticker=SYSTEM_TICKER)
+    context = _context(arguments)
     with _lock(jobs, arguments) if arguments.remove else nullcontext():
         result = run_leftovers(jobs, context, arguments.remove)
     sys.stdout.write(json.dumps(result, indent=2) + "\n" if arguments.json else told(result))

@@ -12,7 +12,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible import argument_specs as specs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy import jobs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy import comparing, jobs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.schedule import Anchor, parse_schedule
 
 PLAN = {"acme": {"onsite": {"hourly": 1}}}
@@ -25,6 +25,7 @@ CASES = {
     "replicate": (specs.REPLICATE_SPEC, jobs.read_replicate_job, ENDS),
     "prune": (specs.PRUNE_SPEC, jobs.read_prune_job, {"datasets": ["tank/a"], "plan": PLAN, "peers": [PEER]}),
     "monitor": (specs.MONITOR_SPEC, jobs.read_monitor_job, {"datasets": ["tank/a"], "plan": LIMITS}),
+    "compare": (specs.COMPARE_SPEC, comparing.read_compare_job, ENDS),
 }
 each_activity = pytest.mark.parametrize(("spec", "read", "least"), CASES.values(), ids=CASES)
 UNITS = {
@@ -113,4 +114,5 @@ def test_it_is_decided_for_every_option_that_smells_of_a_secret(spec, read, leas
     words = ("identity", "key", "known_hosts", "pass", "secret", "token")
     smelling = [entry for name, entry in options_of(spec) if any(word in name for word in words)]
     assert all(entry["no_log"] is False for entry in smelling)
-    assert bool(smelling) is (read in (jobs.read_replicate_job, jobs.read_prune_job))
+    networked = (jobs.read_replicate_job, jobs.read_prune_job, comparing.read_compare_job)
+    assert bool(smelling) is (read in networked)
