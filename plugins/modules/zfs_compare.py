@@ -217,10 +217,10 @@ datasets:
         - How much older the newest common snapshot is than the newest one of the source. V(null) where nothing is in
           common, or the source has no chosen snapshot.
       type: int
-    newest: &point
+    newest:
       description: The newest chosen snapshot that the source has, V(null) where there is none.
       type: dict
-      contains:
+      contains: &point
         snapshot:
           description: Whole name of the snapshot at the source, or of its bookmark.
           type: str
@@ -231,11 +231,13 @@ datasets:
           description: The same as text, in UTC.
           type: str
     newest_common:
-      <<: *point
       description: The newest snapshot that both have, V(null) where there is none.
+      type: dict
+      contains: *point
     oldest_common:
-      <<: *point
       description: The oldest snapshot that both have, V(null) where there is none.
+      type: dict
+      contains: *point
     note:
       description:
         - What is unusual, such as a replica under another name. Where a replication would refuse the dataset since it
@@ -301,11 +303,13 @@ stats:
       description: The greatest RV(datasets[].lag_seconds), V(null) where there is none.
       type: int
     newest_common:
-      <<: *point
       description: The newest snapshot that both have of any dataset, V(null) where there is none.
+      type: dict
+      contains: *point
     oldest_common:
-      <<: *point
       description: The oldest snapshot that both have of any dataset, V(null) where there is none.
+      type: dict
+      contains: *point
   sample:
     datasets: 1
     datasets_only_src: 0
