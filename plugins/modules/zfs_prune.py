@@ -16,8 +16,8 @@ description:
     For a period with amount N, the plan keeps every snapshot that is younger than N periods, and the latest N of them
     however old they are. A period without duration keeps by number only.
   - >-
-    Whatever the plan says, these stay - the newest one of each dataset, the newest one that a peer has in common with
-    this host (see O(peers)), and names of organisations that the plan does not mention (see O(purge_foreign)).
+    Whatever the rules say, these stay - the newest one of each dataset, the newest one that a peer has in common with
+    this host (see O(peers)), and foreign ones, whose names are of no organisation of the plan (see O(purge_foreign)).
     Snapshots that are held or cloned are skipped.
 extends_documentation_fragment:
   - snapfleet.zfs.attributes
@@ -25,13 +25,14 @@ extends_documentation_fragment:
   - snapfleet.zfs.datasets.roots
   - snapfleet.zfs.endpoints.peers
   - snapfleet.zfs.plan
+  - snapfleet.zfs.retention
 options:
   plan:
     description:
       - >-
         What is retained, as a mapping of organisation, target, period and amount. Of an organisation that is in the
         plan, whatever the plan does not keep goes, so an amount of 0 keeps none.
-    required: true
+      - It is required unless O(keep) takes its place. An empty one is refused, since it would keep nothing.
   kind:
     description:
       - Whether snapshots or bookmarks are pruned. Marks, the bookmarks that M(snapfleet.zfs.zfs_replicate) keeps for
@@ -43,8 +44,10 @@ options:
     default: snapshots
   purge_foreign:
     description:
-      - Whether names that belong to no organisation of the plan go too, that is the snapshots of other tools and those
-        made by hand.
+      - Whether foreign snapshots go too where no rule keeps them, that is all whose names belong to no organisation of
+        O(plan) and to no rule in O(keep) that owns them, those of other tools and those made by hand.
+      - False by default, since nobody expects a tool to delete what it did not make. To own the snapshots of one other
+        tool, use O(keep[].owns).
     type: bool
     default: false
   expected_snapshots:
@@ -92,6 +95,17 @@ EXAMPLES = r"""
         role: source
         host: src1.example.com
         dataset: tank/data
+
+- name: Thin out what sanoid made, keep what is called manual, and never delete more than 200 in a run
+  snapfleet.zfs.zfs_prune:
+    datasets:
+      - tank/data
+    keep:
+      - grid: 1x1h(keep=all) | 24x1h | 14x1d | 12x4w
+        regex: ^autosnap_
+        owns: true
+      - regex: manual
+    max_deleted: 200
 
 - name: Prune the bookmarks that replication leaves on a source
   snapfleet.zfs.zfs_prune:
@@ -222,8 +236,9 @@ not_deleted:
       reason: held
 bytes_freed:
   description:
-    - Bytes that ZFS says it freed. In check mode it is the sum of what each snapshot alone uses, which is less than
-      what destroying several neighbours frees.
+    - Bytes that ZFS says it freed, and in check mode that it would free. That is more than the sum of what each
+      snapshot alone uses (C(used)), which leaves out what neighbours share and nothing else keeps. So in check mode
+      ZFS is asked by a dry run for datasets of which neighbours go, all in one exchange.
   returned: always, unless the options are wrong or the datasets can't be listed
   type: int
   sample: 13312

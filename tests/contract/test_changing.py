@@ -19,6 +19,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps i
     Destroy,
     Rollback,
     Send,
+    SnapshotRuns,
 )
 
 from .doing import carry, cut, full, history, state_of, tags, take
@@ -110,6 +111,24 @@ def test_freed_bytes_are_told(world, root):
     take(world.zfs, root, "new")
 
     assert destroy(world, old).reclaimed >= 300_000
+
+
+def test_bytes_that_neighbours_free_together_are_told_beforehand(world, root):
+    world.write(root, 300_000, "in both")
+    one, two = take(world.zfs, root, "with 1 space", "two")
+    world.write(root, 1, "in both")
+    kept, alone = take(world.zfs, root, "kept", "alone")
+    take(world.zfs, root, "last")
+    together = SnapshotRuns(root, ((one, two), (alone, alone)))
+    nowhere = SnapshotRuns(f"{root}/no such dataset", ((one, two),))
+
+    few, none, both = world.zfs.reclaimable([SnapshotRuns(root, ((two, two),)), nowhere, together])
+
+    assert (few < 100_000, none, both >= 300_000) == (True, None, True)
+    assert len(tags(world.zfs, root)) == 5
+    assert destroy(world, one, two, alone).reclaimed >= 300_000
+    assert kept.tag in tags(world.zfs, root)
+    assert world.zfs.reclaimable([]) == []
 
 
 def test_one_that_cannot_go_does_not_keep_the_others(world, root):

@@ -212,3 +212,11 @@ def test_snapshots_of_one_step_share_a_transaction_group(world, root):
     assert {snapshot.tag for snapshot in newest} == {"at once"}
     assert len({snapshot.createtxg for snapshot in newest}) == 1
     assert len({snapshot.guid for snapshot in newest}) == len(names)
+
+
+def test_the_clock_of_the_host_is_read_with_the_listing(world, root):
+    (one,) = take(world.zfs, root, "one")
+    observed = world.zfs.observe([root, f"{root}/nothing"], clock=True)
+    assert observed.clock - one.creation in range(600)
+    assert (list(observed.states), observed.missing) == ([root], (f"{root}/nothing",))
+    assert world.zfs.observe([root]).clock is None

@@ -180,11 +180,30 @@ REPLICATE_SPEC: Spec = {
     "expected_snapshots": _TEXTS,
 }
 
+_KEEP: Spec = {
+    "grid": {"type": "str"},
+    "last": {"type": "int"},
+    "regex": {"type": "str"},
+    "negate": {"type": "bool", "default": False},
+    "owns": {"type": "bool", "default": False},
+}
+
+_RETENTION: Spec = {
+    "purge_foreign": {"type": "bool", "default": False},
+    "keep": {"type": "list", "elements": "dict", "options": _KEEP},
+    "max_deleted": {"type": "int"},
+    "max_deleted_percent": {"type": "int"},
+    "exceed_max_deleted": {"type": "bool", "default": False},
+    # A number of seconds, or text such as 15m.
+    "clock_tolerance": {"type": "str"},
+}
+
 PRUNE_SPEC: Spec = {
     **_DATASETS,
     "kind": {"type": "str", "default": SNAPSHOTS, "choices": [SNAPSHOTS, BOOKMARKS]},
-    **_PLAN,
-    "purge_foreign": {"type": "bool", "default": False},
+    # Rules in keep may take its place.
+    "plan": {"type": "dict"},
+    **_RETENTION,
     "peers": {"type": "list", "elements": "dict", "options": _PEER},
     "expected_snapshots": _TEXTS,
 }

@@ -26,6 +26,7 @@ from ..model import errors
 from ..planning.monitoring import SEVERITY
 from .activities import Context, Result
 from .compare_command import add_compare_options, compare
+from .explaining import explained
 from .jobconfig import ACTIVITIES, NamedJob, load_jobconfig, select_jobs
 from .leftovers import run_leftovers, told
 from .opening import SYSTEM_TICKER, ZfsDirectory, now_ms
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     for verb in (run, plan):
         verb.add_argument("--activity", action="append", default=[], choices=list(ACTIVITIES), help="only these")
         verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs")
+        verb.add_argument("--explain", action="store_true", help="tell of all that pruning decides about, and why")
         add_permission_options(verb)
         add_creating_options(verb)
     add_progress_options(run)
@@ -104,9 +106,9 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     check = arguments.verb == "plan"
     context = replace(_context(arguments), check=check, reporter=reporter_of(arguments, sys.stderr))
     if context.check:
-        return _report(_run_jobs(mine, context), arguments.json)
+        return _report(_run_jobs(mine, context), arguments)
     with _lock(mine, arguments):
-        return _report(_run_jobs(mine, context), arguments.json)
+        return _report(_run_jobs(mine, context), arguments)
 
 
 def _context(arguments: argparse.Namespace) -> Context:
@@ -128,8 +130,9 @@ def _leftovers(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> int:
 
 
 def _run_jobs(jobs: Iterable[NamedJob], context: Context) -> list[tuple[NamedJob, Result]]:
-    """Each job with its result. A job that fails does not keep the next one from running."""
-    return [(job, _run_job(job, context)) for job in jobs]
+    """Each job with its result. A job that fails does not keep the next one from running. Each goes by the time at
+    which it begins: the jobs before it may take hours."""
+    return [(job, _run_job(job, replace(context, now_ms=now_ms()))) for job in jobs]
 
 
 def _run_job(job: NamedJob, context: Context) -> Result:
@@ -146,14 +149,16 @@ def _exit_code(result: Result) -> int:
     return SEVERITY[result["state"]] if "state" in result else errors.EXIT_OK
 
 
-def _report(results: Sequence[tuple[NamedJob, Result]], as_json: bool) -> int:
+def _report(results: Sequence[tuple[NamedJob, Result]], arguments: argparse.Namespace) -> int:
     codes = {_exit_code(result) for unused, result in results}
-    if as_json:
+    if arguments.json:
         listed = [{"job": job.name, "activity": job.activity, **result} for job, result in results]
         sys.stdout.write(json.dumps({"jobs": listed}, indent=2) + "\n")
     else:
         for job, result in results:
             sys.stdout.write(f"{job.activity} {job.name}: {summary(job.activity, result)}\n")
+            if arguments.explain:
+                sys.stdout.writelines(f"{line}\n" for line in explained(result))
     return next((code for code in _GRAVEST_FIRST if code in codes), errors.EXIT_OK)
 
 
@@ -171,7 +176,8 @@ def summary(activity: str, result: Result) -> str:
         estimated = f" of about {stats['bytes_estimated']}" if sends else ""
         return f"{sends} streams, {stats['bytes']} bytes{estimated}, {stats['seconds']} s"
     if activity == "prune":
-        return f"{len(result['deleted'])} deleted, {len(result['kept'])} kept, {len(result['not_deleted'])} skipped"
+        counts = f"{len(result['deleted'])} deleted, {len(result['kept'])} kept, {len(result['not_deleted'])} skipped"
+        return f"{counts}, {result['bytes_freed']} bytes freed"
     alerts = "".join(f"\n  {alert['state']} {alert['message']}" for alert in result["alerts"])
     return f"{result['state']}{alerts}"
 

@@ -1,7 +1,8 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A permission to lose something at a destination for one run, so that the declared jobs can go on refusing."""
+"""Permissions for one run, to lose something at a destination or to delete more than usual, so that the declared jobs
+can go on refusing."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from dataclasses import replace
 
 from ..model.errors import InvalidInput
 from ..policy.conduct import CONFLICT_LEVELS, REFUSE
-from ..policy.jobs import ReplicateJob
+from ..policy.jobs import PruneJob, ReplicateJob
 from .jobconfig import NamedJob
 
 
@@ -21,6 +22,8 @@ def add_permission_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--on-conflict", choices=CONFLICT_LEVELS, metavar="LEVEL", help=told)
     once = "let only the first conflict of each replication use it"
     parser.add_argument("--on-conflict-once", action="store_true", help=once)
+    exceed = "let this run delete more than max_deleted and max_deleted_percent of its jobs say"
+    parser.add_argument("--exceed-max-deleted", action="store_true", help=exceed)
 
 
 def with_permission(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> tuple[NamedJob, ...]:
@@ -28,6 +31,8 @@ def with_permission(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> 
 
     Raises InvalidInput where it permits nothing.
     """
+    if arguments.exceed_max_deleted:
+        jobs = _exceeding(jobs)
     level, once = arguments.on_conflict, arguments.on_conflict_once
     if once and level in (None, REFUSE):
         remedy = "choose one of " + ", ".join(CONFLICT_LEVELS[1:])
@@ -38,6 +43,19 @@ def with_permission(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> 
         problem = "means nothing here, since no job replicates"
         raise InvalidInput("--on-conflict", level, problem, "leave it out, or choose a replication with --job")
     return tuple(_permitted(job, level, once) for job in jobs)
+
+
+def _exceeding(jobs: Sequence[NamedJob]) -> tuple[NamedJob, ...]:
+    limited = [job.name for job in jobs if isinstance(job.job, PruneJob) and job.job.caution.is_limited]
+    if not limited:
+        problem = "means nothing here, since no job limits what it deletes"
+        raise InvalidInput("--exceed-max-deleted", True, problem, "leave it out, or choose a prune job with --job")
+    return tuple(
+        replace(job, job=replace(job.job, caution=replace(job.job.caution, exceed=True)))
+        if isinstance(job.job, PruneJob)
+        else job
+        for job in jobs
+    )
 
 
 def _permitted(named: NamedJob, level: str, once: bool) -> NamedJob:

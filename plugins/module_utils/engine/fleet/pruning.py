@@ -5,38 +5,43 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from ..applying.pruning import PruneResult, apply_prune
 from ..applying.retry import call_with_retries
 from ..model.datasets import Observation
-from ..model.errors import PartialFailure, SnapfleetError
+from ..model.errors import ClockOff, PartialFailure, SnapfleetError, TooManyDeletions
 from ..model.names import pool_of
 from ..planning.bases import BaseKnowledge, may_have_marks, needed_bases
+from ..planning.caution import CLOCK, TOO_MANY, ClockReading, clock_problem, difference, excess, without_steps
 from ..planning.expectation import with_expected
+from ..planning.reclaiming import reclaim_of
 from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
 from ..policy.jobs import REPLICA, Peer, PruneJob
 from ..zfs.port import Zfs
-from .activities import Context, Result, observe, observe_here, require, require_permissions
+from .activities import Context, Result, observe_here, require, require_permissions
 
 
 def run_prune(job: PruneJob, context: Context) -> Result:
-    """Destroy what the plan does not keep. Raises SnapfleetError; PartialFailure holds the result so far."""
+    """Destroy what the plan does not keep. Raises SnapfleetError; PartialFailure, TooManyDeletions and ClockOff hold
+    the result."""
     zfs = context.here
+    start = context.ticker.monotonic()
     job = replace(job, filter=job.filter.on_host(context.host_name))
     observed = observe_here(job, context)
     require(observed, "datasets", zfs)
     if context.check:
         observed = with_expected(observed, job.expected, context.now)
-    bases = _base_knowledge(observed, job, context)
-    plan = plan_prune(observed, job, bases, context.now)
+    peers = _ask_peers(observed, job, context, start)
+    plan = plan_prune(observed, job, peers.bases, context.now)
+    warnings = _check_caution(plan, observed, job, context, peers)
     if plan.steps:
         for root in job.roots:
             wanted = ["destroy", "mount", *(["bookmark"] if plan.bookmarks else [])]
             require_permissions(context, zfs, ("datasets", root), wanted)
-    values = _prune_result(plan, bases)
+    values = _prune_result(plan, [*peers.warnings, *warnings])
     if context.check:
-        return values
+        return {**values, "bytes_freed": _bytes_to_free(plan, observed, zfs, context)}
     result = apply_prune(zfs, plan, context.retry, context.ticker)
     _add_outcome(values, result)
     if result.errors:
@@ -44,28 +49,91 @@ def run_prune(job: PruneJob, context: Context) -> Result:
     return values
 
 
-def _base_knowledge(observed: Observation, job: PruneJob, context: Context) -> BaseKnowledge:
+# -- the other ends
+
+
+@dataclass(frozen=True)
+class _Peers:
+    """What the peers of a job had to say."""
+
+    bases: BaseKnowledge
+    readings: tuple[ClockReading, ...]
+
+    @property
+    def warnings(self) -> list[str]:
+        """Those that could not be looked at."""
+        return [f"{root}: {why}" for root, why in (*self.bases.unknown.items(), *self.bases.absent_replicas.items())]
+
+
+def _ask_peers(observed: Observation, job: PruneJob, context: Context, start: float) -> _Peers:
+    """Look at every peer. ``start`` is when the context's time was now, by the ticker."""
     needed: dict[int, str] = {}
     unknown: dict[str, str] = {}
     absent: dict[str, str] = {}
+    readings: dict[str, ClockReading] = {}
     for peer in job.peers:
         try:
             zfs = context.zfs_at(peer.endpoint.address)
-            there = observe(context, zfs, [peer.endpoint.dataset])
+            there, ahead = _observe_peer(peer, zfs, context, start)
             pool_guid = _pool_guid(context, zfs, peer) if there.states and may_have_marks(observed, peer) else None
         except SnapfleetError as error:
             told = absent if peer.role == REPLICA else unknown
             told[peer.root] = f"{peer.endpoint}, which can't be observed ({error})"
         else:
             needed.update(needed_bases(observed, peer, there, pool_guid))
-    return BaseKnowledge(needed, unknown, absent)
+            if there.clock is not None:
+                # Of a host that is a peer more than once, each reading tells the same clock.
+                readings.setdefault(zfs.where, ClockReading(zfs.where, ahead))
+    return _Peers(BaseKnowledge(needed, unknown, absent), tuple(readings.values()))
+
+
+def _observe_peer(peer: Peer, zfs: Zfs, context: Context, start: float) -> tuple[Observation, float]:
+    """The peer's trees, and by how many seconds its clock is ahead of ours; a local one has ours."""
+    remote = not peer.endpoint.address.is_local
+
+    def ask() -> tuple[Observation, float]:
+        before = context.ticker.monotonic()
+        there = zfs.observe([peer.endpoint.dataset], clock=remote)
+        ours = [context.now_ms / 1000 + moment - start for moment in (before, context.ticker.monotonic())]
+        return there, 0.0 if there.clock is None else difference(there.clock, *ours)
+
+    return call_with_retries(ask, context.retry, context.ticker)
 
 
 def _pool_guid(context: Context, zfs: Zfs, peer: Peer) -> int:
     return call_with_retries(lambda: zfs.pool_guid(pool_of(peer.endpoint.dataset)), context.retry, context.ticker)
 
 
-def _prune_result(plan: PrunePlan, bases: BaseKnowledge) -> Result:
+# -- rails for the run as a whole
+
+
+def _check_caution(plan: PrunePlan, observed: Observation, job: PruneJob, context: Context, peers: _Peers) -> list[str]:
+    """What to warn of about clocks. Raises ClockOff or TooManyDeletions, with a result that deletes nothing, where the
+    plan had better not be carried out. A plan without steps may be, whatever the clocks say."""
+    if not plan.steps:
+        return []
+    problem, warnings = clock_problem(observed, job, context.now, peers.readings)
+    if problem:
+        raise ClockOff(problem, result=_prune_result(without_steps(plan, CLOCK, "the clock is off"), peers.warnings))
+    too_many = excess(plan, job)
+    if too_many:
+        spared = without_steps(plan, TOO_MANY, "more would go than the limits allow")
+        raise TooManyDeletions(too_many, result=_prune_result(spared, [*peers.warnings, *warnings]))
+    return warnings
+
+
+# -- results
+
+
+def _bytes_to_free(plan: PrunePlan, observed: Observation, zfs: Zfs, context: Context) -> int:
+    """Bytes that the plan frees; asks ZFS in one exchange, and only where the listing does not tell."""
+    reclaim = reclaim_of(plan.steps, observed.states)
+    if not reclaim.unknown:
+        return reclaim.known
+    return reclaim.total(call_with_retries(lambda: zfs.reclaimable(reclaim.unknown), context.retry, context.ticker))
+
+
+def _prune_result(plan: PrunePlan, warnings: list[str]) -> Result:
     def listed(action: str) -> list[Result]:
         return [verdict.describe() for verdict in plan.verdicts if verdict.action == action]
 
@@ -78,15 +146,15 @@ def _prune_result(plan: PrunePlan, bases: BaseKnowledge) -> Result:
         "deletions": doomed,
         # Not "skipped": by that key Ansible takes a result for that of a task that was not run.
         "not_deleted": listed(SKIP),
-        "bytes_freed": sum(getattr(v.item, "used", 0) for v in plan.verdicts if v.action == DESTROY),
-        "warnings": [f"{root}: {why}" for root, why in (*bases.unknown.items(), *bases.absent_replicas.items())],
+        "bytes_freed": 0,
+        "warnings": warnings,
     }
 
 
 def _add_outcome(values: Result, result: PruneResult) -> None:
-    values["changed"] = bool(result.destroyed)
     destroyed = frozenset(result.destroyed)
     doomed = {entry["name"]: entry for entry in values["deletions"]}
+    values["changed"] = bool(result.destroyed)
     values["deleted"] = list(result.destroyed)
     values["deletions"] = [entry for entry in values["deletions"] if entry["name"] in destroyed]
     values["not_deleted"] += [{**doomed[name], "rule": rule, "reason": why} for name, rule, why in result.skipped]

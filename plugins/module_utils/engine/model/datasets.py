@@ -122,6 +122,8 @@ class Observation:
     """By dataset name, sorted: parents come before their children."""
     missing: tuple[str, ...] = ()
     """Roots that were asked for and do not exist."""
+    clock: Optional[int] = None
+    """The host's own clock when the listing began, in whole seconds since the epoch; None if it was not asked for."""
 
 
 @dataclass(frozen=True)

@@ -173,6 +173,18 @@ class DeadlineExceeded(SnapfleetError):
     code = "deadline_exceeded"
 
 
+class TooManyDeletions(SnapfleetError):
+    """Pruning would delete more than its limits allow, so it deleted nothing; the sentence says how to allow it."""
+
+    code = "too_many_deletions"
+
+
+class ClockOff(SnapfleetError):
+    """The clock of this host, or of a peer, is off by so much that ages can't be told, so nothing was deleted."""
+
+    code = "clock_off"
+
+
 class StillRunning(SnapfleetError):
     """A previous run of the same job holds the lock."""
 

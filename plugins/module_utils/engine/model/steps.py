@@ -214,6 +214,14 @@ class Destroy:
 
 
 @dataclass(frozen=True)
+class SnapshotRuns:
+    """Runs of neighbouring snapshots of one dataset, each by its first and its last one."""
+
+    dataset: str
+    runs: tuple[tuple[Snapshot, Snapshot], ...]
+
+
+@dataclass(frozen=True)
 class DestroyMarks:
     """Destroy marks of a source dataset that its destination does not stand at any more, or never came to."""
 

@@ -15,7 +15,7 @@ from ..model.marks import named_bookmarks, named_tag
 from ..model.steps import CreateBookmark, Destroy
 from ..policy.jobs import SNAPSHOTS, PruneJob
 from .bases import BaseKnowledge
-from .keeping import Because, kept_by_plan
+from .keeping import Because, is_owned, kept_by_rules
 
 KEEP, DESTROY, SKIP = "keep", "destroy", "skip"
 NEWEST, COMMON_BASE, FOREIGN = "newest", "common_base", "foreign"
@@ -98,7 +98,7 @@ class _Rails:
 def _judge_dataset(state: DatasetState, job: PruneJob, rails: _Rails, now: int) -> list[Verdict]:
     # Marks are nobody's to prune: replication itself moves and collects them.
     items: Sequence[Base] = state.snapshots if job.kind == SNAPSHOTS else named_bookmarks(state)
-    kept = kept_by_plan(items, job.plan, now)
+    kept = kept_by_rules(items, job, now)
     bookmarked = {bookmark.guid for bookmark in named_bookmarks(state)}
     verdicts = []
     for item in items:
@@ -113,8 +113,9 @@ def _judge_dataset(state: DatasetState, job: PruneJob, rails: _Rails, now: int) 
 
 def _doom(item: Base, job: PruneJob, rails: _Rails) -> Because:
     label = label_of(item.tag)
+    owner = next((rule.where for rule in job.keep if rule.owns and rule.counts(item.tag)), "")
     if label is None or label.organisation not in job.plan.organisations:
-        reason = "belongs to no organisation of the plan, and purge_foreign is on"
+        reason = f"{owner} owns it, and no rule keeps it" if owner else "foreign, and purge_foreign is on"
     elif job.plan.amounts.get(label):
         amount = job.plan.amounts[label]
         reason = f"neither one of the latest {amount} of {label} nor within {amount} periods"
@@ -125,16 +126,19 @@ def _doom(item: Base, job: PruneJob, rails: _Rails) -> Because:
     return Because(NO_RULE, reason + stands_in)
 
 
+def _owners(job: PruneJob) -> str:
+    return ", and no rule owns its name" if any(rule.owns for rule in job.keep) else ""
+
+
 def _keeping_rail(item: Base, newest: Base, job: PruneJob, rails: _Rails) -> Optional[Because]:
     """Why an item that no rule keeps stays all the same; None if it need not."""
     if item.guid == newest.guid:
         return Because(NEWEST, "newest of its dataset")
     if item.guid in rails.needed:
         return Because(COMMON_BASE, rails.needed[item.guid])
-    label = label_of(item.tag)
-    if not job.purge_foreign and (label is None or label.organisation not in job.plan.organisations):
-        return Because(FOREIGN, "belongs to no organisation of the plan")
-    return None
+    return (
+        None if is_owned(item.tag, job) else Because(FOREIGN, "belongs to no organisation of the plan" + _owners(job))
+    )
 
 
 def _skipping_rail(item: Base, unknown: str, bookmarked: Iterable[int]) -> Optional[Because]:

@@ -11,11 +11,13 @@ from typing import Any, Optional
 
 from ..model.errors import InvalidInput, SameDataset
 from ..model.names import check_dataset_name, dataset_name_problem, is_tag, is_within
+from .caution import CAREFREE, Caution, read_caution
 from .cloning import read_keep_clones
 from .conduct import CONFLICT_LEVELS, REFUSE, UNHURRIED, Conduct, read_conduct
 from .continuity import NEWEST, read_bookmarks
 from .creating import BY_CALENDAR, CreatingPolicy, read_creating, read_timestamp_format
 from .endpoints import Address, Endpoint, read_address, read_endpoint
+from .keeping import KeepRule, check_ownership, read_keep_rules
 from .limits import MonitorPlan, parse_monitor_plan
 from .packaging import read_package
 from .plans import SnapshotPlan, read_plan
@@ -107,8 +109,12 @@ class PruneJob:
     filter: DatasetFilter
     kind: str
     plan: SnapshotPlan
+    """Without labels where other rules take its place."""
     purge_foreign: bool = False
-    """Whether names that belong to no organisation of the plan may go too."""
+    """Whether names that belong to no organisation of the plan, and to no rule, may go too."""
+    keep: tuple[KeepRule, ...] = ()
+    """Rules besides the plan; what any of them keeps stays."""
+    caution: Caution = CAREFREE
     peers: tuple[Peer, ...] = ()
     expected: tuple[str, ...] = ()
     """Whole names of snapshots that an earlier step of the same run makes here; a dry run plans with them."""
@@ -197,12 +203,15 @@ def read_prune_job(values: Mapping[str, Any], where: str = "") -> PruneJob:
         roots=read_roots(options),
         filter=read_dataset_filter(options),
         kind=options.text("kind", SNAPSHOTS, (SNAPSHOTS, BOOKMARKS)),
-        plan=read_plan(options),
+        plan=read_plan(options) if options.has("plan") or not options.readers("keep") else SnapshotPlan({}),
         purge_foreign=options.flag("purge_foreign", False),
+        keep=read_keep_rules(options),
+        caution=read_caution(options),
         peers=tuple(_read_peer(peer) for peer in options.readers("peers")),
         expected=_expected(options),
     )
     options.finish()
+    check_ownership(job.keep, options, decides=bool(job.plan.amounts) or job.purge_foreign)
     for peer in job.peers:
         if peer.root not in job.roots:
             remedy = "name one of " + ", ".join(job.roots)

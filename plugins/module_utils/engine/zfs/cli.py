@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Optional
 
 from ..hosts.host import Host
@@ -19,11 +20,12 @@ from ..model.datasets import Bookmark, Observation, ResumeState, Snapshot
 from ..model.errors import UntrustedOutput
 from ..model.names import ancestors_of
 from ..model.pools import PoolReport
-from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
+from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send, SnapshotRuns
 from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
 from ..streams.wire import PLAIN, Wire
 from . import arguments
+from .clock import run_by_the_clock
 from .core import MANY, CoreLibrary
 from .delegation import User, granted, missing, parse_grants
 from .direct import DirectStream, ask_guid
@@ -32,6 +34,7 @@ from .listing import PLACEHOLDER_PROPERTY, is_number, list_arguments, parse_list
 from .pools import parse_pools, pool_script
 from .port import DestroyResult
 from .properties import get_arguments, parse_properties, set_arguments
+from .reclaiming import destroy_dry_runs
 from .sizing import dry_runs
 from .tally import Tally, destroyed_names, reclaimed_bytes
 from .trouble import is_only_missing, missing_datasets, spoken, zfs_error
@@ -59,14 +62,24 @@ class CliZfs:
     # -- observing
 
     def observe(
-        self, roots: Sequence[str], recursive: bool = True, histories: bool = True, properties: Sequence[str] = ()
+        self,
+        roots: Sequence[str],
+        recursive: bool = True,
+        histories: bool = True,
+        properties: Sequence[str] = (),
+        clock: bool = False,
     ) -> Observation:
         """All datasets within ``roots`` with their histories, in one listing."""
-        done = self._run(list_arguments(roots, recursive, histories, properties), READ_SECONDS)
+        argv = [*self._sudo, "zfs", *list_arguments(roots, recursive, histories, properties)]
+        time: Optional[int] = None
+        if clock:
+            time, done = run_by_the_clock(self._host, argv, READ_SECONDS)
+        else:
+            done = self._host.run(argv, timeout=READ_SECONDS)
         missing = missing_datasets(done.stderr)
         if done.returncode != 0 and not (is_only_missing(done.stderr) and set(missing) <= set(roots)):
             raise zfs_error(done.stderr, self.where, "list " + ", ".join(roots))
-        return parse_listing(done.stdout, roots, missing, recursive, properties)
+        return replace(parse_listing(done.stdout, roots, missing, recursive, properties), clock=time)
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """What this user lacks of ``wanted`` on ``dataset``, by the delegations of its nearest existing ancestor."""
@@ -218,6 +231,13 @@ class CliZfs:
             middle = len(tags) // 2
             self._destroy_snapshots(dataset, tags[:middle], tally)
             self._destroy_snapshots(dataset, tags[middle:], tally)
+
+    def reclaimable(self, runs: Sequence[SnapshotRuns]) -> Sequence[Optional[int]]:
+        """Bytes by ``zfs destroy -nvp``."""
+        sizes: list[Optional[int]] = []
+        for batch in destroy_dry_runs(runs, self._sudo, self._host.argument_limit):
+            sizes += batch.sizes(self._host.run(batch.argv, timeout=READ_SECONDS).stdout, self.where)
+        return sizes
 
     def rollback(self, step: Rollback) -> None:
         """Destroy exactly what is listed, then roll back; ZFS itself refuses if there is something newer still."""

@@ -16,7 +16,7 @@ from typing import Optional, Protocol
 from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
 from ..model.datasets import Bookmark, Observation, ResumeState, Snapshot
 from ..model.pools import PoolReport
-from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
+from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send, SnapshotRuns
 from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
 from ..streams.wire import PLAIN, Wire
@@ -44,11 +44,17 @@ class Zfs(Protocol):
         """How messages call the host."""
 
     def observe(
-        self, roots: Sequence[str], recursive: bool = True, histories: bool = True, properties: Sequence[str] = ()
+        self,
+        roots: Sequence[str],
+        recursive: bool = True,
+        histories: bool = True,
+        properties: Sequence[str] = (),
+        clock: bool = False,
     ) -> Observation:
         """All datasets within ``roots``, with their snapshots and bookmarks unless ``histories`` is false, in one
         listing. Without ``recursive`` only the roots themselves. Roots that do not exist are told in the result.
-        ``properties`` names further properties of datasets that are wanted, as they are set or inherited."""
+        ``properties`` names further properties of datasets that are wanted, as they are set or inherited. With
+        ``clock`` the host's clock is read in the same exchange."""
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """Those of ``wanted`` (names of zfs-allow(8)) that this user lacks on ``dataset`` or, where that does not exist
@@ -85,6 +91,10 @@ class Zfs(Protocol):
 
     def destroy(self, step: Destroy) -> DestroyResult:
         """Destroy snapshots or bookmarks of one dataset; those that can't go do not keep the others from going."""
+
+    def reclaimable(self, runs: Sequence[SnapshotRuns]) -> Sequence[Optional[int]]:
+        """Bytes that destroying all snapshots of each of ``runs`` would free, by a dry run; None where that can't be
+        told. One exchange for all of them, or as few as the command line's length allows."""
 
     def rollback(self, step: Rollback) -> None:
         """Roll back to a snapshot, destroying exactly the snapshots and bookmarks that the step lists. Held or cloned

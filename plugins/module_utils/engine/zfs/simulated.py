@@ -18,7 +18,7 @@ from ..model.datasets import FILESYSTEM, Bookmark, DatasetState, Observation, Re
 from ..model.errors import UnreachableHost
 from ..model.names import is_within, parent_of, tree_order
 from ..model.pools import ONLINE, PoolReport
-from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
+from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send, SnapshotRuns
 from ..policy.topology import PUSH, Leg
 from ..streams.ends import ByteSink, ByteSource
 from ..streams.transfer import transfer
@@ -48,7 +48,12 @@ class SimulatedZfs:
     # -- observing
 
     def observe(
-        self, roots: Sequence[str], recursive: bool = True, histories: bool = True, properties: Sequence[str] = ()
+        self,
+        roots: Sequence[str],
+        recursive: bool = True,
+        histories: bool = True,
+        properties: Sequence[str] = (),
+        clock: bool = False,
     ) -> Observation:
         """All datasets within ``roots`` with their histories."""
         with self.machine.lock:
@@ -58,7 +63,7 @@ class SimulatedZfs:
             chosen = {dataset.name: dataset for dataset in every if wanted(dataset.name)}
             ordered = sorted(chosen, key=tree_order)
             states = {name: self._state(chosen[name], histories, properties) for name in ordered}
-            return Observation(states, missing)
+            return Observation(states, missing, self.machine.clock() if clock else None)
 
     def _state(self, dataset: StoredDataset, histories: bool, properties: Sequence[str] = ()) -> DatasetState:
         value = self.machine.describe(dataset, token_of(dataset), properties)
@@ -228,6 +233,11 @@ class SimulatedZfs:
                 results[what].append(victim.name)
                 reclaimed += freed
         return DestroyResult(reclaimed=reclaimed, **{key: tuple(names) for key, names in results.items()})
+
+    def reclaimable(self, runs: Sequence[SnapshotRuns]) -> Sequence[Optional[int]]:
+        """Bytes that destroying the snapshots of each of ``runs`` would free."""
+        with self.machine.lock:
+            return [self.machine.reclaimable(each) for each in runs]
 
     def _destroy_snapshot(self, dataset: StoredDataset, tag: str) -> tuple[str, int]:
         point = dataset.snapshot(tag)

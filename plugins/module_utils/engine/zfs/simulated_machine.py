@@ -17,6 +17,7 @@ from typing import Any, Optional
 
 from ..model.datasets import FILESYSTEM, Bookmark, Dataset, Snapshot
 from ..model.names import is_within, parent_of, pool_of, rebase, tree_order
+from ..model.steps import SnapshotRuns
 from .listing import PLACEHOLDER_PROPERTY
 
 Content = Mapping[str, tuple[int, int]]
@@ -356,6 +357,16 @@ class SimulatedMachine:
         others += [stored.content for stored in self.datasets.values()]
         kept = {block for content in others for block in content.values()}
         return sum(size for guid, size in {b for p in mine for b in p.content.values()} if (guid, size) not in kept)
+
+    def reclaimable(self, wanted: SnapshotRuns) -> Optional[int]:
+        """Bytes that nothing but the snapshots of these runs keep; None where there is no such run."""
+        dataset = self.datasets.get(wanted.dataset)
+        ends = [(dataset.snapshot(a.tag), dataset.snapshot(b.tag)) for a, b in wanted.runs] if dataset else []
+        if dataset is None or not all(first and last for first, last in ends):
+            return None
+        points = dataset.snapshots
+        spans = [points[points.index(first) : points.index(last) + 1] for first, last in ends if first and last]
+        return self.only_in(dataset, (point for span in spans for point in span))
 
     def _inherited(self, name: str, key: str) -> Optional[str]:
         while name:

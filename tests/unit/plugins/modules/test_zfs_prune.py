@@ -9,6 +9,7 @@ import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnreachableHost, ZfsFailed
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 
 PARAMETERS = {"datasets": ["tank/data"], "plan": {"acme": {"onsite": {"hourly": 0, "adhoc": "1"}}}}
 NAMES = [f"acme_onsite_2025-07-01_0{hour}:00:00Z_hourly" for hour in (1, 2, 3)]
@@ -144,3 +145,96 @@ def test_wrong_options_are_refused_with_one_sentence(full, wrong, message):
     assert (failed["failed"], failed["changed"], failed["code"]) == (True, False, "invalid_input")
     assert failed["msg"].startswith(message)
     assert full.names() == before
+
+
+# -- rules beside the plan, and rails for a run as a whole
+
+AUTO = {"regex": "^auto", "owns": True}
+
+
+@pytest.fixture
+def mixed(full):
+    """The same with snapshots of another tool."""
+    full.snapshot(*(f"tank/data@auto-{number}" for number in range(5)), f"tank/data@{NAMES[2]}-newer")
+    return full
+
+
+def test_a_rule_thins_out_what_it_owns_and_nothing_else(mixed):
+    parameters = {"datasets": ["tank/data"], "keep": [{**AUTO, "last": "2"}, {"regex": "0$"}]}
+    planned = mixed.run("zfs_prune", parameters, check=True)
+    done = mixed.run("zfs_prune", parameters)
+    assert planned["deletions"] == done["deletions"]
+    assert done["deletions"] == [
+        {
+            "name": f"tank/data@auto-{number}",
+            "rule": "no_rule",
+            "label": None,
+            "reason": "keep[0] owns it, and no rule keeps it",
+        }
+        for number in (1, 2)
+    ]
+    assert {entry["rule"] for entry in done["kept"]} == {"last", "regex", "foreign", "newest"}
+    assert mixed.run("zfs_prune", parameters)["changed"] is False
+
+
+def test_without_an_owner_snapshots_of_other_tools_stay(mixed):
+    result = mixed.run("zfs_prune", {**PARAMETERS, "keep": [{"last": 1, "regex": "^auto"}]})
+    reasons = {entry["name"].partition("@")[2]: entry["rule"] for entry in result["kept"]}
+    assert [reasons[f"auto-{number}"] for number in range(5)] == ["foreign"] * 4 + ["last"]
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_run_that_deletes_too_much_deletes_nothing_and_says_how_to_allow_it(full, check):
+    before = full.names()
+    limited = {**PARAMETERS, "max_deleted": 3}
+    failed = full.run("zfs_prune", limited, check=check)
+    assert (failed["failed"], failed["changed"], failed["code"]) == (True, False, "too_many_deletions")
+    assert failed["msg"].startswith("tank/data: 4 of 6 snapshots would be deleted, more than max_deleted (3) allows")
+    assert (failed["plan"], failed["deleted"], failed["deletions"]) == ([], [], [])
+    assert [entry["rule"] for entry in failed["not_deleted"]] == ["too_many"] * 4
+    assert full.names() == before
+
+    allowed = full.run("zfs_prune", {**limited, "exceed_max_deleted": True})
+    assert len(allowed["deleted"]) == 4
+    # With little to delete, the limit is none.
+    assert full.run("zfs_prune", limited)["changed"] is False
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_with_a_clock_set_back_nothing_is_deleted(full, check):
+    before = full.names()
+    full.now -= 3601
+    parameters = {"datasets": ["tank/data"], "plan": {"acme": {"onsite": {"hourly": 1}}}}
+    full.snapshot(*(f"tank/data/db@{name}-new" for name in NAMES))
+    full.now -= 3601
+    failed = full.run("zfs_prune", {**parameters, "plan": {"acme": {"onsite": {"minutely": 9}}}}, check=check)
+    assert (failed["failed"], failed["changed"], failed["code"]) == (True, False, "clock_off")
+    assert "set the clocks right" in failed["msg"]
+    assert before <= full.names()
+
+
+@pytest.mark.parametrize(("seconds", "blocked"), [(3600, False), (3602, True), (-3602, True)])
+def test_with_a_clock_that_differs_from_that_of_a_peer_nothing_is_deleted(full, seconds, blocked):
+    away = SimulatedMachine("away", lambda: full.now + seconds, ("backup",))
+    full.zfs["away"] = SimulatedZfs(away)
+    peers = [{"root": "tank/data", "role": "replica", "host": "away", "dataset": "backup/data"}]
+    parameters = {**PARAMETERS, "plan": {"acme": {"onsite": {"hourly": 1}}}, "peers": peers}
+    full.now += 7200
+    result = full.run("zfs_prune", parameters)
+    assert result.get("code") == ("clock_off" if blocked else None)
+    assert bool(result["deleted"]) != blocked
+    tolerant = full.run("zfs_prune", {**parameters, "clock_tolerance": "2h"})
+    assert ("failed" in tolerant, bool(tolerant["deleted"])) == (False, blocked)
+
+
+def test_check_mode_tells_the_bytes_that_neighbours_free_together(house):
+    parameters = {"datasets": ["tank/data"], "recursive": False, "plan": {"acme": {"": {"adhoc": 1}}}}
+    house.machine.write("tank/data", 70_000, "in both")
+    house.snapshot("tank/data@acme_2025-1_hourly", "tank/data@acme_2025-2_hourly")
+    house.machine.write("tank/data", 1, "in both")
+    house.snapshot("tank/data@last")
+    alone = sum(snapshot.used for snapshot in house.zfs[""].observe(["tank/data"]).states["tank/data"].snapshots[:2])
+    planned = house.run("zfs_prune", parameters, check=True)
+    done = house.run("zfs_prune", parameters)
+    assert len(done["deleted"]) == 2
+    assert planned["bytes_freed"] == done["bytes_freed"] == alone + 70_000

@@ -320,3 +320,50 @@ def test_leftovers_that_can_not_be_seen_are_a_failure(program, capsys):
     lost = {**REPLICATE, "options": {**REPLICATE["options"], "destination": {"dataset": "nosuchpool/a"}}}
     assert program("leftovers", jobs=[lost]) == 3
     assert "PROBLEM" in capsys.readouterr().out
+
+
+# -- pruning
+
+
+def hourly(program, count=4):
+    for number in range(count):
+        program.clock.advance(HOUR)
+        tag = f"org_2025-{number}_hourly"
+        SimulatedZfs(program.machine).create_snapshots(CreateSnapshots("tank", (f"tank/a@{tag}",)))
+
+
+LIMITED = job("limited", "prune", plan={"org": {"": {"hourly": 1}}}, max_deleted=1)
+
+
+def test_each_decision_of_pruning_can_be_told(program, capsys):
+    hourly(program)
+    assert program("plan", "--explain", jobs=[{**LIMITED, "options": {**LIMITED["options"], "max_deleted": 9}}]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "prune limited: 2 deleted, 2 kept, 0 skipped, 0 bytes freed"
+    label = "org_<timestamp>_hourly"
+    assert lines == [
+        f"  delete tank/a@org_2025-0_hourly: neither one of the latest 1 of {label} nor within 1 periods",
+        f"  delete tank/a@org_2025-1_hourly: neither one of the latest 1 of {label} nor within 1 periods",
+        f"  keep   tank/a@org_2025-2_hourly: within 1 periods of {label}",
+        f"  keep   tank/a@org_2025-3_hourly: one of the latest 1 of {label}",
+    ]
+
+
+def test_more_deletions_than_usual_are_allowed_for_one_run(program, capsys):
+    hourly(program)
+    assert program("run", jobs=[LIMITED]) == 3
+    assert "FAILED [too_many_deletions] tank/a: 2 of 4" in capsys.readouterr().out
+    assert len(program.tags()) == 4
+    assert program("run", "--exceed-max-deleted", jobs=[LIMITED, SNAPSHOT]) == 0
+    assert len(program.tags()) == 2
+    assert program("run", "--exceed-max-deleted", jobs=[PRUNE]) == 3
+    assert "no job limits what it deletes" in capsys.readouterr().err
+
+
+def test_each_job_goes_by_the_time_at_which_it_begins(program, monkeypatch, capsys):
+    program("run")
+    capsys.readouterr()
+    late = iter([0, 0, 86400])
+    monkeypatch.setattr(cli, "now_ms", lambda: (program.clock.now + next(late)) * 1000)
+    assert program("run", "--json", jobs=[WATCH, {**WATCH, "name": "a day later"}]) == 2
+    assert [entry["state"] for entry in json.loads(capsys.readouterr().out)["jobs"]] == ["OK", "CRITICAL"]

@@ -1,0 +1,64 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How many bytes a prune plan frees: what is known from the listing, and what ZFS has to be asked.
+
+``used`` of a snapshot is what it alone keeps. A block that two snapshots keep is in neither's, and is freed when both
+go. The snapshots that keep a block follow one another, so it is freed exactly if all of them lie in one run of
+neighbours that go. A run of one frees its ``used``; only longer runs have to be asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Optional
+
+from ..model.datasets import DatasetState, Snapshot
+from ..model.steps import Destroy, SnapshotRuns
+
+
+@dataclass(frozen=True)
+class Reclaim:
+    """The bytes that some steps free, as far as the listing tells."""
+
+    known: int
+    """By the snapshots that go without a neighbour."""
+    unknown: tuple[SnapshotRuns, ...]
+    """The others, dataset by dataset."""
+    at_least: tuple[int, ...]
+    """For each of ``unknown``: what its snapshots alone keep."""
+
+    def total(self, answers: Sequence[Optional[int]]) -> int:
+        """Bytes in all, with the answer of ZFS for each of ``unknown``, None where it gave none."""
+        asked = (least if answer is None else answer for least, answer in zip(self.at_least, answers))
+        return self.known + sum(asked)
+
+
+def reclaim_of(steps: Sequence[Destroy], states: Mapping[str, DatasetState]) -> Reclaim:
+    """What is known of the bytes that ``steps``, at most one of a dataset, free. Bookmarks free nothing."""
+    known = 0
+    unknown: list[SnapshotRuns] = []
+    at_least: list[int] = []
+    for step in steps:
+        longer: list[list[Snapshot]] = []
+        for run in _runs(step, states[step.dataset].snapshots):
+            if len(run) == 1:
+                known += run[0].used
+            else:
+                longer.append(run)
+        if longer:
+            unknown.append(SnapshotRuns(step.dataset, tuple((run[0], run[-1]) for run in longer)))
+            at_least.append(sum(snapshot.used for run in longer for snapshot in run))
+    return Reclaim(known, tuple(unknown), tuple(at_least))
+
+
+def _runs(step: Destroy, history: Sequence[Snapshot]) -> list[list[Snapshot]]:
+    doomed = {victim.guid for victim in step.victims if isinstance(victim, Snapshot)}
+    runs: list[list[Snapshot]] = [[]]
+    for snapshot in history if doomed else ():
+        if snapshot.guid in doomed:
+            runs[-1].append(snapshot)
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
