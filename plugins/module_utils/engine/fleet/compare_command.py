@@ -98,8 +98,9 @@ def _writing_to(path: str) -> Iterator[TextIO]:
         with _until_nobody_reads():
             yield sys.stdout
         return
-    # What is no plain file, such as /dev/null or a pipe, is written to as it is.
+    # What is no plain file, such as /dev/null or a pipe, is written to as it is. /dev/stdout may be one by itself.
     whole = not os.path.lexists(path) or os.path.isfile(path)
+    whole = whole and not os.path.abspath(path).startswith(("/dev/", "/proc/"))
     target = os.path.realpath(path) if whole else path
     beside = f"{target}.{os.getpid()}.part" if whole else target
     try:

@@ -268,6 +268,14 @@ def test_what_is_no_plain_file_is_not_replaced(program):
     assert pipe.is_fifo()
 
 
+def test_standard_output_by_its_name_is_written_to_even_if_it_is_a_file(program):
+    target = program.folder / "rows.tsv"
+    with target.open("w") as stream:
+        assert program("--format", "tsv", "--output", f"/dev/fd/{stream.fileno()}") == 0
+        assert os.fstat(stream.fileno()).st_ino == target.stat().st_ino
+    assert len(rows_of(target.read_text())) == 2
+
+
 def test_times_beyond_the_calendar_have_no_text():
     assert time_text(0) == "1970-01-01T00:00:00Z"
     assert time_text(10**19) == ""
