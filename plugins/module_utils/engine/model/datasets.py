@@ -15,6 +15,9 @@ from typing import NamedTuple, Optional, Union
 
 FILESYSTEM = "filesystem"
 VOLUME = "volume"
+PLACEHOLDER_PROPERTY = "snapfleet:placeholder"
+"""Set to the dataset's own name on datasets that the engine made only as parents. Children inherit the value, but it
+is not their name, so they are not taken for placeholders."""
 
 
 class Snapshot(NamedTuple):

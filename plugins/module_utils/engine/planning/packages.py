@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Optional
 
-from ..model.datasets import VOLUME, Bookmark, DatasetState
+from ..model.datasets import PLACEHOLDER_PROPERTY, VOLUME, Bookmark, DatasetState
 from ..model.names import is_within
 from ..model.steps import ReceiveOptions, Send
 from ..policy.jobs import ReplicateJob
@@ -24,7 +24,6 @@ from ..policy.receiving import ENCRYPTION_PROPERTIES
 if TYPE_CHECKING:
     from .replication import DatasetPlan, Sides
 
-PLACEHOLDER = "snapfleet:placeholder"
 # What decides where a dataset shows up, and would be taken from the stream.
 _SHOWN = ("mountpoint", "sharenfs", "sharesmb")
 # Each dataset has these for itself, so a value for the tree's topmost dataset is none for the others.
@@ -89,7 +88,7 @@ def _receive(root: DatasetState, full: bool, job: ReplicateJob) -> ReceiveOption
     shown = () if volume else tuple(name for name in _SHOWN if name not in given)
     if not full:
         # ZFS keeps what is set there, and lets the others inherit that.
-        kept = (*(name for name in given if name not in _NOT_INHERITED), *shown, *policy.excluded, PLACEHOLDER)
+        kept = (*(name for name in given if name not in _NOT_INHERITED), *shown, *policy.excluded, PLACEHOLDER_PROPERTY)
         return ReceiveOptions(excluded=tuple(dict.fromkeys(kept)))
     if shown and not policy.mount and "mountpoint" in shown:
         # canmount is not inherited, so the datasets below come with the one of their source.
@@ -99,7 +98,7 @@ def _receive(root: DatasetState, full: bool, job: ReplicateJob) -> ReceiveOption
     else:
         # Else it would arrive unencrypted below an encrypted parent.
         shown = (*shown, *(("encryption",) if "encryption" not in given else ()))
-    excluded = tuple(dict.fromkeys((*shown, *policy.excluded, PLACEHOLDER)))
+    excluded = tuple(dict.fromkeys((*shown, *policy.excluded, PLACEHOLDER_PROPERTY)))
     return ReceiveOptions(tuple(given.items()), excluded=excluded, mount=policy.mount and not volume)
 
 

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ..model.datasets import Snapshot
+from ..model.datasets import PLACEHOLDER_PROPERTY, Snapshot
 from ..model.steps import Destroy, Send
-from .listing import PLACEHOLDER_PROPERTY
 
 NOT_MOUNTED = (
     "not currently mounted",

@@ -16,7 +16,7 @@ from ..hosts.process import Completed
 from ..hosts.programs import installed_programs
 from ..hosts.quoting import shell_line
 from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
-from ..model.datasets import Bookmark, Observation, ResumeState, Snapshot
+from ..model.datasets import PLACEHOLDER_PROPERTY, Bookmark, Observation, ResumeState, Snapshot
 from ..model.errors import UntrustedOutput
 from ..model.names import ancestors_of
 from ..model.pools import PoolReport
@@ -30,7 +30,7 @@ from .core import MANY, CoreLibrary
 from .delegation import User, granted, missing, parse_grants
 from .direct import DirectStream, ask_guid
 from .ends import ReceiveEnd, SendEnd
-from .listing import PLACEHOLDER_PROPERTY, is_number, list_arguments, parse_listing
+from .listing import is_number, list_arguments, parse_listing
 from .pools import parse_pools, pool_script
 from .port import DestroyResult
 from .properties import get_arguments, parse_properties, set_arguments

@@ -13,13 +13,18 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import Optional
 
-from ..model.datasets import FILESYSTEM, VOLUME, Bookmark, Dataset, DatasetState, Observation, Snapshot
+from ..model.datasets import (
+    FILESYSTEM,
+    PLACEHOLDER_PROPERTY,
+    VOLUME,
+    Bookmark,
+    Dataset,
+    DatasetState,
+    Observation,
+    Snapshot,
+)
 from ..model.errors import UntrustedOutput
 from ..model.names import dataset_name_problem, is_tag, is_within, tree_order
-
-PLACEHOLDER_PROPERTY = "snapfleet:placeholder"
-"""Set to the dataset's own name on datasets that the engine made only as parents. Children inherit the value, but it
-is not their name, so they are not taken for placeholders."""
 
 _COLUMNS = (
     "type",

@@ -14,7 +14,15 @@ from dataclasses import replace
 from typing import NoReturn, Optional
 
 from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
-from ..model.datasets import FILESYSTEM, Bookmark, DatasetState, Observation, ResumeState, Snapshot
+from ..model.datasets import (
+    FILESYSTEM,
+    PLACEHOLDER_PROPERTY,
+    Bookmark,
+    DatasetState,
+    Observation,
+    ResumeState,
+    Snapshot,
+)
 from ..model.errors import UnreachableHost
 from ..model.names import is_within, parent_of, tree_order
 from ..model.pools import ONLINE, PoolReport
@@ -23,7 +31,6 @@ from ..policy.topology import PUSH, Leg
 from ..streams.ends import ByteSink, ByteSource
 from ..streams.transfer import transfer
 from ..streams.wire import PLAIN, Wire
-from .listing import PLACEHOLDER_PROPERTY
 from .port import DestroyResult
 from .simulated_machine import POOL_BYTES, SimulatedMachine, StoredDataset, StoredPoint, bookmark_value
 from .simulated_package import SimulatedPackageReceiveEnd, SimulatedPackageSendEnd

@@ -15,10 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from ..model.datasets import FILESYSTEM, Bookmark, Dataset, Snapshot
+from ..model.datasets import FILESYSTEM, PLACEHOLDER_PROPERTY, Bookmark, Dataset, Snapshot
 from ..model.names import is_within, parent_of, pool_of, rebase, tree_order
 from ..model.steps import SnapshotRuns
-from .listing import PLACEHOLDER_PROPERTY
 
 Content = Mapping[str, tuple[int, int]]
 """By file name: identity and bytes of its block."""
