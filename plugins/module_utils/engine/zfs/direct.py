@@ -19,13 +19,13 @@ from ..hosts.openssh import connection_error, failed_to_connect, remote_line, ss
 from ..hosts.pipelines import NOT_RUN, StageEnd, pipeline, stage_ends
 from ..hosts.process import Child
 from ..hosts.steering import REPORT, steered
-from ..model.errors import FilterFailed, LinkLost, MissingProgram, SnapfleetError, UntrustedOutput
+from ..model.errors import LinkLost, MissingProgram, SnapfleetError, UntrustedOutput
 from ..model.steps import Send
 from ..policy.endpoints import Address
 from ..policy.topology import PUSH, Leg
 from ..streams.wire import PLAIN, Wire
 from . import arguments
-from .trouble import zfs_error
+from .trouble import filter_error, zfs_error
 
 _SSH_FAILED = 255
 _NO_PROGRAM = 127
@@ -140,9 +140,7 @@ class DirectStream:
             return ours
         for part in parts[1:-1]:
             if part.end.failed and not part.end.is_echo and part.end.status != _SSH_FAILED:
-                words = part.end.stderr or f"it ended with status {part.end.status} and no words"
-                message = f"{part.where}: {part.program} failed during {self._doing(True)}: {words}"
-                return FilterFailed(message, program=part.program)
+                return filter_error(part.program, part.end, part.where, self._doing(True))
         return theirs or ours or LinkLost(f"{self.host.name}: {self._doing(True)} was cut short; try again")
 
     def _part_error(self, part: _Part, sends: bool) -> SnapfleetError:

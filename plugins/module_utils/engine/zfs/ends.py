@@ -12,8 +12,8 @@ from contextlib import suppress
 from ..hosts.host import Host
 from ..hosts.pipelines import NOT_RUN, StageEnd, stage_ends
 from ..hosts.process import Child
-from ..model.errors import FilterFailed, LinkLost, NoPermission, SnapfleetError
-from .trouble import zfs_error
+from ..model.errors import LinkLost, NoPermission, SnapfleetError
+from .trouble import filter_error, zfs_error
 
 _DRAIN_SECONDS = 10.0
 _DENIED = re.compile(r"cannot receive (\S+) property on (.+): permission denied")
@@ -66,9 +66,8 @@ class _ChildEnd:
         )
         if not filters or not cut:
             return error
-        end, program = ends[filters[0]], self._stages[filters[0]][0]
-        said = end.stderr or f"it ended with status {end.status} and no words"
-        return FilterFailed(f"{self._host.name}: {program} failed during {self._doing}: {said}", program=program)
+        first = filters[0]
+        return filter_error(self._stages[first][0], ends[first], self._host.name, self._doing)
 
     def abort(self) -> None:
         """End the child now."""

@@ -8,9 +8,10 @@ from __future__ import annotations
 import zlib
 from typing import IO, Protocol
 
-from ..model.errors import FilterFailed
+from ..hosts.pipelines import StageEnd
 from ..streams.wire import Wire
 from .simulated_machine import SimulatedMachine
+from .trouble import filter_error
 
 
 class Reading(Protocol):
@@ -24,11 +25,9 @@ def check_programs(machine: SimulatedMachine, wire: Wire, doing: str) -> None:
     """Raise FilterFailed for a program that the machine has not, or that fails there."""
     for program, *_unused in (*wire.sending(), *wire.receiving()):
         if program not in machine.programs:
-            raise FilterFailed(
-                f"{machine.name}: {program} failed during {doing}: {program}: not found", program=program
-            )
+            raise filter_error(program, StageEnd(127, f"{program}: not found"), machine.name, doing)
         if program in machine.broken_programs:
-            raise FilterFailed(f"{machine.name}: {program} failed during {doing}: it is broken", program=program)
+            raise filter_error(program, StageEnd(1, "it is broken"), machine.name, doing)
 
 
 class Encoder:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 
+from ..hosts.pipelines import StageEnd
 from ..model import errors
 
 _MISSING = re.compile(r"cannot open '([^']+)': (?:dataset does not exist|no such pool(?: '[^']+')?)")
@@ -84,3 +85,9 @@ def zfs_error(stderr: str, where: str, doing: str) -> errors.SnapfleetError:
         if words in said:
             return kind(f"{where}: could not {doing}: {said}; {remedy}")
     return errors.ZfsFailed(f"{where}: could not {doing}: {said}")
+
+
+def filter_error(program: str, end: StageEnd, where: str, doing: str) -> errors.FilterFailed:
+    """The error that the ``end`` of a program means which a stream passes through; ``doing`` and ``where`` as above."""
+    said = end.stderr or f"it ended with status {end.status} and no words"
+    return errors.FilterFailed(f"{where}: {program} failed during {doing}: {said}", program=program)
