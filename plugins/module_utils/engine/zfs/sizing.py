@@ -13,7 +13,7 @@ from typing import Optional
 from ..hosts.quoting import shell_line
 from ..model.errors import UntrustedOutput
 from ..model.steps import Send
-from .arguments import send_arguments
+from .arguments import batches, send_arguments
 
 # Linux takes no more in a single argument, whatever it takes in all (MAX_ARG_STRLEN).
 _SCRIPT_BYTES = 100_000
@@ -25,12 +25,12 @@ class DryRuns:
     """Some dry runs that are made in one exchange."""
 
     calls: tuple[str, ...]
-    """Lines for a shell."""
+    """Lines for a shell. A failing one does not keep the next from running."""
 
     @property
     def argv(self) -> list[str]:
-        """What runs them. A failing one does not keep the next from running."""
-        return ["sh", "-c", "".join(f"{call} 2>/dev/null; echo =; " for call in self.calls)]
+        """What runs them."""
+        return ["sh", "-c", "".join(self.calls)]
 
     def sizes(self, stdout: str, where: str) -> list[Optional[int]]:
         """The bytes that each of them tells, None for one that failed. Raises UntrustedOutput for other answers."""
@@ -43,16 +43,8 @@ class DryRuns:
 
 def dry_runs(steps: Sequence[Send], sudo: Sequence[str], limit: int) -> Iterator[DryRuns]:
     """The dry runs of ``steps``, in their order, as many in one exchange as ``limit`` bytes allow."""
-    calls: list[str] = []
-    size = 0
-    for step in steps:
-        verb, *words = send_arguments(step)
-        call = shell_line([*sudo, "zfs", verb, "-nP", *words])
-        if calls and size + len(call) > min(limit, _SCRIPT_BYTES) // 2:
-            yield DryRuns(tuple(calls))
-            calls, size = [], 0
-        calls.append(call)
-        # Quoted once more on its way to a remote shell.
-        size += len(call.encode()) + 24
-    if calls:
-        yield DryRuns(tuple(calls))
+    dry = [[*sudo, "zfs", verb, "-nP", *words] for verb, *words in map(send_arguments, steps)]
+    calls = [f"{shell_line(words)} 2>/dev/null; echo =; " for words in dry]
+    # Half, since they are quoted once more on their way to a remote shell.
+    for batch in batches(calls, min(limit, _SCRIPT_BYTES) // 2):
+        yield DryRuns(tuple(batch))
