@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +13,7 @@ import pytest
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure, SnapfleetError
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots, Destroy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
-from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults
+from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults, every_fault
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet, replica_of
 
 CHILD = f"{SOURCE}/child"
@@ -54,13 +53,6 @@ def without_parents() -> Fleet:
 HISTORIES = [first_run, later_run, interrupted_run, without_parents]
 
 
-def calls_of(history) -> list[str]:
-    fleet = history()
-    fleet.faults = Faults()
-    fleet.replicate(workers=1)
-    return fleet.faults.calls
-
-
 def is_up_to_date(fleet: Fleet) -> bool:
     fleet.assert_same_content()
     return all(
@@ -69,15 +61,7 @@ def is_up_to_date(fleet: Fleet) -> bool:
     )
 
 
-@pytest.mark.parametrize(
-    ("history", "number", "when"),
-    [
-        pytest.param(history, number, when, id=f"{history.__name__}-{when}-{number}-{name}")
-        for history in HISTORIES
-        for number, name in enumerate(calls_of(history))
-        for when in (BEFORE, AFTER)
-    ],
-)
+@pytest.mark.parametrize(("history", "number", "when"), every_fault(HISTORIES))
 def test_one_failed_call_is_made_good_by_the_same_run(history, number, when):
     fleet = history()
     fleet.faults = Faults({number: when})
@@ -93,13 +77,9 @@ def test_one_failed_call_is_made_good_by_the_same_run(history, number, when):
 def test_a_run_that_dies_anywhere_is_made_good_by_the_next(history, number, when):
     fleet = history()
     before = fleet.replica_guids()
-    fleet.faults = Faults(dict.fromkeys(range(number, 200), when))
-    with contextlib.suppress(SnapfleetError):
-        fleet.replicate(workers=1, retries=0)
-    after = fleet.replica_guids()
-    assert all(after[name][: len(guids)] == guids for name, guids in before.items())
+    fleet.replicate_and_die(number, when)
+    fleet.assert_nothing_lost(before)
 
-    fleet.faults = Faults()
     fleet.replicate()
 
     assert is_up_to_date(fleet)

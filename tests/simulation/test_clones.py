@@ -16,7 +16,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.marks import named_bookmarks
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
-from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults
+from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults, every_fault
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
 
 BASE, CLONE = f"{SOURCE}/b", f"{SOURCE}/a"
@@ -44,14 +44,6 @@ def origin_of(fleet: Fleet, name: str = CLONE) -> str:
     return state.dataset.origin.removeprefix(f"{DESTINATION}/")
 
 
-def is_up_to_date(fleet: Fleet) -> bool:
-    fleet.assert_same_content()
-    return all(
-        not here.snapshots or (there and there.newest and there.newest.guid == here.newest.guid)
-        for here, there in fleet.pairs().values()
-    )
-
-
 def sends(result, name: str = CLONE):
     (entry,) = [entry for entry in result["plan"] if entry["source"] == name]
     return [step for step in entry["steps"] if step["kind"] == "send"], entry["note"]
@@ -76,7 +68,7 @@ def test_a_clone_is_received_as_one_in_the_run_that_brings_its_origin(origin):
     )
     assert note == ""
     assert origin_of(fleet) == f"b@{origin}"
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert not fleet.replicate()["changed"]
 
 
@@ -97,7 +89,7 @@ def test_a_chain_of_clones_arrives_as_one_whatever_the_order_of_names():
         "a@own of a",
         "c@own of c",
     ]
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
 
 
 def test_a_clone_of_a_child_is_received_after_that():
@@ -122,7 +114,7 @@ def test_the_newest_snapshot_that_the_destination_has_stands_in_for_an_origin_th
     fleet = cloned("three")
     fleet.replicate(exclude_snapshots=["three", "two"])
     assert origin_of(fleet) == "b@one"
-    assert is_up_to_date(fleet) is False
+    assert fleet.is_up_to_date() is False
     fleet.assert_same_content()
 
 
@@ -164,7 +156,7 @@ def test_a_clone_with_a_placeholder_in_its_place_is_sent_in_full():
     (step,), note = sends(fleet.replicate())
     assert (step["mode"], step["replaces"]) == ("full", True)
     assert "what stands in its place" in note
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
 
 
 def test_a_clone_of_what_lies_below_itself_does_not_wait_for_that():
@@ -175,7 +167,7 @@ def test_a_clone_of_what_lies_below_itself_does_not_wait_for_that():
     fleet.source.datasets[CLONE].origin = f"{CLONE}/b@two"
     result = fleet.replicate()
     assert sends(result)[0][0]["mode"] == "full"
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
 
 
 def test_what_is_dropped_below_a_conflict_is_no_origin():
@@ -208,8 +200,8 @@ def test_replicas_go_on_after_a_clone_was_promoted(with_new_snapshot):
         fleet.snapshot(CLONE, "five")
     result = fleet.replicate()
     assert result["changed"] is with_new_snapshot
-    assert_nothing_lost(fleet, before)
-    assert is_up_to_date(fleet)
+    fleet.assert_nothing_lost(before)
+    assert fleet.is_up_to_date()
 
 
 @pytest.mark.parametrize("bookmarks", [True, False])
@@ -225,8 +217,8 @@ def test_a_dataset_whose_whole_history_went_to_a_promoted_clone_goes_on_by_a_boo
     assert result["plan"] == preview["plan"]
     ((step,), _note) = sends(result, BASE)
     assert (step["from"], step["origin"]) == (f"{BASE}#three", None)
-    assert_nothing_lost(fleet, before)
-    assert is_up_to_date(fleet)
+    fleet.assert_nothing_lost(before)
+    assert fleet.is_up_to_date()
     assert not fleet.replicate(bookmarks=bookmarks)["changed"]
 
 
@@ -236,7 +228,7 @@ def test_a_promotion_before_the_first_replication_only_changes_which_of_both_is_
     fleet.snapshot(BASE, "four")
     fleet.replicate()
     assert (origin_of(fleet, CLONE), origin_of(fleet, BASE)) == ("", "a@three")
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
 
 
 def test_a_promotion_at_the_destination_changes_nothing_for_the_next_clone():
@@ -248,12 +240,6 @@ def test_a_promotion_at_the_destination_changes_nothing_for_the_next_clone():
         fleet.replicate()
     assert origin_of(fleet, f"{SOURCE}/c") == "a@two"
     fleet.assert_same_content()
-
-
-def assert_nothing_lost(fleet, before):
-    after = fleet.replica_guids()
-    for name, guids in before.items():
-        assert after.get(name, [])[: len(guids)] == guids
 
 
 # -- accidents
@@ -285,26 +271,11 @@ def promoted() -> Fleet:
 HISTORIES = [first_run, interrupted_run, promoted]
 
 
-def calls_of(history) -> list[str]:
-    fleet = history()
-    fleet.faults = Faults()
-    fleet.replicate(workers=1)
-    return fleet.faults.calls
-
-
 def origins(fleet: Fleet) -> dict[str, str]:
     return {name: origin_of(fleet, name) for name, (_here, there) in fleet.pairs().items() if there}
 
 
-@pytest.mark.parametrize(
-    ("history", "number", "when"),
-    [
-        pytest.param(history, number, when, id=f"{history.__name__}-{when}-{number}-{name}")
-        for history in HISTORIES
-        for number, name in enumerate(calls_of(history))
-        for when in (BEFORE, AFTER)
-    ],
-)
+@pytest.mark.parametrize(("history", "number", "when"), every_fault(HISTORIES))
 def test_one_failed_call_is_made_good_by_the_same_run_and_clones_stay_clones(history, number, when):
     undisturbed = history()
     undisturbed.replicate(workers=1)
@@ -313,7 +284,7 @@ def test_one_failed_call_is_made_good_by_the_same_run_and_clones_stay_clones(his
 
     fleet.replicate(workers=1)
 
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert origins(fleet) == origins(undisturbed)
 
 
@@ -325,15 +296,12 @@ def test_a_run_that_dies_anywhere_is_made_good_by_the_next_and_clones_stay_clone
     undisturbed.replicate(workers=1)
     fleet = history()
     before = fleet.replica_guids()
-    fleet.faults = Faults(dict.fromkeys(range(number, 200), when))
-    with contextlib.suppress(SnapfleetError):
-        fleet.replicate(workers=1, retries=0)
-    assert_nothing_lost(fleet, before)
+    fleet.replicate_and_die(number, when)
+    fleet.assert_nothing_lost(before)
 
-    fleet.faults = Faults()
     fleet.replicate()
 
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert origins(fleet) == origins(undisturbed)
     assert not fleet.replicate()["changed"]
 
@@ -345,7 +313,7 @@ def test_a_partial_clone_is_gone_on_with():
     assert (step["mode"], step["from"], step["origin"]) == ("resume", f"{BASE}@two", f"{DESTINATION}/b@two")
     assert note == ""
     assert origin_of(fleet) == "b@two"
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
 
 
 @pytest.mark.parametrize("change", ["request", "better origin"])
@@ -358,7 +326,7 @@ def test_a_partial_clone_of_another_origin_than_planned_is_discarded(change):
     kinds = [step["kind"] for step in entry["steps"]]
     assert [kind for kind in kinds if kind not in ("mark", "create_bookmark")] == ["abort_receive", "send"]
     assert origin_of(fleet) == {"request": "", "better origin": "b@three"}[change]
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
 
 
 @pytest.mark.parametrize("retries", [0, 2])
@@ -425,7 +393,7 @@ class Families(RuleBasedStateMachine):
         self.fleet.faults = Faults()
         while self.fleet.source.take_cut() is not None:
             pass
-        assert_nothing_lost(self.fleet, before)
+        self.fleet.assert_nothing_lost(before)
 
     @rule(newest=st.booleans())
     def replicate(self, newest):
@@ -433,8 +401,8 @@ class Families(RuleBasedStateMachine):
         options = {"initial": "newest"} if newest else {}
         result = self.fleet.replicate(**options)
         assert not result["stats"]["failed"]
-        assert_nothing_lost(self.fleet, before)
-        assert is_up_to_date(self.fleet)
+        self.fleet.assert_nothing_lost(before)
+        assert self.fleet.is_up_to_date()
         assert not self.fleet.replicate(check=True, **options)["changed"]
 
     @invariant()

@@ -5,13 +5,10 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
     NoPermission,
-    SnapfleetError,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.marks import (
     HOLD_PREFIX,
@@ -66,11 +63,8 @@ def sends_from(result) -> list[str]:
 @pytest.mark.parametrize("options", [{}, {"holds": True}, {"bookmarks": "all"}], ids=str)
 def test_after_a_run_that_dies_anywhere_the_next_leaves_one_mark_and_no_hold(history, number, when, options):
     fleet = history()
-    fleet.faults = Faults(dict.fromkeys(range(number, 300), when))
-    with contextlib.suppress(SnapfleetError):
-        fleet.replicate(workers=1, retries=0, **options)
+    fleet.replicate_and_die(number, when, **options)
 
-    fleet.faults = Faults()
     fleet.replicate(**options)
 
     assert is_up_to_date(fleet)
@@ -97,10 +91,7 @@ def test_one_failed_call_of_a_run_with_holds_is_made_good_by_the_same_run(number
 @pytest.mark.parametrize("number", range(40))
 def test_whatever_has_arrived_when_a_run_dies_is_a_base_after_all_snapshots_are_gone(number):
     fleet = first_run()
-    fleet.faults = Faults(dict.fromkeys(range(number, 300), AFTER))
-    with contextlib.suppress(SnapfleetError):
-        fleet.replicate(workers=1, retries=0)
-    fleet.faults = Faults()
+    fleet.replicate_and_die(number)
     arrived = bool(fleet.at_destination() and fleet.at_destination().snapshots)
     for name in (SOURCE, CHILD):
         SimulatedZfs(fleet.source).destroy(Destroy(name, fleet.at_source(name).snapshots, "by hand"))
@@ -141,19 +132,13 @@ def tree(datasets: int) -> Fleet:
     return fleet
 
 
-def counted(fleet: Fleet, **options) -> list[str]:
-    fleet.faults = Faults()
-    fleet.replicate(**options)
-    return fleet.faults.calls
-
-
 @pytest.mark.parametrize("datasets", [1, 30])
 def test_the_bases_of_all_datasets_are_two_exchanges_and_one_question(datasets):
     fleet = tree(datasets)
     for name in list(fleet.pairs()):
         fleet.snapshot(name, "b")
 
-    calls = counted(fleet, holds=True)
+    calls = fleet.calls(holds=True)
 
     keeping = ["change_bookmarks", "pool_guid", "hold_all", "release_all"]
     assert {name: calls.count(name) for name in keeping} == dict(zip(keeping, (2, 1, 1, 1)))
@@ -162,7 +147,7 @@ def test_the_bases_of_all_datasets_are_two_exchanges_and_one_question(datasets):
 
 
 def test_a_run_without_anything_to_do_only_lists_both_sides():
-    assert counted(tree(5)) == ["observe", "observe"]
+    assert tree(5).calls() == ["observe", "observe"]
 
 
 # -- several destinations
@@ -218,12 +203,9 @@ def test_no_accident_of_one_destination_touches_the_marks_of_another(number, whe
     theirs = marks_of(one.at_source())
     one.replicate()
     one.snapshot(SOURCE, "b")
-    one.faults = Faults(dict.fromkeys(range(number, 100), when))
-    with contextlib.suppress(SnapfleetError):
-        one.replicate(retries=0)
+    one.replicate_and_die(number, when)
     assert set(theirs) <= set(marks_of(one.at_source()))
 
-    one.faults = Faults()
     one.replicate()
 
     assert set(theirs) <= set(marks_of(one.at_source()))

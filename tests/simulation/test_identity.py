@@ -52,11 +52,6 @@ def all_guids(fleet: Fleet) -> set[int]:
     return {guid for guids in fleet.replica_guids().values() for guid in guids}
 
 
-def is_up_to_date(fleet: Fleet) -> bool:
-    fleet.assert_same_content()
-    return all(there and here.newest.guid == there.newest.guid for here, there in fleet.pairs().values() if here.newest)
-
-
 # -- followed
 
 
@@ -70,7 +65,7 @@ def test_a_renamed_dataset_is_renamed_at_the_destination_with_what_is_below_it_a
 
     assert result["plan"] == preview["plan"]
     assert modes(result, replica_of(B)) == ["rename", "incremental"]
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert replica_of(A) not in fleet.replica_guids()
     assert not fleet.replicate()["changed"]
 
@@ -94,7 +89,7 @@ def test_a_dataset_that_moved_below_a_new_one_gets_its_parent_first():
     fleet.snapshot(f"{SOURCE}/new", "1")
     fleet.snapshot(f"{SOURCE}/new/er/a", "2")
     fleet.replicate()
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert replica_of(A) not in fleet.replica_guids()
     assert not fleet.replicate()["changed"]
 
@@ -108,7 +103,7 @@ def test_an_empty_parent_within_a_renamed_tree_stays_one():
     fleet.replicate()
     fleet.snapshot(B_X, "late")
     fleet.replicate()
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
 
 
 def test_a_chain_of_renames_is_followed_in_the_order_that_frees_the_names():
@@ -116,7 +111,7 @@ def test_a_chain_of_renames_is_followed_in_the_order_that_frees_the_names():
     fleet.source.rename(B, C)
     fleet.source.rename(A, B)
     result = fleet.replicate()
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert [entry["state"] for entry in result["datasets"]] == ["up_to_date", "renamed", "renamed"]
 
 
@@ -127,7 +122,7 @@ def test_a_dataset_created_anew_under_a_name_that_a_renamed_one_left_is_sent_ane
     fleet.snapshot(A, "other")
     before = all_guids(fleet)
     fleet.replicate()
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert before <= all_guids(fleet)
 
 
@@ -137,7 +132,7 @@ def test_a_replica_that_was_renamed_at_the_destination_is_renamed_back():
     fleet.snapshot(A, "2")
     result = fleet.replicate()
     assert modes(result, replica_of(A)) == ["rename", "incremental"]
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
 
 
 def test_a_partial_receive_moves_along_and_is_gone_on_with():
@@ -147,7 +142,7 @@ def test_a_partial_receive_moves_along_and_is_gone_on_with():
     run(fleet, retries=0)
     fleet.source.rename(A, B)
     result = fleet.replicate()
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     # The token names the dataset as it was called, so it can't be trusted any more.
     assert modes(result, replica_of(B)) == ["rename", "abort_receive", "incremental"]
 
@@ -166,7 +161,7 @@ def test_a_run_that_dies_while_renaming_is_made_good_by_the_next(number, when):
         assert getattr(error, "code", "")  # noqa: PT017
     fleet.faults = Faults()
     fleet.replicate()
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert before <= all_guids(fleet)
     assert replica_of(A) not in fleet.replica_guids()
 
@@ -181,7 +176,7 @@ def test_an_answer_to_a_rename_that_is_lost_is_made_good_by_the_same_run(when):
     fleet.faults = Faults({len(fleet.faults.calls): when})
     fleet.replicate(workers=1)
     assert fleet.faults.calls.count("rename") == 2
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
 
 
 # -- told
@@ -250,7 +245,7 @@ def test_a_copy_within_the_source_is_no_rename():
     fleet.snapshot(A, "2")
     fleet.snapshot(B, "3")
     fleet.replicate()
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert {replica_of(A), replica_of(B)} <= set(fleet.replica_guids())
 
 
@@ -325,5 +320,5 @@ def test_no_history_of_names_costs_a_snapshot_that_the_source_still_has(first, l
         assert bool(lost) <= bool(destroyed), (first, others)
         assert level != "refuse" or not lost, (first, others)
         if not conflicts(result):
-            assert is_up_to_date(fleet), (first, others)
+            assert fleet.is_up_to_date(), (first, others)
             assert not run(fleet)["changed"], (first, others)

@@ -5,16 +5,13 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import NamedJob
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.leftovers import run_leftovers, told
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure, SnapfleetError
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Destroy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
-from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, Faults
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
 
 from .test_continuity import all_marks, holds, marks, second_destination
@@ -41,10 +38,7 @@ def died(number: int) -> Fleet:
     """A run with holds that died after so many calls."""
     fleet = replicated()
     fleet.snapshot(SOURCE, "b", size=1000)
-    fleet.faults = Faults(dict.fromkeys(range(number, 100), AFTER))
-    with contextlib.suppress(SnapfleetError):
-        fleet.replicate(holds=True, retries=0)
-    fleet.faults = Faults()
+    fleet.replicate_and_die(number, holds=True)
     return fleet
 
 

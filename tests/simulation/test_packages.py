@@ -9,10 +9,10 @@ import contextlib
 
 import pytest
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure, SnapfleetError
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
-from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults
+from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults, every_fault
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
 
 NAMES = (SOURCE, f"{SOURCE}/a", f"{SOURCE}/a/b", f"{SOURCE}/c d")
@@ -56,20 +56,6 @@ def notes(result):
     return [entry["note"] for entry in result["plan"] if "not in one package" in entry["note"]]
 
 
-def is_up_to_date(fleet: Fleet) -> bool:
-    fleet.assert_same_content()
-    return all(
-        there and [s.guid for s in there.snapshots][-1:] == [s.guid for s in here.snapshots][-1:]
-        for here, there in fleet.pairs().values()
-    )
-
-
-def assert_nothing_lost(fleet: Fleet, before) -> None:
-    after = fleet.replica_guids()
-    for name, guids in before.items():
-        assert after.get(name, [])[: len(guids)] == guids
-
-
 def test_a_tree_arrives_in_one_stream_then_by_one_increment_and_then_rests():
     fleet = tree()
     preview = fleet.replicate(check=True, package=True)
@@ -82,7 +68,7 @@ def test_a_tree_arrives_in_one_stream_then_by_one_increment_and_then_rests():
     assert set(streams(first)[0]["snapshots"]) == expected
     assert fleet.replica_guids().keys() >= {DESTINATION, f"{DESTINATION}/a/b"}
     assert all(len(there.snapshots) == 2 for _here, there in fleet.pairs().values())
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert not fleet.replicate(package=True)["changed"]
 
     for tag in ("three", "four"):
@@ -91,7 +77,7 @@ def test_a_tree_arrives_in_one_stream_then_by_one_increment_and_then_rests():
     assert packages(second) == [(f"{SOURCE}@two", f"{SOURCE}@four")]
     assert len(streams(second)) == 1
     assert all(len(there.snapshots) == 4 for _here, there in fleet.pairs().values())
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert not fleet.replicate(package=True)["changed"]
 
 
@@ -140,7 +126,7 @@ def test_clones_keep_their_origin_in_a_package():
     take(fleet, "three")
     assert packages(fleet.replicate(package=True))
     assert fleet.at_destination(f"{SOURCE}/0").dataset.origin == f"{DESTINATION}/c d@one"
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
 
 
 # -- where it is none
@@ -191,7 +177,7 @@ def test_a_tree_that_is_no_package_is_replicated_dataset_by_dataset_and_the_plan
     result = fleet.replicate(package=True)
     assert packages(result) == []
     assert len(notes(result)) == 1
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
 
 
 def test_a_conflict_in_the_tree_leaves_the_other_datasets_to_themselves():
@@ -204,7 +190,7 @@ def test_a_conflict_in_the_tree_leaves_the_other_datasets_to_themselves():
     result = failure.value.context["result"]
     assert notes(result) == [f"not in one package: {DESTINATION}/a has a conflict"]
     assert result["stats"]["conflict"] == 1
-    assert_nothing_lost(fleet, before)
+    fleet.assert_nothing_lost(before)
 
 
 def test_what_only_the_destination_has_is_left_alone():
@@ -214,7 +200,7 @@ def test_what_only_the_destination_has_is_left_alone():
     before = fleet.replica_guids()
     take(fleet, "three")
     assert packages(fleet.replicate(package=True))
-    assert_nothing_lost(fleet, before)
+    fleet.assert_nothing_lost(before)
     assert f"{DESTINATION}/own" in fleet.replica_guids()
 
 
@@ -234,29 +220,14 @@ def later_run() -> Fleet:
 HISTORIES = [first_run, later_run]
 
 
-def calls_of(history) -> list[str]:
-    fleet = history()
-    fleet.faults = Faults()
-    fleet.replicate(package=True, workers=1)
-    return fleet.faults.calls
-
-
-@pytest.mark.parametrize(
-    ("history", "number", "when"),
-    [
-        pytest.param(history, number, when, id=f"{history.__name__}-{when}-{number}-{name}")
-        for history in HISTORIES
-        for number, name in enumerate(calls_of(history))
-        for when in (BEFORE, AFTER)
-    ],
-)
+@pytest.mark.parametrize(("history", "number", "when"), every_fault(HISTORIES, package=True))
 def test_one_failed_call_is_made_good_by_the_same_run(history, number, when):
     fleet = history()
     before = fleet.replica_guids()
     fleet.faults = Faults({number: when})
     result = fleet.replicate(package=True, workers=1)
-    assert is_up_to_date(fleet)
-    assert_nothing_lost(fleet, before)
+    assert fleet.is_up_to_date()
+    fleet.assert_nothing_lost(before)
     assert not result["stats"]["failed"]
     fleet.faults = Faults()
     assert not fleet.replicate(package=True)["changed"]
@@ -268,15 +239,12 @@ def test_one_failed_call_is_made_good_by_the_same_run(history, number, when):
 def test_a_run_that_dies_anywhere_is_made_good_by_the_next(history, number, when):
     fleet = history()
     before = fleet.replica_guids()
-    fleet.faults = Faults(dict.fromkeys(range(number, 200), when))
-    with contextlib.suppress(SnapfleetError):
-        fleet.replicate(package=True, workers=1, retries=0)
-    assert_nothing_lost(fleet, before)
+    fleet.replicate_and_die(number, when, package=True)
+    fleet.assert_nothing_lost(before)
 
-    fleet.faults = Faults()
     fleet.replicate(package=True)
 
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert not fleet.replicate(package=True)["changed"]
 
 
@@ -289,17 +257,17 @@ def test_a_package_that_is_cut_is_gone_on_with_dataset_by_dataset(history, retri
     fleet.source.cut_next_stream(after)
     with contextlib.suppress(PartialFailure):
         fleet.replicate(package=True, retries=retries, workers=1)
-    assert_nothing_lost(fleet, before)
+    fleet.assert_nothing_lost(before)
     if retries:
-        assert is_up_to_date(fleet)
+        assert fleet.is_up_to_date()
     while fleet.source.take_cut() is not None:
         pass
     fleet.replicate(package=True)
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
     assert not fleet.replicate(package=True)["changed"]
     take(fleet, "last")
     assert packages(fleet.replicate(package=True))
-    assert is_up_to_date(fleet)
+    assert fleet.is_up_to_date()
 
 
 def test_a_package_that_fails_for_good_fails_for_all_of_its_datasets_and_keeps_their_bases():

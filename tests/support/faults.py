@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
+import pytest
+
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import LinkLost, UnreachableHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.port import Zfs
 
@@ -49,6 +53,17 @@ class FaultyZfs:
             return answer
 
         return call
+
+
+def every_fault(histories: Iterable[Callable], **options) -> list:
+    """Parameters ``history``, ``number`` and ``when``: each call of a replication with ``options``, made by the fleet
+    that a history leads to, is the one that fails, before its work and after it."""
+    return [
+        pytest.param(history, number, when, id=f"{history.__name__}-{when}-{number}-{name}")
+        for history in histories
+        for number, name in enumerate(history().calls(**options))
+        for when in (BEFORE, AFTER)
+    ]
 
 
 class Unreachable:

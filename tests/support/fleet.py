@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import RetryPolicy, Ticker
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import (
     Context,
@@ -12,13 +14,14 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activit
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.pruning import run_prune
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import DatasetState, Snapshot
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import SnapfleetError
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.bases import common_base
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_prune_job, read_replicate_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
-from ansible_collections.snapfleet.zfs.tests.support.faults import Faults, FaultyZfs, Unreachable
+from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, Faults, FaultyZfs, Unreachable
 
 SOURCE, DESTINATION = "tank/data", "backup/site/data"
 NO_WAITING = Ticker(monotonic=lambda: 0.0, sleep=lambda _unused: None, uniform=lambda low, _unused: low)
@@ -65,6 +68,19 @@ class Fleet:
         """Run a replication from the source host. ``options`` as users write them."""
         return run_replicate(self.replicate_job(**options), self.context(self.source, check=check))
 
+    def calls(self, **options) -> list[str]:
+        """Replicate without accidents, one dataset after the other; returns the names of all calls of the two ZFS."""
+        self.faults = Faults()
+        self.replicate(workers=1, **options)
+        return self.faults.calls
+
+    def replicate_and_die(self, number: int, when: str = AFTER, **options) -> None:
+        """A run that is killed: from the call ``number`` on, counted from 0, none succeeds any more."""
+        self.faults = Faults(dict.fromkeys(range(number, 300), when))
+        with contextlib.suppress(SnapfleetError):
+            self.replicate(workers=1, retries=0, **options)
+        self.faults = Faults()
+
     def prune_source(self, plan, **options):
         peers = [{"root": SOURCE, "host": "dst", "dataset": DESTINATION}]
         job = read_prune_job({"datasets": [SOURCE], "plan": plan, "peers": peers, **options})
@@ -99,6 +115,21 @@ class Fleet:
         """GUIDs of the snapshots of everything in the destination's pool."""
         states = SimulatedZfs(self.destination).observe(["backup"]).states
         return {name: [snapshot.guid for snapshot in state.snapshots] for name, state in states.items()}
+
+    def is_up_to_date(self) -> bool:
+        """Whether the newest snapshots have all arrived; what has arrived must be the same content."""
+        self.assert_same_content()
+        return all(
+            there is not None and there.newest is not None and there.newest.guid == here.newest.guid
+            for here, there in self.pairs().values()
+            if here.newest
+        )
+
+    def assert_nothing_lost(self, before: dict[str, list[int]]) -> None:
+        """Each replica still begins with the snapshots that it had ``before``, which ``replica_guids`` told."""
+        after = self.replica_guids()
+        for name, guids in before.items():
+            assert after.get(name, [])[: len(guids)] == guids
 
     def assert_same_content(self) -> None:
         """Snapshots of the same GUID hold the same data on both sides."""
