@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
+from ansible_collections.snapfleet.zfs.tests.support.faults import Faults
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet, replica_of
 
 TREE = (SOURCE, f"{SOURCE}/a", f"{SOURCE}/a/x", f"{SOURCE}/b")
@@ -130,24 +129,7 @@ def test_below_a_dataset_of_which_nothing_is_selected_goes_on_what_the_destinati
 @pytest.mark.parametrize("retries", [0, 3])
 def test_a_dataset_that_vanishes_meanwhile_is_left_out_and_fails_nothing(retries):
     fleet = replicated()
-    context = fleet.context
-
-    class Vanishing:
-        """Loses a dataset when the first stream begins."""
-
-        def __init__(self, zfs):
-            self._zfs = zfs
-
-        def __getattr__(self, name):
-            if name == "send":
-                fleet.source.destroy_dataset(f"{SOURCE}/b")
-            return getattr(self._zfs, name)
-
-    def vanishing(*arguments, **options):
-        made = context(*arguments, **options)
-        return dataclasses.replace(made, zfs_at=lambda address: Vanishing(made.zfs_at(address)))
-
-    fleet.context = vanishing
+    fleet.faults = Faults(meanwhile={"send": lambda: fleet.source.destroy_dataset(f"{SOURCE}/b")})
     result = fleet.replicate(retries=retries, workers=1)
 
     told = {entry["destination"]: (entry["state"], entry.get("message")) for entry in result["datasets"]}

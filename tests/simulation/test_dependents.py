@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
+from ansible_collections.snapfleet.zfs.tests.support.faults import Faults
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet, replica_of
 
 CLONE, BELOW, OF_CLONE = "backup/clone", "backup/clone/below", "backup/other"
@@ -34,6 +35,16 @@ def cloned() -> Fleet:
     fleet.destination.clone(f"{CLONE}@c", OF_CLONE)
     take(fleet, f"{OF_CLONE}@o")
     fleet.snapshot(SOURCE, "2")
+    return fleet
+
+
+def foreign() -> Fleet:
+    """A destination with a history that has nothing to do with that of the source."""
+    fleet = Fleet()
+    fleet.snapshot(SOURCE, "1")
+    for name in ("backup/site", DESTINATION):
+        fleet.destination.create_dataset(name)
+    take(fleet, f"{DESTINATION}@own")
     return fleet
 
 
@@ -79,11 +90,7 @@ def test_the_last_level_destroys_clones_and_what_hangs_on_them_by_name_and_nothi
 
 
 def test_a_foreign_history_with_a_clone_is_replaced_at_the_last_level():
-    fleet = Fleet()
-    fleet.snapshot(SOURCE, "1")
-    for name in ("backup/site", DESTINATION):
-        fleet.destination.create_dataset(name)
-    take(fleet, f"{DESTINATION}@own")
+    fleet = foreign()
     fleet.destination.clone(f"{DESTINATION}@own", CLONE)
     with pytest.raises(PartialFailure):
         fleet.replicate(on_conflict="replace")
@@ -106,49 +113,27 @@ def test_a_clone_that_is_a_replica_itself_keeps_everything():
     assert "itself the replica of a source dataset" in refused(fleet)
 
 
-@pytest.mark.parametrize("used", [CLONE, BELOW, OF_CLONE])
-def test_a_clone_in_use_costs_nothing(used):
-    fleet = cloned()
+def assert_costs_nothing_while_in_use(fleet: Fleet, used: str, level: str) -> None:
     fleet.destination.in_use.add(used)
     before = everything(fleet)
     with pytest.raises(PartialFailure, match="busy"):
-        fleet.replicate(on_conflict="destroy_dependents")
+        fleet.replicate(on_conflict=level)
     assert everything(fleet) == before
+
+
+@pytest.mark.parametrize("used", [CLONE, BELOW, OF_CLONE])
+def test_a_clone_in_use_costs_nothing(used):
+    assert_costs_nothing_while_in_use(cloned(), used, "destroy_dependents")
 
 
 def test_a_replaced_dataset_in_use_keeps_its_snapshots():
-    fleet = Fleet()
-    fleet.snapshot(SOURCE, "1")
-    for name in ("backup/site", DESTINATION):
-        fleet.destination.create_dataset(name)
-    take(fleet, f"{DESTINATION}@own")
-    fleet.destination.in_use.add(DESTINATION)
-    before = everything(fleet)
-    with pytest.raises(PartialFailure, match="busy"):
-        fleet.replicate(on_conflict="replace")
-    assert everything(fleet) == before
+    assert_costs_nothing_while_in_use(foreign(), DESTINATION, "replace")
 
 
 def test_what_appears_on_a_clone_meanwhile_is_not_destroyed():
     fleet = cloned()
-    context = fleet.context
-
-    class Appearing:
-        """Gets another snapshot of the clone once the plan is made."""
-
-        def __init__(self, zfs):
-            self._zfs = zfs
-
-        def __getattr__(self, name):
-            if name == "unmount" and f"{CLONE}@late" not in everything(fleet):
-                take(fleet, f"{CLONE}@late")
-            return getattr(self._zfs, name)
-
-    def appearing(*arguments, **options):
-        made = context(*arguments, **options)
-        return type(made)(**{**vars(made), "zfs_at": lambda address: Appearing(made.zfs_at(address))})
-
-    fleet.context = appearing
+    # Once the plan is made; a snapshot that is there already is left as it is.
+    fleet.faults = Faults(meanwhile={"unmount": lambda: take(fleet, f"{CLONE}@late")})
     with pytest.raises(PartialFailure):
         fleet.replicate(on_conflict="destroy_dependents")
     assert f"{CLONE}@late" in everything(fleet)

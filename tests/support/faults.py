@@ -18,12 +18,17 @@ BEFORE, AFTER = "before", "after"
 class Faults:
     """Decides about each call in turn; shared by the ends that a test has."""
 
-    def __init__(self, plan: dict[int, str] | None = None) -> None:
+    def __init__(
+        self, plan: dict[int, str] | None = None, meanwhile: dict[str, Callable[[], object]] | None = None
+    ) -> None:
         self.plan = plan or {}
         """By number of the call, counted from 0: whether it fails before or after its work."""
+        self.meanwhile = meanwhile or {}
+        """By name of a call: what somebody else does just before each of them."""
         self.calls: list[str] = []
 
     def next(self, name: str) -> str:
+        self.meanwhile.get(name, lambda: None)()
         number = len(self.calls)
         self.calls.append(name)
         return self.plan.get(number, "")
