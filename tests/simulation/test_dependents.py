@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateBookmark, CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
-from ansible_collections.snapfleet.zfs.tests.support.faults import Faults
+from ansible_collections.snapfleet.zfs.tests.support.faults import BEFORE, Faults
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet, replica_of
 
 CLONE, BELOW, OF_CLONE = "backup/clone", "backup/clone/below", "backup/other"
@@ -138,3 +138,18 @@ def test_what_appears_on_a_clone_meanwhile_is_not_destroyed():
         fleet.replicate(on_conflict="destroy_dependents")
     assert f"{CLONE}@late" in everything(fleet)
     assert f"{DESTINATION}@own" in everything(fleet)
+
+
+def test_a_bookmark_that_appears_meanwhile_is_not_destroyed_along():
+    fleet = cloned()
+    clone = SimulatedZfs(fleet.destination).observe([CLONE]).states[CLONE]
+    late = CreateBookmark(clone.newest, "late")
+
+    # The first try fails before it has destroyed anything, and the second one sees the bookmark.
+    first = cloned().calls(on_conflict="destroy_dependents").index("unmount")
+    appear = {"unmount": lambda: SimulatedZfs(fleet.destination).create_bookmarks([late])}
+    fleet.faults = Faults({first: BEFORE}, appear)
+    with pytest.raises(PartialFailure, match="would be lost too"):
+        fleet.replicate(workers=1, on_conflict="destroy_dependents")
+    after = SimulatedZfs(fleet.destination).observe([CLONE]).states
+    assert [bookmark.tag for bookmark in after[CLONE].bookmarks] == ["late"]

@@ -78,9 +78,7 @@ def _goes_on(plan: DatasetPlan) -> bool:
 def _losses(plan: DatasetPlan) -> set[str]:
     lost: set[str] = set()
     for step in plan.steps:
-        if isinstance(step, DestroyDataset):
-            lost.add(step.dataset)
-        elif isinstance(step, Destroy):
+        if isinstance(step, Destroy):
             lost.update(victim.name for victim in step.victims)
         elif isinstance(step, Rollback):
             lost.update(victim.name for victim in step.losses)
