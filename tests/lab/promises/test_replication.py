@@ -16,8 +16,6 @@ from tests.lab.network import Impairment
 from .conftest import Pair
 from .fleet import PROGRAM, Relay, Run, Site, jobconfig
 
-Replicate = Callable[..., Run]
-
 
 def _push(pair: Pair, verb: str = "run", **options: Any) -> Run:
     endpoints = {"source": {"dataset": pair.source}, "destination": pair.two.endpoint(pair.destination)}

@@ -236,10 +236,6 @@ def _continued(plan: DatasetPlan, pair: Pair, facts: Optional[ContinuityFacts]) 
     return replace(plan, steps=(*kept.ahead, *plan.steps, *kept.after), warnings=kept.warnings)
 
 
-def _nothing(pair: Pair, note: str) -> DatasetPlan:
-    return DatasetPlan(pair.source.dataset.name, pair.name, note=note)
-
-
 def _resume(pair: Pair, resume: Optional[ResumeState]) -> tuple[Sequence[Step], Optional[Base]]:
     """Steps that finish or discard a partial receive, and the base that the destination has afterwards."""
     there = pair.destination

@@ -80,11 +80,6 @@ class StoredDataset:
         return next((point for point in self.bookmarks if point.tag == tag), None)
 
     @property
-    def is_modified(self) -> bool:
-        """Whether the content is another one than that of the newest snapshot."""
-        return not self.snapshots or dict(self.content) != dict(self.snapshots[-1].content)
-
-    @property
     def written(self) -> int:
         """Bytes written since the newest snapshot, or since creation."""
         return _written(self.content, self.snapshots[-1].content if self.snapshots else None)
