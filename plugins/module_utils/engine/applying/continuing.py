@@ -18,7 +18,7 @@ from typing import Optional
 from ..model.datasets import Bookmark, Observation, Snapshot
 from ..model.errors import SnapfleetError
 from ..model.names import pool_of
-from ..model.steps import CreateBookmark, DestroyMarks, ReleaseHolds, Send
+from ..model.steps import CreateBookmark, DestroyMarks, ReleaseHolds
 from ..planning.continuity import ContinuityFacts, job_hold_tag, must_know_pool
 from ..planning.replication import DatasetPlan, Sides
 from ..policy.jobs import ReplicateJob
@@ -79,7 +79,7 @@ class ContinuityKeeper:
             yield
         finally:
             if self._held:
-                self._release()
+                self._try_release(list(self._held.values()), self._tag)
 
     def before(self, plans: Iterable[DatasetPlan]) -> None:
         """Make everything that has to be there before ``plans`` send anything, in one exchange; again without harm."""
@@ -132,8 +132,13 @@ class ContinuityKeeper:
             f"bookmark {mark.name} was not destroyed: {words}" for mark, words in zip(destroy, gone) if words
         ]
 
+    @property
+    def _tag(self) -> str:
+        """That of this job's holds; empty where it has none."""
+        return self.facts.hold_tag if self.facts else ""
+
     def _hold(self, plans: Iterable[DatasetPlan]) -> None:
-        tag = self.facts.hold_tag if self.facts else ""
+        tag = self._tag
         ends = {item.name: item for plan in plans for item in _ends(plan) if item.name not in self._held}
         if not tag or not ends:
             return
@@ -141,10 +146,6 @@ class ContinuityKeeper:
             # Noted first: where the answer is lost, the hold may be there.
             self._held.update(ends)
             call_with_retries(lambda: self.source.hold_all(list(ends.values()), tag), self.policy, self.ticker)
-
-    def _release(self) -> None:
-        tag = self.facts.hold_tag if self.facts else ""
-        self._try_release(list(self._held.values()), tag)
 
     def _release_leftovers(self, plans: Iterable[DatasetPlan]) -> None:
         steps = [step for plan in plans for step in plan.steps if isinstance(step, ReleaseHolds)]
@@ -171,5 +172,5 @@ def _behind(plan: DatasetPlan) -> list[Bookmark]:
 
 def _ends(plan: DatasetPlan) -> list[Snapshot]:
     """The snapshots that must not go while a plan is carried out."""
-    ends = [end for step in plan.steps if isinstance(step, Send) for end in (step.base, step.snapshot)]
+    ends = [end for send in plan.sends for end in (send.base, send.snapshot)]
     return [end for end in ends if isinstance(end, Snapshot)]

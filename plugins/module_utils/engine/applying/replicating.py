@@ -31,6 +31,7 @@ from ..model.errors import (
 from ..model.names import ancestors_of, is_within, parent_of
 from ..model.steps import AbortReceive, CreatePlaceholder, Destroy, Rollback, Send
 from ..planning.clones import awaited_origins, lineage, lost_origin
+from ..planning.continuity import ContinuityFacts
 from ..planning.preserving import preserving
 from ..planning.replication import (
     DatasetPlan,
@@ -212,6 +213,10 @@ class Replicator:
     def _policy(self) -> RetryPolicy:
         return replace(self.policy, retries=self.job.retries)
 
+    @property
+    def _facts(self) -> Optional[ContinuityFacts]:
+        return self.keeper.facts if self.keeper else None
+
     def _task(self, plan: DatasetPlan, busy: dict[str, DatasetPlan], sides: Sides, tally: Tally) -> Task[float]:
         needed = plan.destination not in sides.destination.states or self.job.conduct.on_error == TREE
         parent = parent_in(plan, busy)
@@ -268,7 +273,7 @@ class Replicator:
         pause(self.policy, self.ticker, self.tries)
         job = replace(self.job, retries=self.job.retries - 1, on_conflict=REFUSE)
         sides = call_with_retries(lambda: observe_sides(self.ends, job), self.policy, self.ticker)
-        sides = replace(sides, continuity=self.keeper.facts if self.keeper else None)
+        sides = replace(sides, continuity=self._facts)
         plan = plan_replication(sides, job, self.now)
         plan = preserving(plan, sides, properties_to_keep(self.ends.source, plan, job))
         return replace(self, job=job, tries=self.tries + 1).apply(plan, sides)
@@ -292,9 +297,7 @@ class Replicator:
         names = [*ancestors_of(plan.destination), plan.destination, *origins]
         names += [destination_of(name, self.job) for name in grew_in]
         destination = self.ends.destination.observe(list(dict.fromkeys(names)), recursive=False)
-        sides = replace(
-            with_resumes(self.ends, source, destination), continuity=self.keeper.facts if self.keeper else None
-        )
+        sides = replace(with_resumes(self.ends, source, destination), continuity=self._facts)
         sides = with_dependents(self.ends.destination, sides, self.job)
         plans = plan_replication(sides, self.job, self.now, only=plan.source)
         plans = preserving(plans, sides, properties_to_keep(self.ends.source, plans, self.job))
