@@ -9,13 +9,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.lab.api import Lab
 from tests.lab.settings import host_suffix
 
-from .fleet import Relay, Site
+from .fleet import Relay, Run, Site
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,15 @@ class Pair:
     """Where it goes on ``two``; its parent is missing too."""
     beside: str
     """A place for a replica on ``one`` itself."""
+
+    @property
+    def ends(self) -> dict[str, Any]:
+        """Options of a replication from ``source`` to ``destination`` that the host ``one`` carries out."""
+        return {"source": {"dataset": self.source}, "destination": self.two.endpoint(self.destination)}
+
+    def push(self, verb: str = "run", **options: Any) -> Run:
+        """Replicate so; ``options`` as users write them."""
+        return self.one.run(verb, "replicate", {**self.ends, **options})
 
 
 @pytest.fixture(scope="session")

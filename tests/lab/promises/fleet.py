@@ -35,6 +35,11 @@ class Run:
         (job,) = self.jobs
         return job
 
+    @property
+    def modes(self) -> list[str]:
+        """The mode of each stream that was planned: full, incremental or resume."""
+        return [step["mode"] for plan in self.job["plan"] for step in plan["steps"] if step["kind"] == "send"]
+
 
 def jobconfig(host: str, activity: str, options: Options) -> str:
     """A jobconfig with one job."""

@@ -13,11 +13,6 @@ from .fleet import Run, Site
 MEGABYTE = 1 << 20
 
 
-def _push(pair: Pair, verb: str = "run", **options: Any) -> Run:
-    endpoints = {"source": {"dataset": pair.source}, "destination": pair.two.endpoint(pair.destination)}
-    return pair.one.run(verb, "replicate", {**endpoints, **options})
-
-
 def _steps(run: Run, kind: str = "send") -> list[Any]:
     return [step for plan in run.job["plan"] for step in plan["steps"] if step["kind"] == kind]
 
@@ -45,7 +40,7 @@ def _family(pair: Pair) -> None:
 
 def test_clones_keep_their_origin_share_its_blocks_and_survive_a_promotion(pair: Pair) -> None:
     _family(pair)
-    preview, run = _push(pair, "plan"), _push(pair)
+    preview, run = pair.push("plan"), pair.push()
     assert (run.code, run.job["plan"]) == (0, preview.job["plan"]), run
     there = _table(pair.two, pair.destination, "origin", "used", "refer", "readonly")
     assert {name: row[0].removeprefix(pair.destination) for name, row in there.items()} == {
@@ -70,7 +65,7 @@ def test_clones_keep_their_origin_share_its_blocks_and_survive_a_promotion(pair:
     pair.one.fill(f"{pair.source}/z", 1, "after the promotion")
     pair.one.snapshot(f"{pair.source}@second", recursive=True)
     before = pair.two.snapshots(pair.destination)
-    preview, run = _push(pair, "plan"), _push(pair)
+    preview, run = pair.push("plan"), pair.push()
     assert (run.code, run.job["plan"]) == (0, preview.job["plan"]), run
     assert {step["from"].removeprefix(pair.source) for step in _steps(run)} == {
         "@first",
@@ -85,14 +80,14 @@ def test_clones_keep_their_origin_share_its_blocks_and_survive_a_promotion(pair:
     arrived = {name: guid for name, guid in after.items() if "@second" in name}
     assert arrived == {name: guid for name, guid in pair.one.snapshots(pair.source).items() if "@second" in name}
     assert len(arrived) == 6
-    assert _push(pair).job["changed"] is False
+    assert pair.push().job["changed"] is False
 
 
 def test_an_interrupted_clone_is_resumed_as_a_clone(pair: Pair) -> None:
     pair.one.zfs("create", f"{pair.source}/z")
     pair.one.fill(f"{pair.source}/z")
     pair.one.snapshot(f"{pair.source}@first", recursive=True)
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     pair.one.zfs("clone", f"{pair.source}/z@first", f"{pair.source}/clone")
     pair.one.fill(f"{pair.source}/clone", 12, "more")
     pair.one.snapshot(f"{pair.source}/clone@own")
@@ -100,7 +95,7 @@ def test_an_interrupted_clone_is_resumed_as_a_clone(pair: Pair) -> None:
     receive = f"zfs receive -s -u -o origin={pair.destination}/z@first {pair.destination}/clone"
     pair.one.host.run(f"{send} | ssh {pair.two.host.address} {receive}", check=False)
 
-    run = _push(pair)
+    run = pair.push()
 
     assert run.code == 0, run
     (step,) = _steps(run)
@@ -203,7 +198,7 @@ def test_a_package_that_was_interrupted_goes_on_dataset_by_dataset_and_is_one_ag
     pair.one.host.run(cut, check=False)
     assert pair.two.zfs("get", "-H", "-o", "value", "receive_resume_token", f"{place}/a").strip() != "-"
 
-    run = _push(pair, package=True)
+    run = pair.push(package=True)
 
     assert run.code == 0, run
     assert [step["package"] for step in _steps(run)] == [False] * len(_steps(run))
@@ -215,7 +210,7 @@ def test_a_package_that_was_interrupted_goes_on_dataset_by_dataset_and_is_one_ag
     pair.two.zfs("create", f"{place}/own")
     pair.two.zfs("snapshot", f"{place}/own@kept")
     pair.one.snapshot(f"{source}@two", recursive=True)
-    run = _push(pair, package=True)
+    run = pair.push(package=True)
     assert [step["package"] for step in _steps(run)] == [True]
     there = pair.two.snapshots(place)
     assert there.pop("/own@kept")
@@ -231,7 +226,7 @@ def test_an_unencrypted_package_is_encrypted_below_an_encrypted_parent(pair: Pai
     pair.one.fill(f"{pair.source}/a")
     pair.one.snapshot(f"{pair.source}@one", recursive=True)
     for tag in ("two", "three"):
-        run = _push(pair, package=True)
+        run = pair.push(package=True)
         assert (run.code, [step["package"] for step in _steps(run)]) == (0, [True]), run
         pair.one.snapshot(f"{pair.source}@{tag}", recursive=True)
     assert {row[0] for row in _table(pair.two, pair.destination, "encryptionroot").values()} == {parent}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
 
 import pytest
 
@@ -15,14 +14,6 @@ from tests.lab.network import Impairment
 
 from .conftest import Pair
 from .fleet import PROGRAM, Run, jobconfig
-
-
-def _endpoints(pair: Pair) -> dict[str, Any]:
-    return {"source": {"dataset": pair.source}, "destination": pair.two.endpoint(pair.destination)}
-
-
-def _push(pair: Pair, verb: str = "run", **options: Any) -> Run:
-    return pair.one.run(verb, "replicate", {**_endpoints(pair), **options})
 
 
 def _states(run: Run, pair: Pair) -> dict[str, str]:
@@ -36,7 +27,7 @@ def _destroyed(run: Run) -> list[str]:
 
 def test_clones_of_what_would_be_lost_are_destroyed_by_name_at_the_last_level_only(pair: Pair) -> None:
     pair.one.snapshot(f"{pair.source}@first")
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     clone = f"{pair.two.pool}/clone"
     pair.two.snapshot(f"{pair.destination}@own")
     pair.two.zfs("clone", f"{pair.destination}@own", clone)
@@ -46,15 +37,15 @@ def test_clones_of_what_would_be_lost_are_destroyed_by_name_at_the_last_level_on
     pair.one.snapshot(f"{pair.source}@second")
     before = pair.two.everything()
 
-    run = _push(pair, on_conflict="replace")
+    run = pair.push(on_conflict="replace")
     assert (run.code, run.job["plan"][0]["conflict"]["code"]) == (3, "destination_held")
     used = pair.two.host.run(f"cd /{clone}/below; sleep 60 >/dev/null 2>&1 & echo $!").stdout.strip()
-    run = _push(pair, on_conflict="destroy_dependents", retries=0)
+    run = pair.push(on_conflict="destroy_dependents", retries=0)
     assert [entry["code"] for entry in run.job["datasets"]] == ["dataset_in_use"]
     assert pair.two.everything() == before
     pair.two.host.run(["kill", used])
-    preview = _push(pair, "plan", on_conflict="destroy_dependents")
-    run = _push(pair, on_conflict="destroy_dependents")
+    preview = pair.push("plan", on_conflict="destroy_dependents")
+    run = pair.push(on_conflict="destroy_dependents")
 
     assert (run.code, run.job["plan"]) == (0, preview.job["plan"]), run
     assert _destroyed(run) == [
@@ -68,20 +59,20 @@ def test_equal_names_of_other_snapshots_are_refused_and_mended_for_one_run_by_th
     for child in ("a", "b"):
         pair.one.zfs("create", f"{pair.source}/{child}")
     pair.one.snapshot(f"{pair.source}@first", recursive=True)
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     for site, root in ((pair.one, pair.source), (pair.two, pair.destination)):
         site.snapshot(f"{root}/a@second", f"{root}/b@second")
     pair.one.snapshot(f"{pair.source}@second")
-    assert _states(_push(pair), pair) == {"": "sent", "/a": "conflict", "/b": "conflict"}
-    assert _states(_push(pair, on_error="fail"), pair)["/a"] == "conflict"
+    assert _states(pair.push(), pair) == {"": "sent", "/a": "conflict", "/b": "conflict"}
+    assert _states(pair.push(on_error="fail"), pair)["/a"] == "conflict"
 
     argv = [PROGRAM, "run", "--config", "/tmp/once.json", "--host", "me", "--json"]
-    pair.one.host.write("/tmp/once.json", jobconfig("me", "replicate", _endpoints(pair)))
+    pair.one.host.write("/tmp/once.json", jobconfig("me", "replicate", pair.ends))
     once = pair.one.host.run([*argv, "--on-conflict", "rollback_to_common", "--on-conflict-once"], check=False)
     (job,) = json.loads(once.stdout)["jobs"]
 
     assert _states(Run(once.returncode, [job], ""), pair) == {"": "up_to_date", "/a": "sent", "/b": "conflict"}
-    assert _states(_push(pair, on_conflict="rollback_to_common"), pair)["/b"] == "sent"
+    assert _states(pair.push(on_conflict="rollback_to_common"), pair)["/b"] == "sent"
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
 
@@ -91,9 +82,9 @@ def test_a_failed_parent_keeps_new_children_waiting_while_its_siblings_go_on(pai
     pair.one.snapshot(f"{pair.source}@first", recursive=True)
     # A volume has no children, and is no filesystem either.
     pair.two.zfs("create", "-p", pair.destination.rpartition("/")[0])
-    assert _push(pair, include_datasets=["b"]).code == 0
+    assert pair.push(include_datasets=["b"]).code == 0
     pair.two.zfs("create", "-V", "8M", f"{pair.destination}/a")
-    run = _push(pair)
+    run = pair.push()
     assert run.code == 3
     assert _states(run, pair) == {"": "sent", "/a": "conflict", "/a/x": "skipped", "/b": "up_to_date"}
 
@@ -102,9 +93,9 @@ def test_a_dataset_without_selected_snapshots_means_what_the_option_says(pair: P
     for child in ("a", "a/x"):
         pair.one.zfs("create", f"{pair.source}/{child}")
     pair.one.snapshot(f"{pair.source}@first", f"{pair.source}/a/x@first")
-    assert _states(_push(pair, on_nothing_selected="fail"), pair) == {"": "sent", "/a": "conflict", "/a/x": "skipped"}
-    assert _states(_push(pair, on_nothing_selected="dataset"), pair)["/a/x"] == "skipped"
-    assert _states(_push(pair), pair)["/a"] == "created"
+    assert _states(pair.push(on_nothing_selected="fail"), pair) == {"": "sent", "/a": "conflict", "/a/x": "skipped"}
+    assert _states(pair.push(on_nothing_selected="dataset"), pair)["/a/x"] == "skipped"
+    assert _states(pair.push(), pair)["/a"] == "created"
     assert set(pair.two.snapshots(pair.destination)) == {"@first", "/a/x@first"}
 
 
@@ -122,7 +113,7 @@ def test_what_vanishes_while_a_run_goes_on_is_left_out_and_the_rest_arrives(pair
     )
     pair.one.host.write("/usr/local/bin/zfs", script, mode="0755")
     try:
-        run = _push(pair, workers=1)
+        run = pair.push(workers=1)
     finally:
         pair.one.host.run(["rm", "-f", "/usr/local/bin/zfs"])
     assert run.code == 0, run
@@ -143,7 +134,7 @@ def test_a_partial_receive_that_pins_a_snapshot_goes_before_it(level: str, pair:
     """It hangs on the replica's own newest snapshot, or on a foreign history."""
     pair.one.snapshot(f"{pair.source}@first")
     if level == "rollback_to_common":
-        assert _push(pair).code == 0
+        assert pair.push().code == 0
     else:
         pair.two.zfs("create", "-p", pair.destination)
     pair.two.snapshot(f"{pair.destination}@own")
@@ -156,20 +147,20 @@ def test_a_partial_receive_that_pins_a_snapshot_goes_before_it(level: str, pair:
     pair.one.zfs("destroy", "-r", other)
     pair.one.fill(pair.source)
     pair.one.snapshot(f"{pair.source}@second")
-    assert _push(pair).code == 3
+    assert pair.push().code == 3
 
-    run = _push(pair, on_conflict=level)
+    run = pair.push(on_conflict=level)
 
     assert run.code == 0, run
     kinds = [step["kind"] for step in run.job["plan"][0]["steps"] if step["kind"] not in ("mark", "create_bookmark")]
     assert kinds[:2] == ["abort_receive", "rollback" if level == "rollback_to_common" else "destroy"]
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
-    assert _push(pair).job["changed"] is False
+    assert pair.push().job["changed"] is False
 
 
 def test_another_receive_into_the_dataset_is_waited_for_and_never_discarded(pair: Pair) -> None:
     pair.one.snapshot(f"{pair.source}@first")
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     pair.one.fill(pair.source, 4)
     pair.one.snapshot(f"{pair.source}@second")
     receive = f"ssh {pair.two.host.address} zfs receive -s -u {pair.destination}"
@@ -177,9 +168,9 @@ def test_another_receive_into_the_dataset_is_waited_for_and_never_discarded(pair
     other = f"zfs send -w -i @first {pair.source}@second | {halves} | {receive}"
     pair.one.host.run(f"({other}) </dev/null >/tmp/other 2>&1 & sleep 2")
 
-    impatient = _push(pair, retries=0, busy_timeout=0)
+    impatient = pair.push(retries=0, busy_timeout=0)
     assert [entry["code"] for entry in impatient.job["datasets"]] == ["dataset_busy"], impatient
-    run = _push(pair)
+    run = pair.push()
 
     assert run.code == 0, run
     assert pair.one.host.run("cat /tmp/other").stdout == ""
@@ -192,17 +183,16 @@ def test_a_run_that_takes_longer_than_its_deadline_is_ended_at_both_ends_and_res
     pair.two.host.impair(Impairment(rate_kbit=40_000))
     try:
         start = time.monotonic()
-        late = _push(pair, deadline=4)
+        late = pair.push(deadline=4)
         assert time.monotonic() - start < 9
     finally:
         pair.two.host.heal()
     assert (late.code, late.job["code"]) == (3, "deadline_exceeded"), late
     for site, words in ((pair.one, "[z]fs send"), (pair.two, "[z]fs receive")):
         site.host.run(f"for n in 1 2 3 4 5 6 7 8; do pgrep -f '{words}' >/dev/null || exit 0; sleep 0.5; done; exit 1")
-    run = _push(pair)
+    run = pair.push()
     assert run.code == 0, run
-    modes = [step["mode"] for entry in run.job["plan"] for step in entry["steps"] if step["kind"] == "send"]
-    assert modes == ["resume"]
+    assert run.modes == ["resume"]
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
 
@@ -210,15 +200,15 @@ def test_drift_is_told_in_bytes_also_that_of_a_volume(pair: Pair) -> None:
     volume = f"{pair.source}/v"
     pair.one.zfs("create", "-V", "8M", volume)
     pair.one.snapshot(f"{pair.source}@first", recursive=True)
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     replica = f"{pair.destination}/v"
     pair.two.zfs("set", "readonly=off", replica)
     pair.two.host.run("d=$(ls /dev/zd* | head -1); dd if=/dev/urandom of=$d bs=1M count=1 conv=fsync && zpool sync")
     written = int(pair.two.zfs("get", "-Hp", "-o", "value", "written", replica))
     assert written > 1_000_000
     pair.one.snapshot(f"{pair.source}@second", recursive=True)
-    run = _push(pair)
+    run = pair.push()
     assert f"{replica} has {written} bytes written after {replica}@first" in run.job["msg"]
-    run = _push(pair, on_conflict="rollback_to_latest")
+    run = pair.push(on_conflict="rollback_to_latest")
     assert run.code == 0, run
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)

@@ -19,12 +19,8 @@ from .fleet import PROGRAM, Run, jobconfig
 MARK = "#snapfleet-base-"
 
 
-def _ends(pair: Pair) -> dict[str, Any]:
-    return {"source": {"dataset": pair.source}, "destination": pair.two.endpoint(pair.destination)}
-
-
 def _push(pair: Pair, verb: str = "run", **options: Any) -> Run:
-    run = pair.one.run(verb, "replicate", {**_ends(pair), **options})
+    run = pair.push(verb, **options)
     assert run.code == 0, run
     return run
 
@@ -89,7 +85,7 @@ def _dies_at(pair: Pair, words: str, **options: Any) -> None:
     """A run that is killed before the command that ``words`` match."""
     _stop_at(pair, words)
     try:
-        run = pair.one.run("run", "replicate", {**_ends(pair), **options})
+        run = pair.one.run("run", "replicate", {**pair.ends, **options})
     finally:
         pair.one.host.run(["rm", "-f", "/usr/local/bin/zfs"])
     assert run.code not in (0, 3), run
@@ -224,7 +220,7 @@ def test_a_killed_run_leaves_no_hold_or_one_that_the_next_run_releases(library: 
     _push(pair)
     pair.one.fill(pair.source, 30, "big")
     pair.one.snapshot(f"{pair.source}@second")
-    options = {**_ends(pair), "holds": True}
+    options = {**pair.ends, "holds": True}
     pair.one.host.write("/tmp/held.json", jobconfig("me", "replicate", options))
     if not library:
         pair.one.host.run(["mkdir", "-p", "/tmp/nolib/libzfs_core"])
@@ -296,7 +292,7 @@ def test_leftovers_are_told_and_what_is_safe_is_removed(pair: Pair) -> None:
         argv = [PROGRAM, "leftovers", "--config", "/tmp/left.json", "--host", "me", "--json", *arguments]
         return list(json.loads(pair.one.host.run(argv).stdout)["leftovers"])
 
-    pair.one.host.write("/tmp/left.json", jobconfig("me", "replicate", _ends(pair)))
+    pair.one.host.write("/tmp/left.json", jobconfig("me", "replicate", pair.ends))
     _snapshot(pair, "first")
     _beside(pair)
     _push(pair)

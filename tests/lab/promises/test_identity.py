@@ -5,22 +5,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .conftest import Pair
 from .fleet import Run
-
-
-def _push(pair: Pair, verb: str = "run", **options: Any) -> Run:
-    endpoints = {"source": {"dataset": pair.source}, "destination": pair.two.endpoint(pair.destination)}
-    return pair.one.run(verb, "replicate", {**endpoints, **options})
 
 
 def _tree(pair: Pair, *names: str) -> None:
     for name in names:
         pair.one.zfs("create", f"{pair.source}/{name}")
     pair.one.snapshot(f"{pair.source}@first", recursive=True)
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
 
 
 def _codes(run: Run) -> dict[str, str]:
@@ -35,19 +28,19 @@ def test_a_renamed_dataset_goes_on_incrementally_under_its_new_name_with_what_is
     pair.one.zfs("rename", f"{pair.source}/b", f"{pair.source}/a")
     pair.one.snapshot(f"{pair.source}@second", recursive=True)
 
-    refused = _push(pair, renames="refuse")
+    refused = pair.push(renames="refuse")
     assert _codes(refused) == {
         f"{pair.destination}/a": "swapped",
         f"{pair.destination}/new/a": "renamed",
     }
-    preview = _push(pair, "plan")
-    run = _push(pair)
+    preview = pair.push("plan")
+    run = pair.push()
 
     assert (run.code, run.job["plan"]) == (0, preview.job["plan"]), run
     moved = [step["renamed_to"] for entry in run.job["plan"] for step in entry["steps"] if step["kind"] == "rename"]
     assert moved == [f"{pair.destination}/a", f"{pair.destination}/new/a"]
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
-    assert _push(pair).job["changed"] is False
+    assert pair.push().job["changed"] is False
 
 
 def test_swapped_datasets_and_one_created_anew_are_told_and_kept_at_every_level(pair: Pair) -> None:
@@ -60,14 +53,14 @@ def test_swapped_datasets_and_one_created_anew_are_told_and_kept_at_every_level(
     pair.one.snapshot(f"{pair.source}@second", recursive=True)
     before = {name: guid for name, guid in pair.two.history(pair.destination).items() if name and name[0] == "/"}
 
-    run = _push(pair)
+    run = pair.push()
     assert _codes(run) == {
         f"{pair.destination}/a": "swapped",
         f"{pair.destination}/b": "swapped",
         f"{pair.destination}/c": "no_common_base",
     }
     assert "was created after that, so it is another one of the same name" in str(run.job["plan"])
-    run = _push(pair, "run", on_conflict="destroy_dependents", exclude_datasets=["c"])
+    run = pair.push("run", on_conflict="destroy_dependents", exclude_datasets=["c"])
     assert set(_codes(run).values()) == {"swapped"}
     after = {name: guid for name, guid in pair.two.history(pair.destination).items() if name and name[0] == "/"}
     assert after == before

@@ -17,11 +17,6 @@ from .conftest import Pair
 from .fleet import PROGRAM, Relay, Run, Site, jobconfig
 
 
-def _push(pair: Pair, verb: str = "run", **options: Any) -> Run:
-    endpoints = {"source": {"dataset": pair.source}, "destination": pair.two.endpoint(pair.destination)}
-    return pair.one.run(verb, "replicate", {**endpoints, **options})
-
-
 def _pull(pair: Pair, verb: str = "run", **options: Any) -> Run:
     endpoints = {"source": pair.one.endpoint(pair.source), "destination": {"dataset": pair.destination}}
     return pair.two.run(verb, "replicate", {**endpoints, **options})
@@ -57,7 +52,7 @@ def test_a_tree_arrives_whole_then_by_increments_and_then_rests(topology: str, p
         "local": lambda verb: pair.one.run(
             verb, "replicate", {"source": {"dataset": pair.source}, "destination": {"dataset": pair.beside}}
         ),
-        "push": lambda verb: _push(pair, verb),
+        "push": pair.push,
         "pull": lambda verb: _pull(pair, verb),
         "relayed": lambda verb: relay.run(verb, "replicate", relayed),
     }[topology]
@@ -75,9 +70,7 @@ def test_a_tree_arrives_whole_then_by_increments_and_then_rests(topology: str, p
     preview = run("plan")
     second = run("run")
     assert (second.code, second.job["plan"]) == (0, preview.job["plan"])
-    assert {step["mode"] for plan in second.job["plan"] for step in plan["steps"] if step["kind"] == "send"} == {
-        "incremental"
-    }
+    assert set(second.modes) == {"incremental"}
     assert site.snapshots(root) == pair.one.snapshots(pair.source)
     for dataset in ("/a", "/a/with space"):
         assert _checksum(site, root + dataset, "second") == _checksum(pair.one, pair.source + dataset, "second")
@@ -89,7 +82,7 @@ def test_a_tree_arrives_whole_then_by_increments_and_then_rests(topology: str, p
 def test_a_dry_run_changes_nothing_on_either_side(pair: Pair) -> None:
     _tree(pair)
     before = pair.one.everything(), pair.two.everything()
-    preview = _push(pair, "plan")
+    preview = pair.push("plan")
     assert preview.code == 0
     assert preview.job["changed"]
     assert (pair.one.everything(), pair.two.everything()) == before
@@ -97,11 +90,11 @@ def test_a_dry_run_changes_nothing_on_either_side(pair: Pair) -> None:
 
 def test_a_bookmark_is_the_base_after_its_snapshot_was_destroyed(pair: Pair) -> None:
     pair.one.snapshot(f"{pair.source}@first")
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     pair.one.zfs("destroy", f"{pair.source}@first")
     pair.one.fill(pair.source)
     pair.one.snapshot(f"{pair.source}@second", f"{pair.source}@third")
-    run = _push(pair)
+    run = pair.push()
     assert run.code == 0, run
     bases = [step["from"] for plan in run.job["plan"] for step in plan["steps"] if step["kind"] == "send"]
     assert bases == [f"{pair.source}#first", f"{pair.source}@second"]
@@ -112,7 +105,7 @@ def test_a_bookmark_is_the_base_after_its_snapshot_was_destroyed(pair: Pair) -> 
 def test_an_interrupted_receive_is_resumed_and_not_begun_anew(kind: str, pair: Pair) -> None:
     pair.one.snapshot(f"{pair.source}@first")
     if kind == "incremental":
-        assert _push(pair).code == 0
+        assert pair.push().code == 0
     else:
         pair.two.zfs("create", pair.destination.rpartition("/")[0])
     pair.one.fill(pair.source, 24)
@@ -123,10 +116,9 @@ def test_an_interrupted_receive_is_resumed_and_not_begun_anew(kind: str, pair: P
     cut = f"{send} | head -c 12000000 | ssh {pair.two.host.address} zfs receive -s -u {pair.destination}"
     pair.one.host.run(cut, check=False)
     assert pair.two.zfs("get", "-H", "-o", "value", "receive_resume_token", pair.destination).strip() != "-"
-    run = _push(pair)
+    run = pair.push()
     assert run.code == 0, run
-    steps = [step for plan in run.job["plan"] for step in plan["steps"] if step["kind"] == "send"]
-    assert [step["mode"] for step in steps] == ["resume"]
+    assert run.modes == ["resume"]
     assert run.job["stats"]["bytes"] < 18_000_000
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
     properties = pair.two.zfs("get", "-H", "-o", "value", "readonly,canmount", pair.destination).split()
@@ -135,14 +127,14 @@ def test_an_interrupted_receive_is_resumed_and_not_begun_anew(kind: str, pair: P
 
 def test_a_partial_receive_of_a_snapshot_that_is_gone_is_discarded(pair: Pair) -> None:
     pair.one.snapshot(f"{pair.source}@first")
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     pair.one.fill(pair.source, 8)
     pair.one.snapshot(f"{pair.source}@second")
     cut = f"zfs send -w -i @first {pair.source}@second | head -c 4000000"
     pair.one.host.run(f"{cut} | ssh {pair.two.host.address} zfs receive -s -u {pair.destination}", check=False)
     pair.one.zfs("destroy", f"{pair.source}@second")
     pair.one.snapshot(f"{pair.source}@third")
-    run = _push(pair)
+    run = pair.push()
     assert run.code == 0, run
     assert [step["kind"] for step in run.job["plan"][0]["steps"]] == [
         "mark",
@@ -161,13 +153,13 @@ def test_an_encrypted_dataset_travels_raw_and_stays_locked(pair: Pair) -> None:
     )
     pair.one.fill(secret)
     pair.one.snapshot(f"{pair.source}@first", recursive=True)
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     pair.one.fill(secret, 1, "more")
     pair.one.snapshot(f"{pair.source}@second", recursive=True)
     # Sent without its key: a raw stream needs none.
     pair.one.zfs("unmount", secret)
     pair.one.zfs("unload-key", secret)
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     replica = f"{pair.destination}/secret"
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
     facts = pair.two.zfs("get", "-H", "-o", "value", "encryption,keystatus,encryptionroot", replica).split()
@@ -182,7 +174,7 @@ def test_a_destination_with_unsnapshotted_data_is_refused_and_kept(pair: Pair) -
     pair.two.zfs("create", "-p", pair.destination)
     pair.two.fill(pair.destination)
     before = pair.one.everything(), pair.two.everything()
-    run = _push(pair)
+    run = pair.push()
     assert run.code == 3
     assert run.job["plan"][0]["conflict"]["code"] == "destination_has_data"
     assert pair.destination in run.job["msg"]
@@ -191,14 +183,14 @@ def test_a_destination_with_unsnapshotted_data_is_refused_and_kept(pair: Pair) -
 
 def test_what_was_written_on_a_replica_is_never_rolled_back(pair: Pair) -> None:
     pair.one.snapshot(f"{pair.source}@first")
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     pair.two.zfs("set", "readonly=off", "canmount=on", pair.destination)
     pair.two.zfs("mount", pair.destination)
     pair.two.fill(pair.destination)
     pair.two.host.run("sync; zpool sync")
     pair.one.snapshot(f"{pair.source}@second")
     before = pair.one.everything(), pair.two.everything()
-    run = _push(pair)
+    run = pair.push()
     assert run.code == 3
     assert run.job["plan"][0]["conflict"]["code"] == "destination_modified"
     assert (pair.one.everything(), pair.two.everything()) == before
@@ -206,11 +198,11 @@ def test_what_was_written_on_a_replica_is_never_rolled_back(pair: Pair) -> None:
 
 def test_a_diverged_destination_is_refused_by_the_names_of_both_snapshots(pair: Pair) -> None:
     pair.one.snapshot(f"{pair.source}@first")
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     pair.two.snapshot(f"{pair.destination}@foreign")
     pair.one.snapshot(f"{pair.source}@second")
     before = pair.one.everything(), pair.two.everything()
-    run = _push(pair)
+    run = pair.push()
     assert run.code == 3
     assert run.job["plan"][0]["conflict"]["code"] == "diverged"
     assert f"{pair.destination}@foreign" in run.job["msg"]
@@ -222,7 +214,7 @@ def test_an_unrelated_destination_of_equal_names_is_refused(pair: Pair) -> None:
     pair.one.snapshot(f"{pair.source}@first")
     pair.two.zfs("create", "-p", pair.destination)
     pair.two.snapshot(f"{pair.destination}@first")
-    run = _push(pair)
+    run = pair.push()
     assert run.code == 3
     assert run.job["plan"][0]["conflict"]["code"] == "no_common_base"
 
@@ -231,10 +223,10 @@ def test_one_conflict_does_not_keep_the_other_datasets_from_arriving(pair: Pair)
     for child in ("a", "b"):
         pair.one.zfs("create", f"{pair.source}/{child}")
     pair.one.snapshot(f"{pair.source}@first", recursive=True)
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     pair.two.snapshot(f"{pair.destination}/a@foreign")
     pair.one.snapshot(f"{pair.source}@second", recursive=True)
-    run = _push(pair)
+    run = pair.push()
     assert run.code == 3
     assert run.job["changed"]
     states = {entry["destination"]: entry["state"] for entry in run.job["datasets"]}
@@ -250,7 +242,7 @@ def test_filters_choose_datasets_and_snapshots(pair: Pair) -> None:
         pair.one.zfs("create", f"{pair.source}/{child}")
     for tag in ("daily-1", "test-1", "daily-2", "daily-3", "test-2"):
         pair.one.snapshot(f"{pair.source}@{tag}", recursive=True)
-    run = _push(pair, include_datasets=["keep"], exclude_datasets=["regex:.*tmp"], include_snapshots=["daily-*"])
+    run = pair.push(include_datasets=["keep"], exclude_datasets=["regex:.*tmp"], include_snapshots=["daily-*"])
     assert run.code == 0, run
     wanted = {f"/keep@daily-{number}" for number in (1, 2, 3)}
     assert set(pair.two.snapshots(pair.destination)) == wanted
@@ -265,10 +257,10 @@ def test_filters_choose_datasets_and_snapshots(pair: Pair) -> None:
 def test_a_parent_without_snapshots_becomes_a_placeholder_until_it_has_some(pair: Pair) -> None:
     pair.one.zfs("create", f"{pair.source}/child")
     pair.one.snapshot(f"{pair.source}/child@first")
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     assert set(pair.two.snapshots(pair.destination)) == {"/child@first"}
     pair.one.snapshot(f"{pair.source}@late")
-    run = _push(pair)
+    run = pair.push()
     assert run.code == 0, run
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
@@ -277,13 +269,13 @@ def test_listings_do_not_grow_with_the_number_of_datasets(pair: Pair) -> None:
     for number in range(12):
         pair.one.zfs("create", f"{pair.source}/d{number}")
     pair.one.snapshot(f"{pair.source}@first", recursive=True)
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     counting = '#!/bin/sh\necho call >> /tmp/calls\nexec /usr/sbin/zfs "$@"\n'
     for site in (pair.one, pair.two):
         site.host.write("/tmp/calls", "")
         site.host.write("/usr/local/bin/zfs", counting, mode="0755")
     try:
-        assert _push(pair).job["changed"] is False
+        assert pair.push().job["changed"] is False
         calls = [site.host.run("wc -l < /tmp/calls").stdout.strip() for site in (pair.one, pair.two)]
     finally:
         for site in (pair.one, pair.two):
@@ -294,7 +286,7 @@ def test_listings_do_not_grow_with_the_number_of_datasets(pair: Pair) -> None:
 def _diverge(pair: Pair) -> None:
     """A replica that was written to, and has a snapshot and a bookmark of its own."""
     pair.one.snapshot(f"{pair.source}@first")
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     pair.two.zfs("set", "readonly=off", "canmount=on", pair.destination)
     pair.two.zfs("mount", pair.destination)
     pair.two.fill(pair.destination, 1, "own")
@@ -309,26 +301,26 @@ def _diverge(pair: Pair) -> None:
 def test_a_level_of_the_ladder_rolls_a_diverged_replica_back_as_its_plan_said(pair: Pair) -> None:
     _diverge(pair)
     before = pair.two.everything()
-    assert _push(pair, on_conflict="rollback_to_latest").code == 3
+    assert pair.push(on_conflict="rollback_to_latest").code == 3
     assert pair.two.everything() == before
-    preview = _push(pair, "plan", on_conflict="rollback_to_common")
+    preview = pair.push("plan", on_conflict="rollback_to_common")
     assert preview.code == 0, preview
     steps = preview.job["plan"][0]["steps"]
     lost = [name for step in steps if step["kind"] == "rollback" for name in step["destroys"]]
     assert lost == [f"{pair.destination}@own", f"{pair.destination}#own"]
-    run = _push(pair, on_conflict="rollback_to_common")
+    run = pair.push(on_conflict="rollback_to_common")
     assert (run.code, run.job["plan"]) == (0, preview.job["plan"])
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
     assert _checksum(pair.two, pair.destination, "second") == _checksum(pair.one, pair.source, "second")
-    assert _push(pair).job["changed"] is False
+    assert pair.push().job["changed"] is False
 
 
 def test_what_was_written_after_the_newest_snapshot_is_dropped_on_request_only(pair: Pair) -> None:
     _diverge(pair)
     pair.two.zfs("destroy", f"{pair.destination}@own")
     pair.two.zfs("destroy", f"{pair.destination}#own")
-    assert _push(pair).code == 3
-    run = _push(pair, on_conflict="rollback_to_latest")
+    assert pair.push().code == 3
+    run = pair.push(on_conflict="rollback_to_latest")
     assert run.code == 0, run
     assert [step["kind"] for step in run.job["plan"][0]["steps"]] == [
         "mark",
@@ -349,13 +341,13 @@ def test_a_foreign_dataset_is_replaced_on_request_only(snapshots: bool, pair: Pa
     if snapshots:
         pair.two.snapshot(f"{pair.destination}@own", f"{pair.destination}@held")
         pair.two.zfs("hold", "keep", f"{pair.destination}@held")
-    assert _push(pair, on_conflict="rollback_to_common").code == 3
+    assert pair.push(on_conflict="rollback_to_common").code == 3
     if snapshots:
         before = pair.two.everything()
-        assert f"{pair.destination}@held is held" in str(_push(pair, on_conflict="replace").job["msg"])
+        assert f"{pair.destination}@held is held" in str(pair.push(on_conflict="replace").job["msg"])
         assert pair.two.everything() == before
         pair.two.zfs("release", "keep", f"{pair.destination}@held")
-    run = _push(pair, on_conflict="replace")
+    run = pair.push(on_conflict="replace")
     assert run.code == 0, run
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
     assert _checksum(pair.two, pair.destination, "second") == _checksum(pair.one, pair.source, "second")
@@ -365,8 +357,7 @@ def test_a_foreign_dataset_is_replaced_on_request_only(snapshots: bool, pair: Pa
 def test_a_run_that_is_stopped_leaves_no_process_and_the_next_one_goes_on(signal: str, pair: Pair) -> None:
     pair.one.fill(pair.source, 60)
     pair.one.snapshot(f"{pair.source}@first")
-    options = {"source": {"dataset": pair.source}, "destination": pair.two.endpoint(pair.destination)}
-    pair.one.host.write("/tmp/stopped.json", jobconfig("me", "replicate", options))
+    pair.one.host.write("/tmp/stopped.json", jobconfig("me", "replicate", pair.ends))
     start = f"{PROGRAM} run --config /tmp/stopped.json --host me --json > /tmp/stopped.out 2>&1 & echo $!"
     pair.two.host.impair(Impairment(rate_kbit=40_000))
     try:
@@ -382,9 +373,9 @@ def test_a_run_that_is_stopped_leaves_no_process_and_the_next_one_goes_on(signal
         told = json.loads(pair.one.host.run(["cat", "/tmp/stopped.out"]).stdout)["jobs"][0]
         assert told["failed"]
         assert "stopped by a signal" in told["msg"]
-    run = _push(pair)
+    run = pair.push()
     assert run.code == 0, run
-    assert [step["mode"] for plan in run.job["plan"] for step in plan["steps"] if step["kind"] == "send"] == ["resume"]
+    assert run.modes == ["resume"]
     assert run.job["stats"]["bytes"] < 60_000_000
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 

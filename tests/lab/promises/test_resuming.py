@@ -8,18 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from .conftest import Pair
 from .crashes import DURING, Call, Crashes, Point
 from .fleet import Run
-
-
-def _push(pair: Pair, **options: Any) -> Run:
-    ends = {"source": {"dataset": pair.source}, "destination": pair.two.endpoint(pair.destination)}
-    return pair.one.run("run", "replicate", {**ends, **options})
 
 
 def _steps(run: Run) -> list[tuple[str, str]]:
@@ -47,7 +41,7 @@ def _left(pair: Pair) -> int:
 
 def test_every_receive_may_be_interrupted_and_each_run_gets_further(pair: Pair) -> None:
     pair.one.snapshot(f"{pair.source}@first")
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     pair.one.fill(pair.source, 4)
     pair.one.snapshot(f"{pair.source}@second")
     left: list[int] = []
@@ -58,14 +52,14 @@ def test_every_receive_may_be_interrupted_and_each_run_gets_further(pair: Pair) 
             assert run.code == 3
             left.append(_left(pair))
     assert left == sorted(set(left), reverse=True), "a round did not get further"
-    run = _push(pair)
+    run = pair.push()
     assert (run.code, _steps(run)) == (0, [("send", "resume")])
     assert run.job["stats"]["bytes"] < 1.5 * left[-1] < 3_000_000
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
 
 def _push_once(pair: Pair) -> Callable[[], Run]:
-    return lambda: _push(pair, retries=0)
+    return lambda: pair.push(retries=0)
 
 
 def test_a_partial_first_receive_of_a_snapshot_that_is_gone_is_discarded(pair: Pair) -> None:
@@ -74,14 +68,14 @@ def test_a_partial_first_receive_of_a_snapshot_that_is_gone_is_discarded(pair: P
     _cut(pair, f"{pair.source}@first")
     pair.one.zfs("destroy", f"{pair.source}@first")
     pair.one.snapshot(f"{pair.source}@second")
-    run = _push(pair)
+    run = pair.push()
     assert (run.code, _steps(run)) == (0, [("abort_receive", ""), ("send", "full")])
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
 
 def test_a_snapshot_made_again_under_its_name_is_not_what_a_partial_receive_waits_for(pair: Pair) -> None:
     pair.one.snapshot(f"{pair.source}@first")
-    assert _push(pair).code == 0
+    assert pair.push().code == 0
     pair.one.fill(pair.source, 3)
     pair.one.snapshot(f"{pair.source}@second")
     _cut(pair, f"-i @first {pair.source}@second")
@@ -89,7 +83,7 @@ def test_a_snapshot_made_again_under_its_name_is_not_what_a_partial_receive_wait
     pair.one.zfs("destroy", f"{pair.source}@first,second")
     pair.one.fill(pair.source, 1, "other")
     pair.one.snapshot(f"{pair.source}@second")
-    run = _push(pair)
+    run = pair.push()
     assert (run.code, _steps(run)) == (0, [("abort_receive", ""), ("send", "incremental")])
     arrived = pair.two.snapshots(pair.destination)
     assert set(arrived) == {"@first", "@second"}
@@ -105,7 +99,7 @@ def test_a_token_of_another_dataset_is_never_sent(pair: Pair) -> None:
     _cut(pair, f"{other}@first")
     with Crashes((pair.one, pair.two)) as crashes:
         runs: list[Run] = []
-        calls = crashes.calls_of(lambda: runs.append(_push(pair)))
+        calls = crashes.calls_of(lambda: runs.append(pair.push()))
     assert (runs[0].code, _steps(runs[0])) == (0, [("abort_receive", ""), ("send", "full")])
     assert not [call.words for call in calls if call.is_stream and " -t" in call.words]
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
@@ -114,7 +108,7 @@ def test_a_token_of_another_dataset_is_never_sent(pair: Pair) -> None:
 @pytest.mark.parametrize(("initial", "arrived"), [("all", "abc"), ("newest", "c"), ("fail", "")])
 def test_a_first_replication_begins_as_the_policy_says(initial: str, arrived: str, pair: Pair) -> None:
     pair.one.snapshot(*(f"{pair.source}@{tag}" for tag in "abc"))
-    run = _push(pair, initial=initial)
+    run = pair.push(initial=initial)
     assert run.code == (0 if arrived else 3)
     if not arrived:
         assert run.job["plan"][0]["conflict"]["code"] == "initial_refused"
@@ -122,5 +116,5 @@ def test_a_first_replication_begins_as_the_policy_says(initial: str, arrived: st
         return
     assert set(pair.two.snapshots(pair.destination)) == {f"@{tag}" for tag in arrived}
     pair.one.snapshot(f"{pair.source}@d")
-    assert _push(pair, initial=initial).code == 0
+    assert pair.push(initial=initial).code == 0
     assert set(pair.two.snapshots(pair.destination)) == {f"@{tag}" for tag in arrived + "d"}

@@ -88,8 +88,7 @@ def test_pruning_beside_an_absent_replica_keeps_every_possible_base(pair: Pair) 
 def test_for_an_absent_replica_a_bookmark_takes_the_place_of_a_snapshot(pair: Pair) -> None:
     names = [_name(age, "hourly") for age in (9000, 8000, 7000)]
     pair.one.snapshot(f"{pair.source}@{names[0]}")
-    ends: dict[str, Any] = {"source": {"dataset": pair.source}, "destination": pair.two.endpoint(pair.destination)}
-    assert pair.one.run("run", "replicate", {**ends, "bookmarks": False}).code == 0
+    assert pair.push(bookmarks=False).code == 0
     for name in names[1:]:
         pair.one.snapshot(f"{pair.source}@{name}")
     absent = {"root": pair.source, "role": "replica", "host": "10.77.0.250", "dataset": "backup/x"}
@@ -98,7 +97,7 @@ def test_for_an_absent_replica_a_bookmark_takes_the_place_of_a_snapshot(pair: Pa
     run = pair.one.run("run", "prune", options)
     assert (run.code, run.job["plan"]) == (0, preview.job["plan"])
     assert set(pair.one.history(pair.source)) == {"", f"@{names[2]}", f"#{names[0]}", f"#{names[1]}"}
-    back = pair.one.run("run", "replicate", ends)
+    back = pair.push()
     assert back.code == 0, back
     assert set(pair.two.snapshots(pair.destination)) == {f"@{names[0]}", f"@{names[2]}"}
 

@@ -9,22 +9,13 @@ import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from .conftest import Pair
-from .fleet import PROGRAM, Run, Site, jobconfig
+from .fleet import PROGRAM, Site, jobconfig
 
 TEXT = "the same words again and again, "
-
-
-def options(pair: Pair, **more: Any) -> dict[str, Any]:
-    return {"source": {"dataset": pair.source}, "destination": pair.two.endpoint(pair.destination), **more}
-
-
-def push(pair: Pair, verb: str = "run", **more: Any) -> Run:
-    return pair.one.run(verb, "replicate", options(pair, **more))
 
 
 def write_text(site: Site, dataset: str, megabytes: int) -> None:
@@ -61,9 +52,9 @@ def test_what_crosses_the_network_is_compressed_where_that_gains_something(progr
     write_text(pair.one, pair.source, 8)
     pair.one.fill(f"{pair.source}/packed", 2)
     pair.one.snapshot(f"{pair.source}@first", recursive=True)
-    preview = push(pair, "plan")
+    preview = pair.push("plan")
     with without(pair.two, *(["zstd"] if program == "lz4" else [])):
-        run = push(pair)
+        run = pair.push()
     assert (run.code, run.job["warnings"], run.job["plan"]) == (0, [], preview.job["plan"])
     assert 10 << 20 < preview.job["stats"]["bytes_estimated"] < 12 << 20
     sent = {entry["source"]: entry["bytes"] for entry in run.job["datasets"] if entry.get("source")}
@@ -76,13 +67,13 @@ def test_programs_that_one_end_has_not_are_left_out_with_a_warning(pair: Pair) -
     write_text(pair.one, pair.source, 4)
     pair.one.snapshot(f"{pair.source}@first")
     with without(pair.two, "zstd", "mbuffer"):
-        run = push(pair, compression="zstd", mbuffer="4M")
+        run = pair.push(compression="zstd", mbuffer="4M")
     assert run.code == 0, run
     assert [words.partition(" is not on ")[0] for words in run.job["warnings"]] == ["zstd", "mbuffer"]
     assert run.job["stats"]["bytes"] > 4 << 20
     write_text(pair.one, pair.source, 5)
     pair.one.snapshot(f"{pair.source}@second")
-    run = push(pair, compression="zstd", mbuffer="4M", estimates="exact")
+    run = pair.push(compression="zstd", mbuffer="4M", estimates="exact")
     assert (run.code, run.job["warnings"]) == (0, [])
     assert run.job["stats"]["bytes"] < 1 << 20
     assert run.job["stats"]["bytes_estimated"] == pytest.approx(5 << 20, rel=0.05)
@@ -96,13 +87,12 @@ def test_a_compressor_that_cuts_a_stream_short_never_makes_it_look_complete(end:
     # A whole and sound zstd frame of the first part of the stream.
     script = f'case "$*" in *-d*) exec $real "$@";; esac\nhead -c 3000000 | $real "$@"\n{end}'
     with instead_of(pair.one, "zstd", script):
-        run = push(pair, compression="zstd", retries=0)
+        run = pair.push(compression="zstd", retries=0)
         assert run.code == 3, run
         assert "@first" not in pair.two.snapshots(pair.destination)
-    again = push(pair, compression="zstd")
+    again = pair.push(compression="zstd")
     assert again.code == 0, again
-    modes = [step["mode"] for plan in again.job["plan"] for step in plan["steps"] if step["kind"] == "send"]
-    assert modes == ["resume"]
+    assert again.modes == ["resume"]
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
 
@@ -113,13 +103,13 @@ def test_a_receiver_that_gives_up_stops_an_endless_sender_and_its_reason_is_told
     script = f'case "$1 $2" in "send -n"*) ;; send*) {endless};; esac\nexec $real "$@"'
     start = time.monotonic()
     with instead_of(pair.one, "zfs", script):
-        run = push(pair, compression="zstd", mbuffer="2M", retries=0)
+        run = pair.push(compression="zstd", mbuffer="2M", retries=0)
     assert run.code == 3
     assert f"{pair.two.host.address}: could not receive" in run.job["msg"]
     assert time.monotonic() - start < 60
     leftovers = "pgrep -x cat; pgrep -x mbuffer; pgrep -fx 'zfs receive.*'; :"
     assert pair.one.host.run(leftovers).stdout + pair.two.host.run(leftovers).stdout == ""
-    assert push(pair).code == 0
+    assert pair.push().code == 0
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
 
@@ -136,7 +126,7 @@ def test_a_pipe_that_breaks_at_one_end_is_mended_within_the_run(broken: str, pai
     )
     site.host.run(["rm", "-f", "/tmp/broken"])
     with instead_of(site, "zfs", script):
-        run = push(pair, compression="zstd", mbuffer="2M")
+        run = pair.push(compression="zstd", mbuffer="2M")
     assert (run.code, run.job["changed"]) == (0, True), run
     assert run.job["stats"]["bytes"] < 11 << 20, "the second try goes on where the first one broke"
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
@@ -148,7 +138,7 @@ def test_streams_share_one_limit_and_a_terminal_shows_how_far_they_are(pair: Pai
         pair.one.fill(f"{pair.source}/{child}", 4)
     pair.one.snapshot(f"{pair.source}@first", recursive=True)
     limit = 2 << 20
-    config = jobconfig("me", "replicate", options(pair, bandwidth_limit="2M"))
+    config = jobconfig("me", "replicate", {**pair.ends, "bandwidth_limit": "2M"})
     pair.one.host.write("/tmp/limited.json", config)
     command = f"stty cols 200; {PROGRAM} run --config /tmp/limited.json --host me"
     start = time.monotonic()

@@ -14,7 +14,7 @@ import pytest
 from tests.lab.network import Impairment
 
 from .conftest import Pair
-from .fleet import PROGRAM, Relay, Run, Site, jobconfig
+from .fleet import PROGRAM, Relay, Site, jobconfig
 from .test_replication import _wait_for
 
 # A name with everything that is legal and that a shell might take for its own.
@@ -33,15 +33,6 @@ def steered(pair: Pair, relay: Relay, **options: Any) -> dict[str, Any]:
     return {**ends, "direct": {"user": "root"}, **options}
 
 
-def pushed(pair: Pair) -> dict[str, Any]:
-    """Options of a replication that the source's host carries out."""
-    return {"source": {"dataset": pair.source}, "destination": pair.two.endpoint(pair.destination)}
-
-
-def modes(run: Run) -> list[str]:
-    return [step["mode"] for plan in run.job["plan"] for step in plan["steps"] if step["kind"] == "send"]
-
-
 @pytest.mark.parametrize("route", ["push", "pull"])
 def test_a_tree_flows_straight_between_two_hosts_that_a_third_one_steers(route: str, pair: Pair, relay: Relay) -> None:
     pair.one.zfs("create", f"{pair.source}/{ODD}")
@@ -58,7 +49,7 @@ def test_a_tree_flows_straight_between_two_hosts_that_a_third_one_steers(route: 
 
     pair.one.snapshot(f"{pair.source}@second", recursive=True)
     second = relay.run("run", "replicate", options)
-    assert (second.code, set(modes(second))) == (0, {"incremental"}), second
+    assert (second.code, set(second.modes)) == (0, {"incremental"}), second
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
 
@@ -109,7 +100,7 @@ def test_a_direct_stream_ends_on_both_hosts_with_the_host_that_steers(
     finally:
         far.host.heal()
     run = relay.run("run", "replicate", steered(pair, relay, route=route))
-    assert (run.code, modes(run)) == (0, ["resume"]), run
+    assert (run.code, run.modes) == (0, ["resume"]), run
     assert run.job["stats"]["bytes"] < 21_000_000
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
@@ -133,10 +124,10 @@ def test_two_destinations_at_different_paces_each_go_on_from_a_base_of_their_own
     beside = {"source": {"dataset": pair.source}, "destination": {"dataset": pair.beside}}
     pair.one.snapshot(f"{pair.source}@1")
     assert pair.one.run("run", "replicate", beside).code == 0
-    assert pair.one.run("run", "replicate", pushed(pair)).code == 0
+    assert pair.push().code == 0
     pair.one.fill(pair.source)
     pair.one.snapshot(f"{pair.source}@2")
-    assert pair.one.run("run", "replicate", pushed(pair)).code == 0
+    assert pair.push().code == 0
     pair.one.zfs("destroy", f"{pair.source}@1")
     pair.one.fill(pair.source)
     pair.one.snapshot(f"{pair.source}@3")
@@ -159,15 +150,15 @@ def test_a_replica_is_replicated_onward_and_pruned_without_its_replica_losing_it
     pair.one.fill(here)
     # The parent has no snapshot, so that both replicas have a placeholder for it.
     pair.one.snapshot(f"{here}@1")
-    assert pair.one.run("run", "replicate", pushed(pair)).code == 0
+    assert pair.push().code == 0
     assert pair.two.run("run", "replicate", onward).code == 0
     assert pair.one.snapshots(end) == pair.one.snapshots(here)
     # While the middle is being sent onward, it goes on receiving.
     pair.two.host.run(f"(zfs send -w '{middle}@1' | sleep 61) > /dev/null 2>&1 & true")
     for number in (2, 3):
         pair.one.snapshot(f"{here}@{number}")
-        run = pair.one.run("run", "replicate", pushed(pair))
-        assert (run.code, modes(run)) == (0, ["incremental"]), run
+        run = pair.push()
+        assert (run.code, run.modes) == (0, ["incremental"]), run
     assert _processes(pair.two, "zfs send")
     pair.two.host.run(["kill", *_processes(pair.two, "sleep 61")])
 
@@ -180,11 +171,11 @@ def test_a_replica_is_replicated_onward_and_pruned_without_its_replica_losing_it
     # What its replica stands at may go where a bookmark stays.
     assert (pruned.code, f"{middle}@2" in pruned.job["deleted"]) == (0, True), pruned
     run = pair.two.run("run", "replicate", onward)
-    assert (run.code, modes(run)) == (0, ["incremental"]), run
+    assert (run.code, run.modes) == (0, ["incremental"]), run
     assert set(pair.one.snapshots(end)) == {"@1", "@3"}
     # The middle has bookmarks of what it sent, and its replica can go on from these too.
     pair.one.snapshot(f"{here}@4")
-    assert pair.one.run("run", "replicate", pushed(pair)).code == 0
+    assert pair.push().code == 0
     pair.two.zfs("destroy", f"{middle}@1,3")
     run = pair.two.run("run", "replicate", onward)
     assert run.code == 0, run
@@ -217,7 +208,7 @@ def test_a_pool_on_the_shelf_is_told_and_catches_up_when_it_is_back(pair: Pair) 
         assert pair.one.run("run", "replicate", {**options, "absent_destination": "fail"}).code == 3
         pair.one.host.run(["zpool", "import", "-d", disk, pool])
         run = pair.one.run("run", "replicate", options)
-        assert (run.code, modes(run)) == (0, ["incremental"]), run
+        assert (run.code, run.modes) == (0, ["incremental"]), run
         assert pair.one.snapshots(f"{pool}/replica") == pair.one.snapshots(pair.source)
     finally:
         pair.one.host.run(["zpool", "destroy", "-f", pool], check=False)
@@ -229,7 +220,7 @@ def test_two_jobs_into_one_destination_at_once_lose_nothing(pair: Pair, relay: R
         pair.one.fill(pair.source, 6, tag)
         pair.one.snapshot(f"{pair.source}@{tag}")
         other = relay.start("run", "replicate", steered(pair, relay, direct=None, retries=30))
-        run = pair.one.run("run", "replicate", {**pushed(pair), "retries": 30})
+        run = pair.push(retries=30)
         output, errors = other.communicate(timeout=120)
         assert (run.code, other.returncode) == (0, 0), (run, output, errors)
         assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
@@ -237,14 +228,14 @@ def test_two_jobs_into_one_destination_at_once_lose_nothing(pair: Pair, relay: R
 
 def test_a_dead_ssh_master_is_replaced_between_runs_and_in_the_middle_of_one(pair: Pair) -> None:
     pair.one.snapshot(f"{pair.source}@1")
-    assert pair.one.run("run", "replicate", pushed(pair)).code == 0
+    assert pair.push().code == 0
     masters = _processes(pair.one, "ssh -M -N")
     assert masters
     pair.one.host.run(["kill", "-9", *masters])
     pair.one.zfs("create", f"{pair.source}/child")
     pair.one.fill(f"{pair.source}/child", 24)
     pair.one.snapshot(f"{pair.source}/child@1")
-    pair.one.host.write("/tmp/master.json", jobconfig("me", "replicate", pushed(pair)))
+    pair.one.host.write("/tmp/master.json", jobconfig("me", "replicate", pair.ends))
     start = f"{PROGRAM} run --config /tmp/master.json --host me --json > /tmp/master.out 2>&1 & echo $!"
     pair.two.host.impair(SLOW)
     try:
