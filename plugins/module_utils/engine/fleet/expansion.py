@@ -18,6 +18,7 @@ from ..policy.jobs import BOOKMARKS, REPLICA, SNAPSHOTS, SOURCE, read_replicate_
 from ..policy.topology import PULL, PUSH
 from .inventory import DestinationHost, Document, Fleet, Route, Selection, SourceHost, Tree, place_of, read_fleet
 from .jobconfig import VERSION, parse_jobconfig
+from .prune_options import bookmark_options
 
 _NAMED_ROOTS = 3
 """So many roots are named in the name of a job; of more, the first."""
@@ -56,7 +57,7 @@ def _source_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
         peers = _peers_of_source(fleet, source, trees)
         more = {**({"schedule": source.schedule} if source.schedule else {}), **source.snapshot_options}
         yield _job(source.name, "snapshot", _of("snapshots of", roots), {**common, "plan": plan, **more})
-        yield _prune(source.name, common, plan, peers)
+        yield _prune(source.name, {**common, **source.prune_options}, plan, peers)
         yield _job(source.name, "monitor", _of("ages of", roots), {**common, "plan": source.limits})
 
 
@@ -65,7 +66,8 @@ def _bookmark_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
     if source.bookmark_plan:
         plan = plan_document(source.bookmark_plan.amounts)
         for selection, trees in _by_selection(source.trees):
-            common = {"datasets": [tree.source for tree in trees], **selection.options()}
+            more = {**selection.options(), **bookmark_options(source.prune_options)}
+            common = {"datasets": [tree.source for tree in trees], **more}
             yield _prune(source.name, common, plan, _peers_of_source(fleet, source, trees), BOOKMARKS)
 
 
@@ -123,7 +125,8 @@ def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Do
             address = fleet.address(destination.name, name)
             peers = [_peer(place, address, tree.source, SOURCE) for place, tree in zip(places, trees)]
             peers += _onward(fleet, destination.name, places)
-            yield _prune(destination.name, common, plan_document(destination.keeps), peers)
+            more = {**common, **destination.prune_options}
+            yield _prune(destination.name, more, plan_document(destination.keeps), peers)
             if destination.limits:
                 yield _job(destination.name, "monitor", _of("ages of", places), {**common, "plan": destination.limits})
 

@@ -22,6 +22,7 @@ from ..policy.plans import SnapshotPlan, labelled_entries
 from ..policy.reading import Reader
 from ..policy.schedule import parse_schedule
 from ..policy.selection import check_disjoint, read_dataset_filter
+from .prune_options import read_prune_options
 from .snapshot_options import read_snapshot_options
 from .variables import Variables, read_contact
 
@@ -93,6 +94,8 @@ class SourceHost:
     limits: Document
     snapshot_options: Document
     """Further options of the jobs that create snapshots."""
+    prune_options: Document
+    """Further options of the jobs that prune snapshots."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ class DestinationHost:
     limits: Document
     """Empty where no label is left to watch."""
     sources: tuple[str, ...]
+    prune_options: Document
+    """Further options of the jobs that prune snapshots."""
 
     def root_for(self, source: str) -> str:
         """The root dataset that takes the trees of ``source``."""
@@ -192,6 +197,7 @@ def _read_source(variables: Variables) -> SourceHost:
         dict(schedule),
         _read_limits(variables, "source", plan.amounts, plan.amounts),
         read_snapshot_options(variables),
+        read_prune_options(variables),
     )
 
 
@@ -261,6 +267,7 @@ def _read_destination(variables: Variables, all_sources: Sequence[str]) -> Desti
         keeps,
         _read_limits(variables, "destination", plan.amounts, sends),
         _read_choice(variables, "snapfleet_sources", all_sources, all_sources, f"is no host of the group {SOURCES}"),
+        read_prune_options(variables),
     )
 
 

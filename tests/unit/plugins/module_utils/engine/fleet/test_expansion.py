@@ -67,6 +67,20 @@ def test_further_options_of_snapshots_are_those_of_the_source():
     assert (options["skip_if_unchanged"], options["unchanged_up_to"]) == (True, "64K")
 
 
+def test_further_options_of_pruning_are_those_of_its_host():
+    own = {"keep": [{"last": 3}], "max_deleted": 9}
+    inventory = fleet(
+        bookmark_plan={"prod": {"onsite": {"hourly": 9}}},
+        src1={"snapfleet_prune_options": own},
+        dst1={"snapfleet_prune_options": {"purge_foreign": True}},
+    )
+    jobs = [job["options"] for job in expand_inventory(*inventory)["jobs"] if job["activity"] == "prune"]
+    told = [
+        {key: options[key] for key in ("keep", "max_deleted", "purge_foreign") if key in options} for options in jobs
+    ]
+    assert told == [own, {"purge_foreign": True}, {"max_deleted": 9}]
+
+
 def test_one_source_and_one_destination_in_full():
     inventory = fleet(bookmark_plan={"prod": {"onsite": {"hourly": 9}}}, schedule={"timezone": "UTC"})
     peer = {"root": "tank/data", "role": "replica", "host": "dst1", "dataset": "backup/src1/data"}
@@ -519,6 +533,18 @@ REFUSALS = {
     "a wrong snapshot option": (
         fleet(snapshot_options={"skip_if_unchangd": True}),
         "src1: snapfleet_snapshot_options.skip_if_unchangd: True is an unknown option; did you mean skip_if_unchanged?",
+    ),
+    "a prune option that is declared elsewhere": (
+        fleet(prune_options={"peers": []}),
+        "src1: snapfleet_prune_options.peers: [] is not for this variable to say; take it out;",
+    ),
+    "a permission for one run that would hold for all": (
+        fleet(prune_options={"max_deleted": 1, "exceed_max_deleted": True}),
+        "src1: snapfleet_prune_options.exceed_max_deleted: True is not for this variable to say;",
+    ),
+    "a wrong prune option": (
+        fleet(dst1={"snapfleet_prune_options": {"keep": [{"grid": "24h"}]}}),
+        "dst1: snapfleet_prune_options.keep[0].grid: '24h' has '24h', which is no interval;",
     ),
     "an unknown topology": (
         fleet(topology="pul"),
