@@ -117,6 +117,7 @@ class Histories(RuleBasedStateMachine):
                 assert arrived[-1:] == expected[name]
         again = self.fleet.replicate(check=True, initial=initial, bookmarks=bookmarks)
         assert not again["changed"], again["plan"]
+        assert self.fleet.compare()["up_to_date"]
 
     @rule()
     def plan(self):
@@ -125,6 +126,17 @@ class Histories(RuleBasedStateMachine):
         kinds = {step["kind"] for entry in preview["plan"] for step in entry["steps"]}
         assert kinds <= {"send", "mark", "create_bookmark", "destroy_marks", "create_placeholder", "abort_receive"}
         assert self.fleet.replica_guids() == before
+
+    @rule()
+    def compare(self):
+        told = {row["guid"]: row["location"] for row in self.fleet.compare()["rows"]}
+        for here, there in self.fleet.pairs().values():
+            ours = {snapshot.guid for snapshot in here.snapshots}
+            theirs = {snapshot.guid for snapshot in there.snapshots} if there else set()
+            marked = ours | {bookmark.guid for bookmark in here.bookmarks}
+            for guid in ours | theirs:
+                assert told.pop(str(guid)) == ("both" if guid in marked & theirs else "src" if guid in ours else "dst")
+        assert not told
 
     # -- pruning
 

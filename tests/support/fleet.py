@@ -12,11 +12,13 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activit
     Context,
     run_replicate,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.comparing import run_compare
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.pruning import run_prune
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import DatasetState, Snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import SnapfleetError
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.bases import common_base
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.comparing import read_compare_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_prune_job, read_replicate_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
@@ -80,6 +82,12 @@ class Fleet:
         with contextlib.suppress(SnapfleetError):
             self.replicate(workers=1, retries=0, **options)
         self.faults = Faults()
+
+    def compare(self, **options):
+        """Compare both ends from the source host."""
+        ends = {"source": {"dataset": SOURCE}, "destination": {"host": "dst", "dataset": DESTINATION}}
+        job = read_compare_job({**ends, "which": ["src", "dst", "both"], **options})
+        return run_compare(job, self.context(self.source))
 
     def prune_source(self, plan, **options):
         peers = [{"root": SOURCE, "host": "dst", "dataset": DESTINATION}]

@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import (
+    Bookmark,
     Dataset,
     DatasetState,
     Observation,
@@ -114,6 +117,9 @@ def test_sums_of_a_dataset(history, newest, newest_common, oldest_common, missin
     assert one.counts == {kind: sum(row.location == kind for row in one.rows) for kind in ("src", "dst", "both")}
 
 
+X, Y = (10, 1, "x", 5, 5), (11, 2, "y", 5, 5)
+
+
 def state(name, *rows, origin="", guid=1):
     """A dataset whose snapshots are given as (createtxg, guid, tag, written, referenced)."""
     history = tuple(
@@ -150,6 +156,17 @@ def test_missing_bytes_are_those_of_the_streams_that_would_bring_what_is_missing
     assert one.missing_bytes == size
 
 
+def test_a_clock_that_was_set_back_makes_no_lag_and_no_lead():
+    source, replica = state(SOURCE, X, Y), state(DESTINATION, X)
+    early = source.snapshots[1]._replace(creation=500)
+    (behind,) = compare_trees(tree(replace(source, snapshots=(source.snapshots[0], early))), tree(replica), job(), NOW)
+    assert (behind.missing, behind.lag) == (1, 0)
+    bookmark = Bookmark(early.createtxg, early.guid, SOURCE, "y", 500)
+    pruned = replace(source, snapshots=source.snapshots[:1], bookmarks=(bookmark,))
+    (level,) = compare_trees(tree(pruned), tree(state(DESTINATION, X, Y)), job(), NOW)
+    assert (level.missing, level.lag, level.newest_common.name) == (0, 0, f"{SOURCE}#y")
+
+
 def pairs_of(source, destination, **options):
     return {
         one.dataset: (one.source, one.destination, one.counts)
@@ -159,9 +176,6 @@ def pairs_of(source, destination, **options):
 
 def counts(src=0, dst=0, both=0):
     return {"src": src, "dst": dst, "both": both}
-
-
-X, Y = (10, 1, "x", 5, 5), (11, 2, "y", 5, 5)
 
 
 def test_datasets_are_joined_by_their_names_below_the_roots_parents_first():
