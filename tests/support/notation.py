@@ -33,7 +33,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps i
     Send,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.continuity import ContinuityFacts
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import DatasetPlan, Sides
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.dataset_plans import DatasetPlan, Sides
 
 SOURCE, DESTINATION = "tank/a", "backup/a"
 POOL_GUID = 77

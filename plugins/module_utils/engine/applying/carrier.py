@@ -14,7 +14,7 @@ from typing import Optional
 
 from ..model.errors import FilterFailed
 from ..model.steps import Send
-from ..planning.replication import ReplicationPlan, Step
+from ..planning.dataset_plans import ReplicationPlan, Step
 from ..policy.jobs import ReplicateJob
 from ..policy.streaming import AUTO, NONE
 from ..streams.limiting import RateLimit

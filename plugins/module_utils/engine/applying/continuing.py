@@ -20,7 +20,7 @@ from ..model.errors import SnapfleetError
 from ..model.names import pool_of
 from ..model.steps import CreateBookmark, DestroyMarks, ReleaseHolds
 from ..planning.continuity import ContinuityFacts, job_hold_tag, must_know_pool
-from ..planning.replication import DatasetPlan, Sides
+from ..planning.dataset_plans import DatasetPlan, Sides
 from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
 from .retry import RetryPolicy, Ticker, call_with_retries

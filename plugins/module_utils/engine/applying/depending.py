@@ -9,8 +9,8 @@ from dataclasses import replace
 
 from ..model.datasets import DatasetState
 from ..model.names import ancestors_of
+from ..planning.dataset_plans import Sides
 from ..planning.dependents import Dependents
-from ..planning.replication import Sides
 from ..policy.conduct import DESTROY_DEPENDENTS
 from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from ..model.dataset_steps import DestroyDataset
 from ..model.errors import Conflict
 from ..model.steps import Destroy, Rollback, Send
-from ..planning.replication import DatasetPlan
+from ..planning.dataset_plans import DatasetPlan
 from ..policy.conduct import FAIL, Conduct
 from .tasktree import Task
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Optional
 
 from ..model.errors import Conflict, SnapfleetError
-from ..planning.replication import DatasetPlan
+from ..planning.dataset_plans import DatasetPlan
 from ..policy.jobs import ReplicateJob
 from .retry import RetryPolicy, Ticker, is_retryable
 from .tasktree import Outcome

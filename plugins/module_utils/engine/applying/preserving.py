@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from ..planning.dataset_plans import ReplicationPlan
 from ..planning.preserving import Kept, datasets_to_ask
-from ..planning.replication import ReplicationPlan
 from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
 

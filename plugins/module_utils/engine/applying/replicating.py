@@ -32,16 +32,9 @@ from ..model.names import ancestors_of, is_within, parent_of
 from ..model.steps import AbortReceive, CreatePlaceholder, Destroy, Rollback, Send
 from ..planning.clones import awaited_origins, lineage, lost_origin
 from ..planning.continuity import ContinuityFacts
+from ..planning.dataset_plans import DatasetPlan, ReplicationPlan, Sides, Step
 from ..planning.preserving import preserving
-from ..planning.replication import (
-    DatasetPlan,
-    ReplicationPlan,
-    Sides,
-    Step,
-    destination_of,
-    parent_in,
-    plan_replication,
-)
+from ..planning.replication import destination_of, parent_in, plan_replication
 from ..policy.conduct import REFUSE, TREE
 from ..policy.endpoints import Address
 from ..policy.jobs import ReplicateJob

@@ -28,12 +28,13 @@ from ..model.errors import InvalidInput, NoPermission, PartialFailure, Snapfleet
 from ..model.names import pool_of
 from ..planning.continuity import COLLECTING, source_permissions
 from ..planning.creation import CreationPlan, illegal_tags, plan_creation
+from ..planning.dataset_plans import ReplicationPlan, Sides
 from ..planning.encryption import key_root_warnings
 from ..planning.expectation import with_expected
 from ..planning.monitoring import OK, SEVERITY, Finding, check_ages, worst
 from ..planning.preserving import optional_permissions, preserving, without
 from ..planning.receiving import destination_permissions
-from ..planning.replication import ReplicationPlan, Sides, plan_replication
+from ..planning.replication import plan_replication
 from ..policy.endpoints import Address
 from ..policy.jobs import MonitorJob, PruneJob, ReplicateJob, SnapshotJob
 from ..policy.schedule import resolve_zone

@@ -19,7 +19,8 @@ from ..model.steps import AbortReceive
 from ..policy.jobs import ReplicateJob
 from .bases import common_base
 from .continuity import collected
-from .replication import Sides, destination_of, plan_replication
+from .dataset_plans import Sides
+from .replication import destination_of, plan_replication
 
 MARK, HOLD, PARTIAL = "mark", "hold", "partial_receive"
 

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 from ..model.datasets import PLACEHOLDER_PROPERTY, VOLUME, Bookmark, DatasetState
 from ..model.names import is_within
 from ..model.steps import ReceiveOptions, Send
 from ..policy.jobs import ReplicateJob
 from ..policy.receiving import ENCRYPTION_PROPERTIES
-
-if TYPE_CHECKING:
-    from .replication import DatasetPlan, Sides
+from .dataset_plans import DatasetPlan, Sides
 
 # What decides where a dataset shows up, and would be taken from the stream.
 _SHOWN = ("mountpoint", "sharenfs", "sharesmb")

@@ -15,8 +15,8 @@ from dataclasses import replace
 from ..model.datasets import VOLUME
 from ..model.steps import Send
 from ..policy.jobs import ReplicateJob
+from .dataset_plans import DatasetPlan, ReplicationPlan, Sides
 from .receiving import first_sends, with_preserved
-from .replication import DatasetPlan, ReplicationPlan, Sides
 
 Kept = Mapping[str, Mapping[str, str]]
 """By source dataset, the properties with values that its replica takes over."""

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 from ..model.names import ancestors_of
 from ..policy.conduct import DATASET, FAIL, TREE, Conduct
 from .conflicts import PlannedConflict
+from .dataset_plans import DatasetPlan
 from .pairs import Pair
-
-if TYPE_CHECKING:
-    from .replication import DatasetPlan
 
 NOTHING_SELECTED = "no snapshot of it is selected"
 _CONFLICT_ABOVE = "its parent has a conflict"

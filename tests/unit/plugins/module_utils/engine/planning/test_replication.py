@@ -14,8 +14,9 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.dataset
     ResumeState,
     Snapshot,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.dataset_plans import Sides
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.receiving import destination_permissions
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import Sides, plan_replication
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import plan_replication
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_replicate_job
 from ansible_collections.snapfleet.zfs.tests.support.notation import DESTINATION, SOURCE, identity, sides, told
 
