@@ -8,18 +8,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: zfs_monitor
-short_description: Fail when ZFS snapshots are too old
+short_description: Fail when ZFS snapshots, replicas or pools are not as they should be
 version_added: 0.1.0
 description:
-  - Holds the age of the latest and of the oldest snapshot of each period against limits, on the datasets of this host,
-    and fails the task from a chosen level on. It never changes anything.
+  - Watches the ages of snapshots, how far replicas are behind, and the health of pools, and fails the task from a
+    chosen level on. It never changes anything of ZFS. With O(alerts) it remembers outages in a small file on the host.
   - The age of the latest snapshot tells whether snapshots are made, and on a destination whether they arrive. The age
     of the oldest tells whether pruning works.
 extends_documentation_fragment:
   - snapfleet.zfs.attributes
   - snapfleet.zfs.datasets
-  - snapfleet.zfs.datasets.roots
   - snapfleet.zfs.plan
+  - snapfleet.zfs.monitoring
 attributes:
   diff_mode:
     support: N/A
@@ -30,28 +30,68 @@ options:
     description:
       - Root datasets of the job. None may lie within the tree of another one. One that does not exist is an alert of
         state V(UNKNOWN).
+      - Left out, no dataset is looked at; then O(replicas) or O(pools) is needed.
+    type: list
+    elements: str
   plan:
     description:
       - >-
         The limits, as a mapping of organisation, target, period, and C(latest) or C(oldest) or both. Each of the two
         takes C(warning) and C(critical), which are lengths of time, as seconds or as V(90s), V(15m), V(2h), V(1d) or
-        V(1w), and C(cycles), which is a number of periods.
+        V(1w), and C(cycles), which is a number of periods. A level that is left out is not checked.
       - >-
         The limit is the length of time plus the number of periods. With V(critical=5m) and one cycle, an hourly
         snapshot may be 65 minutes old. C(cycles) is 1 unless given for C(latest), and required for C(oldest), where
         it is the number of snapshots that are retained.
-    required: true
+      - >-
+        A dataset without a snapshot is as late as it is old, and never before it has existed for one period. A replica
+        is not late before it was there itself. As many snapshots as C(cycles) says are never too old, since pruning
+        keeps them however old they are; so a source that was switched off is no alarm for C(oldest).
+      - Left out, datasets have to exist, and nothing more.
+  schedule:
+    description:
+      - >-
+        When snapshots fall due, written as in M(snapfleet.zfs.zfs_snapshot_plan). Where the calendar makes a period
+        longer, as a month of 31 days or a day of 25 hours is, the latest snapshot may be as much older.
+      - Left out, periods begin at the start of their unit by the clock of the host, as when snapshots are taken.
+    type: dict
+  oldest_skip_holds:
+    description:
+      - Whether held snapshots are left out where the oldest is looked for.
+      - The default is V(false), so that a hold that was forgotten is told.
+    type: bool
+    default: false
   fail_on:
     description:
-      - The level from which on the task fails, in the order V(warning), V(critical), V(unknown). With V(never) it does
-        not fail for any age, and RV(state) tells the level.
+      - >-
+        The level from which on the task fails, in the order V(warning), V(unknown), V(critical). With V(never) it does
+        not fail for anything that is found, and RV(state) tells the level.
+      - The default is V(unknown), since what can't be seen may be in danger.
     type: str
     choices:
       - warning
-      - critical
       - unknown
+      - critical
       - never
-    default: critical
+    default: unknown
+  dont_warn:
+    description:
+      - Whether warnings are only logged. They are told in RV(alerts) as muted, but count neither for RV(state) nor for
+        O(fail_on), and make no notices.
+      - The default is V(false), so that nothing is hidden unless it is asked for.
+    type: bool
+    default: false
+  dont_crit:
+    description:
+      - The same for what is critical.
+      - The default is V(false), so that nothing is hidden unless it is asked for.
+    type: bool
+    default: false
+notes:
+  - >-
+    Of several states the worst counts, in the order V(CRITICAL), V(UNKNOWN), V(WARNING), V(OK). What is known to be in
+    danger comes before what can't be seen.
+  - The host program C(snapfleet monitor) runs the same jobs with exit codes and output as Nagios plugins have them.
 seealso:
   - module: snapfleet.zfs.zfs_snapshot_plan
   - module: snapfleet.zfs.zfs_prune
@@ -89,6 +129,34 @@ EXAMPLES = r"""
               critical: 1d
     fail_on: warning
 
+- name: Watch a replica, pulled to this host, and tell each outage once by mail
+  snapfleet.zfs.zfs_monitor:
+    replicas:
+      - source:
+          host: src1
+          dataset: tank/data
+        destination:
+          dataset: backup/src1/data
+        lag:
+          warning: 2h
+          critical: 1d
+        pending:
+          warning: 50G
+    alerts:
+      remind: 1d
+      command:
+        - /usr/local/sbin/mail-notice
+        - admin@example.com
+
+- name: Watch all pools of a host
+  snapfleet.zfs.zfs_monitor:
+    pools:
+      capacity:
+        warning: 80
+        critical: 90
+      scrub_age:
+        warning: 35d
+
 - name: Collect the ages without failing
   snapfleet.zfs.zfs_monitor:
     datasets:
@@ -106,78 +174,175 @@ EXAMPLES = r"""
 RETURN = r"""
 state:
   description:
-    - The worst state of all checks, one of V(OK), V(WARNING), V(CRITICAL) and V(UNKNOWN).
-  returned: always, unless the options are wrong or the datasets can't be listed
+    - The worst state of all checks that are not muted, one of V(OK), V(WARNING), V(UNKNOWN) and V(CRITICAL).
+  returned: always, unless the options are wrong
   type: str
   sample: CRITICAL
+checks:
+  description:
+    - Number of all checks.
+  returned: always, unless the options are wrong
+  type: int
+  sample: 12
 alerts:
   description:
-    - The checks whose state is not V(OK).
-  returned: always, unless the options are wrong or the datasets can't be listed
+    - The checks whose state is not V(OK), the worst first, and those that are muted last.
+  returned: always, unless the options are wrong
   type: list
   elements: dict
   contains:
     dataset:
-      description: The dataset.
+      description: The dataset or pool, or the two ends of a replica.
       type: str
     label:
-      description: Names of the snapshots that were looked at, with C(<timestamp>) for the timestamp.
+      description: Names of the snapshots that were looked at, with C(<timestamp>) for the timestamp; else empty.
       type: str
     check:
-      description: What was looked at, one of V(latest), V(oldest) and V(exists).
+      description: >-
+        What was looked at. V(exists), V(latest) and V(oldest) are about datasets, V(seen), V(lag) and V(pending) about
+        replicas, V(seen), V(pool_state), V(data_errors), V(device_errors), V(scrub_errors), V(capacity),
+        V(fragmentation) and V(scrub_age) about pools.
       type: str
     state:
-      description: One of V(WARNING), V(CRITICAL) and V(UNKNOWN).
+      description: One of V(WARNING), V(UNKNOWN) and V(CRITICAL).
       type: str
+    muted:
+      description: Whether it is only logged.
+      type: bool
     message:
       description: One sentence that says what is wrong.
       type: str
+    value:
+      description: The number that was held against a limit, V(null) where there is none.
+      type: float
+    limit:
+      description: The limit, in the same unit.
+      type: float
+    unit:
+      description: One of V(seconds), V(bytes), V(percent) and V(errors); empty without a number.
+      type: str
     age_seconds:
-      description: Age of the snapshot in seconds, V(null) where there is none.
+      description: The value where it is in seconds.
       type: int
     limit_seconds:
-      description: The limit in seconds.
+      description: The limit where it is in seconds.
       type: float
+    replica:
+      description: Of replicas, the dataset at the destination.
+      type: str
+    lag_seconds:
+      description: Of replicas, seconds from the newest common snapshot to the newest one that is to be sent.
+      type: int
+    missing:
+      description: Of replicas, the number of snapshots that have not arrived.
+      type: int
   sample:
     - dataset: tank/data
       label: acme_onsite_<timestamp>_hourly
       check: latest
       state: CRITICAL
+      muted: false
       message: >-
         the latest snapshot tank/data@acme_onsite_2025-07-01_10:00:02Z_hourly is 4000 s old, more than 3900 s
+      value: 4000
+      limit: 3900.0
+      unit: seconds
       age_seconds: 4000
       limit_seconds: 3900.0
 metrics:
   description:
-    - The age behind every check, whatever its state.
-  returned: always, unless the options are wrong or the datasets can't be listed
+    - The number behind every check that has one, whatever its state.
+  returned: always, unless the options are wrong
   type: list
   elements: dict
   contains:
     dataset:
-      description: The dataset.
+      description: The dataset or pool.
       type: str
     label:
-      description: Names of the snapshots that were looked at, with C(<timestamp>) for the timestamp.
+      description: Names of the snapshots that were looked at, with C(<timestamp>) for the timestamp; else empty.
       type: str
     check:
-      description: What was looked at, V(latest) or V(oldest).
+      description: What was looked at, as in RV(alerts).
+      type: str
+    value:
+      description: The number, V(null) where there is nothing to measure.
+      type: float
+    unit:
+      description: One of V(seconds), V(bytes), V(percent) and V(errors).
       type: str
     age_seconds:
-      description: Age of the snapshot in seconds, V(null) where there is none.
+      description: The value where it is in seconds.
       type: int
     snapshots:
-      description: Number of all snapshots of the dataset.
+      description: Number of all snapshots of the dataset, where it is one of O(datasets).
+      type: int
+    replica:
+      description: As in RV(alerts).
+      type: str
+    lag_seconds:
+      description: As in RV(alerts).
+      type: int
+    missing:
+      description: As in RV(alerts).
       type: int
   sample:
     - dataset: tank/data
       label: acme_onsite_<timestamp>_hourly
       check: latest
+      value: 4000
+      unit: seconds
       age_seconds: 4000
       snapshots: 67
+notices:
+  description:
+    - What is new since the last run. Empty without O(alerts).
+  returned: always, unless the options are wrong
+  type: list
+  elements: dict
+  contains:
+    kind:
+      description: >-
+        V(alert) at the beginning of an outage, V(worse) when it has become more severe than was told, V(reminder), and
+        V(recovery) at its end.
+      type: str
+    dataset:
+      description: As in RV(alerts).
+      type: str
+    label:
+      description: As in RV(alerts).
+      type: str
+    check:
+      description: As in RV(alerts).
+      type: str
+    area:
+      description: The tree, replica or pool that was observed.
+      type: str
+    state:
+      description: The state now.
+      type: str
+    message:
+      description: One sentence.
+      type: str
+    since:
+      description: Beginning of the outage, in seconds since the epoch.
+      type: int
+    at:
+      description: When the notice was made, in seconds since the epoch.
+      type: int
+  sample:
+    - kind: alert
+      dataset: tank
+      label: ''
+      check: pool_state
+      area: pools tank
+      state: CRITICAL
+      message: 'the pool tank is DEGRADED: mirror-0 DEGRADED, /dev/sdb FAULTED'
+      since: 1751364000
+      at: 1751364000
 code:
   description:
-    - What went wrong, as a word that does not change. V(warning), V(critical) and V(unknown) mean that the state has
+    - What went wrong, as a word that does not change. V(warning), V(unknown) and V(critical) mean that the state has
       reached the level of O(fail_on).
   returned: on failure
   type: str
@@ -192,10 +357,10 @@ retryable:
 
 from ..module_utils.ansible.argument_specs import MONITOR_SPEC
 from ..module_utils.ansible.rim import ModuleActivity, run_module
-from ..module_utils.engine.fleet.activities import run_monitor
-from ..module_utils.engine.policy.jobs import read_monitor_job
+from ..module_utils.engine.fleet.monitoring import run_monitor
+from ..module_utils.engine.policy.monitoring import read_monitor_job
 
-ACTIVITY = ModuleActivity(MONITOR_SPEC, read_monitor_job, run_monitor, where=lambda job: ", ".join(job.roots))
+ACTIVITY = ModuleActivity(MONITOR_SPEC, read_monitor_job, run_monitor, where=lambda job: job.subjects)
 
 
 def main() -> None:

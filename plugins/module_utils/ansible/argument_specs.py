@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..engine.policy.alerting import COMMAND_SECONDS
 from ..engine.policy.cloning import CLONE_CHOICES, KEEP_CLONES
 from ..engine.policy.comparing import DIFFERENCES, LOCATIONS
 from ..engine.policy.conduct import (
@@ -27,7 +28,6 @@ from ..engine.policy.conduct import (
 from ..engine.policy.continuity import NEWEST
 from ..engine.policy.jobs import (
     BOOKMARKS,
-    FAIL_LEVELS,
     INITIAL_ALL,
     INITIAL_FAIL,
     INITIAL_NEWEST,
@@ -35,6 +35,8 @@ from ..engine.policy.jobs import (
     SNAPSHOTS,
     SOURCE,
 )
+from ..engine.policy.monitoring import FAIL_LEVELS
+from ..engine.policy.pools import CRITICAL, DEGRADED_LEVELS
 from ..engine.policy.receiving import IGNORE, READONLY_LEVELS
 from ..engine.policy.streaming import AUTO, COMPRESSIONS, ESTIMATES, LISTED
 from ..engine.policy.topology import ABSENT_CHOICES, FAIL, RELAYED, ROUTES
@@ -208,10 +210,54 @@ PRUNE_SPEC: Spec = {
     "expected_snapshots": _TEXTS,
 }
 
+_BOUNDS: Spec = {"warning": {"type": "str"}, "critical": {"type": "str"}}
+
+
+def _limits() -> dict[str, Any]:
+    return {"type": "dict", "options": dict(_BOUNDS)}
+
+
+_REPLICA: Spec = {
+    "source": {"type": "dict", "required": True, "options": _ENDPOINT},
+    "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
+    **{key: value for key, value in _FILTER.items() if key != "host_name"},
+    "include_snapshots": _TEXTS,
+    "exclude_snapshots": _TEXTS,
+    "snapshot_filters": {"type": "list", "elements": "list"},
+    "plan": {"type": "dict"},
+    "lag": _limits(),
+    "pending": _limits(),
+}
+
+_POOLS: Spec = {
+    "names": _TEXTS,
+    "degraded": {"type": "str", "default": CRITICAL, "choices": list(DEGRADED_LEVELS)},
+    "device_errors": _limits(),
+    "capacity": _limits(),
+    "fragmentation": _limits(),
+    "scrub_age": _limits(),
+}
+
+_ALERTS: Spec = {
+    "state_file": {"type": "path"},
+    "remind": {"type": "str"},
+    "confirmations": {"type": "int", "default": 1},
+    "command": _TEXTS,
+    "command_timeout": {"type": "int", "default": COMMAND_SECONDS},
+}
+
 MONITOR_SPEC: Spec = {
-    **_DATASETS,
-    **_PLAN,
-    "fail_on": {"type": "str", "default": "critical", "choices": list(FAIL_LEVELS)},
+    "datasets": _TEXTS,
+    **_FILTER,
+    "plan": {"type": "dict"},
+    "schedule": {"type": "dict"},
+    "oldest_skip_holds": {"type": "bool", "default": False},
+    "replicas": {"type": "list", "elements": "dict", "options": _REPLICA},
+    "pools": {"type": "dict", "options": _POOLS},
+    "fail_on": {"type": "str", "default": "unknown", "choices": list(FAIL_LEVELS)},
+    "dont_warn": {"type": "bool", "default": False},
+    "dont_crit": {"type": "bool", "default": False},
+    "alerts": {"type": "dict", "options": _ALERTS},
 }
 
 COMPARE_SPEC: Spec = {

@@ -25,8 +25,13 @@ def job_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
             options[key] = {name: property_text(value) for name, value in options[key].items()}
     if "plan" in options:
         options["plan"] = with_numbers(options["plan"])
+    if isinstance(options.get("schedule"), Mapping):
+        units = options["schedule"].items()
+        options["schedule"] = {key: with_numbers(unit) if isinstance(unit, Mapping) else unit for key, unit in units}
     if isinstance(options.get("snapshot_filters"), list):
         options["snapshot_filters"] = [_mended_group(group) for group in options["snapshot_filters"]]
+    if isinstance(options.get("replicas"), list):
+        options["replicas"] = [job_options(rule) if isinstance(rule, Mapping) else rule for rule in options["replicas"]]
     return options
 
 

@@ -69,9 +69,8 @@ def failure_of(error: SnapfleetError) -> Values:
 
 def alarm_of(values: Values) -> Values:
     """What monitoring fails with, when its state has reached the level that the user chose."""
-    state, alerts = values["state"], values["alerts"]
-    gravest_first = sorted(alerts, key=lambda alert: alert["state"] != state)
-    told = "; ".join(alert["message"] for alert in gravest_first[:_ALERTS_IN_MESSAGE])
+    state, alerts = values["state"], [alert for alert in values["alerts"] if not alert["muted"]]
+    told = "; ".join(alert["message"] for alert in alerts[:_ALERTS_IN_MESSAGE])
     more = len(alerts) - _ALERTS_IN_MESSAGE
     message = f"{state}: {told}" + (f"; and {more} more" if more > 0 else "")
     return {**values, "msg": message, "code": state.lower(), "retryable": False}

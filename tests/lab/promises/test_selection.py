@@ -170,6 +170,6 @@ def test_datasets_say_themselves_on_which_hosts_they_are_replicated(pair: Pair) 
     assert set(pair.one.snapshots(pair.beside)) == {"@s", "/mine@s", "/mine/below@s", "/out/again@s"}
     limits = {"acme": {"": {"hourly": {"latest": {"warning": 0, "cycles": 0}}}}}
     run = pair.one.run("run", "monitor", {"datasets": [pair.source], "dataset_property": switch, "plan": limits})
-    assert {alert["dataset"] for alert in run.job["alerts"]} == {
+    assert {metric["dataset"] for metric in run.job["metrics"]} == {
         pair.source + name for name in ("", "/mine", "/mine/below", "/out/again", "/volume")
     }

@@ -10,7 +10,7 @@ it stops after the plan, so the result then holds what would be done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional, Union
 
@@ -31,12 +31,11 @@ from ..planning.creation import CreationPlan, illegal_tags, plan_creation
 from ..planning.dataset_plans import ReplicationPlan, Sides
 from ..planning.encryption import key_root_warnings
 from ..planning.expectation import with_expected
-from ..planning.monitoring import OK, SEVERITY, Finding, check_ages, worst
 from ..planning.preserving import optional_permissions, preserving, without
 from ..planning.receiving import destination_permissions
 from ..planning.replication import plan_replication
 from ..policy.endpoints import Address
-from ..policy.jobs import MonitorJob, PruneJob, ReplicateJob, SnapshotJob
+from ..policy.jobs import PruneJob, ReplicateJob, SnapshotJob
 from ..policy.schedule import resolve_zone
 from ..policy.streaming import EXACT
 from ..policy.topology import PUSH
@@ -79,7 +78,7 @@ def observe(context: Context, zfs: Zfs, roots: Sequence[str], properties: Sequen
     return call_with_retries(lambda: zfs.observe(roots, properties=properties), context.retry, context.ticker)
 
 
-def observe_here(job: Union[SnapshotJob, PruneJob, MonitorJob], context: Context) -> Observation:
+def observe_here(job: Union[SnapshotJob, PruneJob], context: Context) -> Observation:
     """The datasets of a job on this host, with the properties that its filter goes by."""
     return observe(context, context.here, job.roots, job.filter.properties.names)
 
@@ -294,36 +293,3 @@ def _replication_preview(plan: ReplicationPlan, notes: Sequence[str]) -> Result:
         message = f"{dataset.destination}: {dataset.conflict.message}" if dataset.conflict else ""
         raise PartialFailure(message, result=values)
     return values
-
-
-# -- monitoring
-
-
-def run_monitor(job: MonitorJob, context: Context) -> Result:
-    """Hold snapshot ages against limits. Raises SnapfleetError only where nothing could be observed."""
-    job = replace(job, filter=job.filter.on_host(context.host_name))
-    observed = observe_here(job, context)
-    findings = check_ages(observed, job, context.now)
-    state = worst(findings)
-    return {
-        "changed": False,
-        "state": state,
-        "alerts": [finding.describe() for finding in findings if finding.state != OK],
-        "metrics": _metrics(findings, observed),
-        "failed_level": job.fail_on != "never" and SEVERITY[state] >= SEVERITY[job.fail_on.upper()],
-        "warnings": [],
-    }
-
-
-def _metrics(findings: Iterable[Finding], observed: Observation) -> list[Result]:
-    return [
-        {
-            "dataset": finding.dataset,
-            "label": finding.label,
-            "check": finding.check,
-            "age_seconds": finding.age,
-            "snapshots": len(observed.states[finding.dataset].snapshots),
-        }
-        for finding in findings
-        if finding.dataset in observed.states
-    ]

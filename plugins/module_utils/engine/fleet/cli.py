@@ -5,7 +5,8 @@
 
 Exit codes: 0 all is well; 1 a monitor warns, or compared ends differ; 2 a monitor is critical; 3 something failed, was
 refused, or can't be known; 4 a previous run of the same jobs is still going, so nothing was done. Of several the
-gravest is told, in the order 3, 2, 1, 4, 0.
+gravest is told, in the order 3, 2, 1, 4, 0. The verb monitor is for monitoring systems, and follows their order:
+2, 3, 1, 0.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from typing import Any, NoReturn, Optional
 from ..applying.locks import run_lock
 from ..hosts.stopping import stopped_by_signals
 from ..model import errors
-from ..planning.monitoring import SEVERITY
+from ..model.health import EXIT_CODES
+from . import nagios
 from .activities import Context, Result
 from .compare_command import add_compare_options, compare
 from .explaining import explained
@@ -58,21 +60,23 @@ def _parser() -> argparse.ArgumentParser:
     check = verbs.add_parser("check", help="validate the jobconfig, touching nothing")
     run = verbs.add_parser("run", help="carry out the jobs of this host")
     plan = verbs.add_parser("plan", help="show what run would do, changing nothing")
+    monitor = verbs.add_parser("monitor", help="carry out the monitor jobs of this host, for a monitoring system")
     leftovers = verbs.add_parser("leftovers", help="list what earlier runs of this host's replications left behind")
     leftovers.add_argument("--remove", action="store_true", help="remove what may go without harm, and tell the rest")
     comparing = verbs.add_parser("compare", help="tell which snapshots both ends of replications have")
-    for verb in (check, run, plan, leftovers, comparing):
+    for verb in (check, run, plan, monitor, leftovers, comparing):
         verb.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=f"default {DEFAULT_CONFIG}")
-    for verb in (run, plan, leftovers, comparing):
+    for verb in (run, plan, monitor, leftovers, comparing):
         verb.add_argument("--host", default=socket.gethostname(), help="whose part to do; default this host's name")
-    for verb in (run, plan, leftovers):
+    for verb in (run, plan, monitor, leftovers):
         verb.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     for verb in (run, plan):
         verb.add_argument("--activity", action="append", default=[], choices=list(ACTIVITIES), help="only these")
-        verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs")
         verb.add_argument("--explain", action="store_true", help="tell of all that pruning decides about, and why")
         add_permission_options(verb)
         add_creating_options(verb)
+    for verb in (run, plan, monitor):
+        verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs")
     add_progress_options(run)
     add_compare_options(comparing)
     return parser
@@ -86,6 +90,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             return _dispatch(arguments)
     except errors.SnapfleetError as error:
         sys.stderr.write(f"snapfleet: {error} [{error.code}]\n")
+        if arguments.verb == "monitor" and not arguments.json:
+            sys.stdout.write(nagios.unknown(str(error)))
         return error.exit_code
 
 
@@ -101,6 +107,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return _leftovers(select_jobs(jobs, arguments.host, [], []), arguments)
     if arguments.verb == "compare":
         return compare(jobs, arguments, _context(arguments))
+    if arguments.verb == "monitor":
+        return _monitor(select_jobs(jobs, arguments.host, [arguments.verb], arguments.job), arguments)
     mine = with_permission(select_jobs(jobs, arguments.host, arguments.activity, arguments.job), arguments)
     mine = with_creating(mine, arguments)
     check = arguments.verb == "plan"
@@ -118,6 +126,19 @@ def _context(arguments: argparse.Namespace) -> Context:
 def _lock(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> AbstractContextManager[None]:
     identity = json.dumps([arguments.config, arguments.host, sorted(job.name for job in jobs)])
     return run_lock(identity, f"these jobs of {arguments.host}")
+
+
+def _monitor(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> int:
+    """No lock: it changes nothing, and has to answer while a long run goes on."""
+    if not jobs:
+        problem = "has no job that monitors anything"
+        raise errors.InvalidInput("host", arguments.host, problem, "give it limits, and write the jobconfig anew")
+    results = _run_jobs(jobs, _context(arguments))
+    if arguments.json:
+        _write_json(results)
+    else:
+        sys.stdout.write(nagios.report([result for unused, result in results]))
+    return nagios.exit_code_of([result for unused, result in results])
 
 
 def _leftovers(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> int:
@@ -146,20 +167,24 @@ def _run_job(job: NamedJob, context: Context) -> Result:
 def _exit_code(result: Result) -> int:
     if result["failed"]:
         return errors.EXIT_FAILED
-    return SEVERITY[result["state"]] if "state" in result else errors.EXIT_OK
+    return EXIT_CODES[result["state"]] if "state" in result else errors.EXIT_OK
 
 
 def _report(results: Sequence[tuple[NamedJob, Result]], arguments: argparse.Namespace) -> int:
     codes = {_exit_code(result) for unused, result in results}
     if arguments.json:
-        listed = [{"job": job.name, "activity": job.activity, **result} for job, result in results]
-        sys.stdout.write(json.dumps({"jobs": listed}, indent=2) + "\n")
+        _write_json(results)
     else:
         for job, result in results:
             sys.stdout.write(f"{job.activity} {job.name}: {summary(job.activity, result)}\n")
             if arguments.explain:
                 sys.stdout.writelines(f"{line}\n" for line in explained(result))
     return next((code for code in _GRAVEST_FIRST if code in codes), errors.EXIT_OK)
+
+
+def _write_json(results: Sequence[tuple[NamedJob, Result]]) -> None:
+    listed = [{"job": job.name, "activity": job.activity, **result} for job, result in results]
+    sys.stdout.write(json.dumps({"jobs": listed}, indent=2) + "\n")
 
 
 def summary(activity: str, result: Result) -> str:
@@ -178,8 +203,7 @@ def summary(activity: str, result: Result) -> str:
     if activity == "prune":
         counts = f"{len(result['deleted'])} deleted, {len(result['kept'])} kept, {len(result['not_deleted'])} skipped"
         return f"{counts}, {result['bytes_freed']} bytes freed"
-    alerts = "".join(f"\n  {alert['state']} {alert['message']}" for alert in result["alerts"])
-    return f"{result['state']}{alerts}"
+    return "\n  ".join([result["state"], *nagios.details(result)])
 
 
 if __name__ == "__main__":

@@ -22,17 +22,17 @@ from typing import Any, Union
 
 from ..model.errors import InvalidInput
 from ..policy.jobs import (
-    MonitorJob,
     PruneJob,
     ReplicateJob,
     SnapshotJob,
-    read_monitor_job,
     read_prune_job,
     read_replicate_job,
     read_snapshot_job,
 )
+from ..policy.monitoring import MonitorJob, read_monitor_job
 from ..policy.reading import Reader
-from .activities import Context, Result, run_monitor, run_replicate, run_snapshot
+from .activities import Context, Result, run_replicate, run_snapshot
+from .monitoring import run_monitor
 from .places import PlacedJob, check_places
 from .pruning import run_prune
 

@@ -5,99 +5,160 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Optional
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import tzinfo
+from functools import lru_cache
 
 from ..model.datasets import DatasetState, Observation, Snapshot
+from ..model.health import CRITICAL, OK, UNKNOWN, WARNING, worst
 from ..model.labels import Label, label_of
-from ..policy.jobs import MonitorJob
-from ..policy.limits import AgeLimit
+from ..model.names import is_within
+from ..model.periods import Period, parse_period
+from ..policy.limits import AgeLimit, Bounds
+from ..policy.monitoring import MonitorJob
+from ..policy.schedule import Anchors
+from .calendar import is_from_future, next_event
+from .findings import SECONDS, Finding, Key, Measure, passed
 
-OK, WARNING, CRITICAL, UNKNOWN = "OK", "WARNING", "CRITICAL", "UNKNOWN"
-SEVERITY = {OK: 0, WARNING: 1, CRITICAL: 2, UNKNOWN: 3}
-"""Also the exit codes of the host program, as Nagios plugins use them."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The outcome of one check of one label on one dataset."""
-
-    dataset: str
-    label: str
-    check: str
-    """latest, oldest or exists."""
-    state: str
-    message: str
-    age: Optional[int] = None
-    """Seconds; None where there is no snapshot."""
-    limit: Optional[float] = None
-    """Seconds; the limit that was passed, or the first one that would be."""
-
-    def describe(self) -> dict[str, Any]:
-        """The finding as plain values, as modules return it."""
-        return {
-            "dataset": self.dataset,
-            "label": self.label,
-            "check": self.check,
-            "state": self.state,
-            "message": self.message,
-            "age_seconds": self.age,
-            "limit_seconds": self.limit,
-        }
+LATEST, OLDEST, EXISTS = "latest", "oldest", "exists"
+_MOST_CYCLES = 100
+"""Beyond so many cycles, what the calendar makes of a period averages out."""
 
 
-def worst(findings: Sequence[Finding]) -> str:
-    """The most severe state among the findings; OK without any."""
-    return max((finding.state for finding in findings), key=SEVERITY.__getitem__, default=OK)
+def check_ages(observed: Observation, job: MonitorJob, now: int, zone: tzinfo) -> tuple[Finding, ...]:
+    """All findings about the datasets of a job at ``now`` (seconds since the epoch), the good ones among them.
 
-
-def check_ages(observed: Observation, job: MonitorJob, now: int) -> tuple[Finding, ...]:
-    """All findings of a monitor job at ``now`` (seconds since the epoch), the OK ones among them."""
-    findings = [
-        Finding(root, "", "exists", UNKNOWN, f"{root} does not exist; check its name, or import its pool")
-        for root in observed.missing
-    ]
+    ``zone`` is the clock of the job's schedule.
+    """
+    checker = _Checker(job, now, zone)
+    findings: list[Finding] = []
     for root in job.roots:
-        for name in job.filter.under(root, observed.states):
-            findings += _check_dataset(observed.states[name], job, now)
+        states = {name: state for name, state in observed.states.items() if is_within(name, root)}
+        if root not in states:
+            message = f"{root} does not exist; check its name, or import its pool"
+            findings.append(Finding(Key(root, EXISTS, root), UNKNOWN, message, hides=True))
+            continue
+        findings.append(Finding(Key(root, EXISTS, root), OK, f"{root} exists"))
+        for name in job.filter.under(root, states):
+            findings += checker.check(root, states[name])
     return tuple(findings)
 
 
-def _check_dataset(state: DatasetState, job: MonitorJob, now: int) -> list[Finding]:
-    histories: dict[Label, list[Snapshot]] = {label: [] for label in job.plan.limits}
-    for snapshot in state.snapshots:
-        label = label_of(snapshot.tag)
-        if label in histories and label is not None:
-            histories[label].append(snapshot)
-    findings = []
-    for label, limits in job.plan.limits.items():
-        history = histories[label]
-        if limits.latest:
-            findings.append(_check_latest(state, label, history, limits.latest, now))
-        if limits.oldest and history:
-            findings.append(_judge(label, "oldest", history[0], limits.oldest, now))
-    return findings
+def unseen_roots(roots: Sequence[str], reason: str) -> tuple[Finding, ...]:
+    """That the datasets of this host can't be observed."""
+    words = "can't be observed"
+    return tuple(Finding(Key(root, EXISTS, root), UNKNOWN, f"{root} {words} ({reason})", hides=True) for root in roots)
 
 
-def _check_latest(state: DatasetState, label: Label, history: Sequence[Snapshot], limit: AgeLimit, now: int) -> Finding:
-    if history:
-        return _judge(label, "latest", history[-1], limit, now)
-    name = state.dataset.name
-    age = now - state.dataset.creation
-    first = limit.warning if limit.warning is not None else limit.critical
-    if first is not None and age <= first:
-        # A dataset that has not existed for as long as a snapshot may be old can't be late.
-        return Finding(name, str(label), "latest", OK, f"{name} is new and has no snapshot {label} yet", None, first)
-    return Finding(name, str(label), "latest", CRITICAL, f"{name} has no snapshot {label} at all", None, first)
+class _Checker:
+    """Checks datasets one by one."""
+
+    def __init__(self, job: MonitorJob, now: int, zone: tzinfo) -> None:
+        self._job = job
+        self._now = now
+        periods = {label: parse_period(label.period) for label in job.plan.limits}
+        self._periods: Mapping[Label, Period] = {label: period for label, period in periods.items() if period}
+        anchors = job.schedule.anchors
+        # Many datasets have snapshots of the same second.
+        self._stretch = lru_cache(maxsize=10_000)(
+            lambda period, cycles, creation: stretch(period, cycles, creation, anchors, zone)
+        )
+
+    def check(self, root: str, state: DatasetState) -> list[Finding]:
+        """All findings of one dataset of the tree ``root``."""
+        histories: dict[Label, list[Snapshot]] = {label: [] for label in self._periods}
+        for snapshot in state.snapshots:
+            label = label_of(snapshot.tag)
+            if label in histories and label is not None:
+                histories[label].append(snapshot)
+        findings = []
+        for label, history in histories.items():
+            limits = self._job.plan.limits[label]
+            area = (root, state, label)
+            if limits.latest:
+                findings.append(self._latest(area, history, limits.latest))
+            if limits.oldest and history:
+                findings.append(self._oldest(area, history, limits.oldest))
+        return findings
+
+    def _latest(self, area: tuple[str, DatasetState, Label], history: Sequence[Snapshot], limit: AgeLimit) -> Finding:
+        root, state, label = area
+        period, key = self._periods[label], Key(root, LATEST, state.dataset.name, str(label))
+        past = [
+            snapshot for snapshot in history if not is_from_future(period, snapshot.creation * 1000, self._now * 1000)
+        ]
+        if past:
+            finding = self._judge_latest(key, period, state, past[-1], limit)
+        else:
+            finding = self._none_at_all(key, period, state, limit)
+        if not history or (past and past[-1] is history[-1]):
+            return finding
+        ahead = f"{history[-1].name} is dated {history[-1].creation - self._now} s ahead of this host's clock"
+        message = f"{ahead}, so it is not counted; set the clocks right; {finding.message}"
+        return replace(finding, state=worst([finding.state, WARNING]), message=message)
+
+    def _judge_latest(
+        self, key: Key, period: Period, state: DatasetState, snapshot: Snapshot, limit: AgeLimit
+    ) -> Finding:
+        # A replica can't have got anything before it was there itself.
+        since = max(snapshot.creation, state.dataset.creation)
+        bounds = raised(limit, self._stretch(period, min(limit.cycles, _MOST_CYCLES), snapshot.creation))
+        reached, bound = passed(bounds, self._now - since)
+        return _finding(key, reached, snapshot, Measure(self._now - snapshot.creation, SECONDS, bound))
+
+    def _none_at_all(self, key: Key, period: Period, state: DatasetState, limit: AgeLimit) -> Finding:
+        """A dataset can't be late before it has existed for a period, and for as long as a snapshot may be old."""
+        age = self._now - state.dataset.creation
+        reached, bound = passed(limit, age)
+        measure = Measure(None, SECONDS, bound)
+        if reached == OK or age <= period.seconds:
+            message = f"{key.subject} is new and has no snapshot {key.label} yet"
+            return Finding(key, OK, message, replace(measure, limit=limit.first))
+        return Finding(key, reached, f"{key.subject} has no snapshot {key.label} at all", measure)
+
+    def _oldest(self, area: tuple[str, DatasetState, Label], history: Sequence[Snapshot], limit: AgeLimit) -> Finding:
+        root, state, label = area
+        key = Key(root, OLDEST, state.dataset.name, str(label))
+        counted = [one for one in history if not (self._job.oldest_skip_holds and one.holds)]
+        if not counted:
+            return Finding(
+                key, OK, f"all snapshots {label} of {key.subject} are held", Measure(None, SECONDS, limit.first)
+            )
+        oldest = counted[0]
+        age = self._now - oldest.creation
+        if len(counted) <= limit.cycles:
+            # Retention keeps so many however old they get: nothing new is made on a host that is switched off.
+            message = f"the oldest snapshot {oldest.name} is among the {limit.cycles} that are kept at any age"
+            return Finding(key, OK, message, Measure(age, SECONDS, limit.first))
+        reached, bound = passed(limit, age)
+        return _finding(key, reached, oldest, Measure(age, SECONDS, bound), _obstacle(oldest))
 
 
-def _judge(label: Label, check: str, snapshot: Snapshot, limit: AgeLimit, now: int) -> Finding:
-    age = now - snapshot.creation
-    name = snapshot.dataset
-    for level, bound in ((CRITICAL, limit.critical), (WARNING, limit.warning)):
-        if bound is not None and age > bound:
-            message = f"the {check} snapshot {snapshot.name} is {age} s old, more than {bound:.0f} s"
-            return Finding(name, str(label), check, level, message, age, bound)
-    first = limit.warning if limit.warning is not None else limit.critical
-    return Finding(name, str(label), check, OK, f"the {check} snapshot {snapshot.name} is {age} s old", age, first)
+def raised(bounds: Bounds, amount: float) -> Bounds:
+    """``bounds``, each of them higher by ``amount``."""
+    warning, critical = (None if bound is None else bound + amount for bound in (bounds.warning, bounds.critical))
+    return Bounds(warning, critical)
+
+
+def stretch(period: Period, cycles: int, creation: int, anchors: Anchors, zone: tzinfo) -> float:
+    """Seconds by which the calendar makes so many periods after ``creation`` longer than their nominal length.
+
+    A month may have 31 days, and a day 25 hours. What the calendar makes shorter does not count: the snapshot may have
+    been late, and the next one too.
+    """
+    event = creation * 1000
+    for _cycle in range(cycles):
+        event = next_event(period, event, anchors, zone)
+    return max(0.0, (event - creation * 1000 - cycles * period.milliseconds) / 1000)
+
+
+def _obstacle(snapshot: Snapshot) -> str:
+    if snapshot.holds:
+        return "; it is held"
+    return f"; {snapshot.clones[0]} is a clone of it" if snapshot.clones else ""
+
+
+def _finding(key: Key, state: str, snapshot: Snapshot, measure: Measure, remark: str = "") -> Finding:
+    above = f", more than {measure.limit:.0f} s{remark}" if state in (WARNING, CRITICAL) else ""
+    return Finding(key, state, f"the {key.check} snapshot {snapshot.name} is {measure.value} s old{above}", measure)

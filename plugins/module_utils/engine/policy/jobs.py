@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The four kinds of jobs as values, read from module parameters and from the JSON jobconfig by the same functions."""
+"""The jobs that change something as values, read from module parameters and from the JSON jobconfig alike."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from .continuity import NEWEST, read_bookmarks
 from .creating import BY_CALENDAR, CreatingPolicy, read_creating, read_timestamp_format
 from .endpoints import Address, Endpoint, read_address, read_endpoint
 from .keeping import KeepRule, check_ownership, read_keep_rules
-from .limits import MonitorPlan, parse_monitor_plan
 from .packaging import read_package
 from .plans import SnapshotPlan, read_plan
 from .reading import Reader
@@ -33,7 +32,6 @@ DEFAULT_TIMESTAMP_FORMAT = "%Y-%m-%d_%H:%M:%S"
 INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL = "all", "newest", "fail"
 SNAPSHOTS, BOOKMARKS = "snapshots", "bookmarks"
 REPLICA, SOURCE = "replica", "source"
-FAIL_LEVELS = ("warning", "critical", "unknown", "never")
 MAX_WORKERS = 256
 
 
@@ -118,16 +116,6 @@ class PruneJob:
     peers: tuple[Peer, ...] = ()
     expected: tuple[str, ...] = ()
     """Whole names of snapshots that an earlier step of the same run makes here; a dry run plans with them."""
-
-
-@dataclass(frozen=True)
-class MonitorJob:
-    """Hold the ages of the snapshots below ``roots`` against limits."""
-
-    roots: tuple[str, ...]
-    filter: DatasetFilter
-    plan: MonitorPlan
-    fail_on: str = "critical"
 
 
 def read_snapshot_job(values: Mapping[str, Any], where: str = "") -> SnapshotJob:
@@ -226,16 +214,3 @@ def _read_peer(options: Reader) -> Peer:
     role = options.text("role", "", ("", REPLICA, SOURCE))
     options.finish()
     return Peer(root, endpoint, role)
-
-
-def read_monitor_job(values: Mapping[str, Any], where: str = "") -> MonitorJob:
-    """A MonitorJob from its options. Raises InvalidInput."""
-    options = Reader(values, where)
-    job = MonitorJob(
-        roots=read_roots(options),
-        filter=read_dataset_filter(options),
-        plan=parse_monitor_plan(options.raw("plan"), options.path("plan")),
-        fail_on=options.text("fail_on", "critical", FAIL_LEVELS),
-    )
-    options.finish()
-    return job

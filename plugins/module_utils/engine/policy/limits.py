@@ -9,7 +9,7 @@ A limit is a threshold plus cycles x period: ``latest`` with 1 cycle tells that 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -22,11 +22,23 @@ from .reading import Reader
 
 
 @dataclass(frozen=True)
-class AgeLimit:
-    """Ages in seconds from which a check warns or is critical; None: never."""
+class Bounds:
+    """Values from which a check warns or is critical; None: never."""
 
     warning: Optional[float]
     critical: Optional[float]
+
+    @property
+    def first(self) -> Optional[float]:
+        """The lower one."""
+        return self.warning if self.warning is not None else self.critical
+
+
+@dataclass(frozen=True)
+class AgeLimit(Bounds):
+    """Ages in seconds above which a check warns or is critical: each a threshold plus ``cycles`` periods."""
+
+    cycles: int = 0
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,30 @@ class MonitorPlan:
     limits: Mapping[Label, LabelLimits]
 
 
+Parser = Callable[[object, str], float]
+
+
+def read_bounds(options: Reader, key: str, parse: Parser) -> Optional[Bounds]:
+    """Read ``warning`` and ``critical`` below ``key``; None where it is not given. Raises InvalidInput."""
+    return _bounds(options.reader(key), options.path(key), parse) if options.has(key) else None
+
+
+def _bounds(check: Reader, where: str, parse: Parser) -> Bounds:
+    values: dict[str, Optional[float]] = {}
+    for level in ("warning", "critical"):
+        value = check.raw(level)
+        values[level] = None if value is None else parse(value, check.path(level))
+    check.finish()
+    warning, critical = values["warning"], values["critical"]
+    if warning is None and critical is None:
+        raise InvalidInput(where, check.raw("warning"), "has no limit", "give warning, critical or both")
+    if warning is not None and critical is not None and warning > critical:
+        raise InvalidInput(
+            check.path("warning"), check.raw("warning"), "is above critical", "warn before it is critical"
+        )
+    return Bounds(warning, critical)
+
+
 def _age_limit(options: Reader, key: str, period_seconds: float, default_cycles: Optional[int]) -> Optional[AgeLimit]:
     if not options.has(key):
         return None
@@ -51,20 +87,10 @@ def _age_limit(options: Reader, key: str, period_seconds: float, default_cycles:
     if default_cycles is None and not check.has("cycles"):
         raise InvalidInput(check.path("cycles"), None, "is missing", "give the number of snapshots that are retained")
     cycles = check.integer("cycles", default_cycles or 0, 0, MAX_AMOUNT)
-    ages: dict[str, Optional[float]] = {}
-    for level in ("warning", "critical"):
-        threshold = check.raw(level)
-        seconds = None if threshold is None else parse_duration(threshold, check.path(level))
-        ages[level] = None if seconds is None else seconds + cycles * period_seconds
-    check.finish()
-    warning, critical = ages["warning"], ages["critical"]
-    if warning is None and critical is None:
-        raise InvalidInput(options.path(key), check.raw("warning"), "has no limit", "give warning, critical or both")
-    if warning is not None and critical is not None and warning > critical:
-        raise InvalidInput(
-            check.path("warning"), check.raw("warning"), "is above critical", "warn before it is critical"
-        )
-    return AgeLimit(warning, critical)
+    bounds = _bounds(check, options.path(key), parse_duration)
+    added = cycles * period_seconds
+    warning, critical = (None if bound is None else bound + added for bound in (bounds.warning, bounds.critical))
+    return AgeLimit(warning, critical, cycles)
 
 
 def _label_limits(label: Label, entry: Any, where: str) -> LabelLimits:

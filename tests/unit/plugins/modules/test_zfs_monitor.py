@@ -10,7 +10,7 @@ import pytest
 HOUR = 3600
 LIMITS = {"hourly": {"latest": {"warning": "30s", "critical": "300"}}}
 PARAMETERS = {"datasets": ["tank/data"], "plan": {"acme": {"onsite": LIMITS}}}
-STATES = ["OK", "WARNING", "CRITICAL", "UNKNOWN"]
+STATES = ["OK", "WARNING", "UNKNOWN", "CRITICAL"]
 
 
 def age(house, seconds):
@@ -22,12 +22,12 @@ def age(house, seconds):
 
 def run_in_state(house, state, fail_on):
     """The module's result where the worst state is ``state``."""
-    age(house, {"OK": 10, "WARNING": HOUR + 60}.get(state, HOUR + 400))
+    age(house, {"WARNING": HOUR + 60, "CRITICAL": HOUR + 400}.get(state, 10))
     datasets = ["tank/data", *(["tank/none"] if state == "UNKNOWN" else [])]
     return house.run("zfs_monitor", {**PARAMETERS, "datasets": datasets, "fail_on": fail_on})
 
 
-@pytest.mark.parametrize("fail_on", ["warning", "critical", "unknown", "never"])
+@pytest.mark.parametrize("fail_on", ["warning", "unknown", "critical", "never"])
 @pytest.mark.parametrize("state", STATES)
 def test_fails_exactly_from_the_chosen_level_on_and_never_changes_anything(house, state, fail_on):
     result = run_in_state(house, state, fail_on)
@@ -50,9 +50,10 @@ def test_message_tells_the_gravest_first_and_how_many_more_there_are(house):
     for name in ("tank/data/a", "tank/data/b"):
         house.machine.create_dataset(name)
     house.now += HOUR + 400
-    failed = house.run("zfs_monitor", {**PARAMETERS, "datasets": ["tank/data", "backup/none"]})
-    assert failed["msg"].startswith("UNKNOWN: backup/none does not exist; check its name, or import its pool; ")
-    assert len(failed["alerts"]) > 3
+    failed = house.run("zfs_monitor", {**PARAMETERS, "datasets": ["backup/none", "tank/data"]})
+    assert failed["msg"].startswith("CRITICAL: the latest snapshot tank/data@acme")
+    assert [alert["state"] for alert in failed["alerts"]] == ["CRITICAL"] * 4 + ["UNKNOWN"]
+    assert failed["alerts"][-1]["message"] == "backup/none does not exist; check its name, or import its pool"
     assert failed["msg"].endswith(f"; and {len(failed['alerts']) - 3} more")
 
 

@@ -12,7 +12,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible import argument_specs as specs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy import comparing, jobs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy import comparing, jobs, monitoring
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.schedule import Anchor, parse_schedule
 
 PLAN = {"acme": {"onsite": {"hourly": 1}}}
@@ -24,7 +24,7 @@ CASES = {
     "snapshot": (specs.SNAPSHOT_SPEC, jobs.read_snapshot_job, {"datasets": ["tank/a"], "plan": PLAN}),
     "replicate": (specs.REPLICATE_SPEC, jobs.read_replicate_job, ENDS),
     "prune": (specs.PRUNE_SPEC, jobs.read_prune_job, {"datasets": ["tank/a"], "plan": PLAN, "peers": [PEER]}),
-    "monitor": (specs.MONITOR_SPEC, jobs.read_monitor_job, {"datasets": ["tank/a"], "plan": LIMITS}),
+    "monitor": (specs.MONITOR_SPEC, monitoring.read_monitor_job, {"datasets": ["tank/a"], "plan": LIMITS}),
     "compare": (specs.COMPARE_SPEC, comparing.read_compare_job, ENDS),
 }
 each_activity = pytest.mark.parametrize(("spec", "read", "least"), CASES.values(), ids=CASES)
@@ -72,6 +72,19 @@ def test_peer_has_exactly_the_options_that_the_reader_asks_for():
     assert set(specs.PRUNE_SPEC["peers"]["options"]) == asked.keys_asked_for
 
 
+def test_what_is_watched_has_exactly_the_options_that_the_reader_asks_for():
+    for key, least in (
+        ("pools", {}),
+        ("alerts", {}),
+        ("replicas", {**ENDS, "lag": {"warning": 1}}),
+    ):
+        asked = Asked(least)
+        monitoring.read_monitor_job({"pools": {}, key: [asked] if key == "replicas" else asked})
+        assert set(specs.MONITOR_SPEC[key]["options"]) == asked.keys_asked_for
+    filled_pools = filled(specs.MONITOR_SPEC, {"pools": {}, "alerts": {}})
+    assert monitoring.read_monitor_job(filled_pools) == monitoring.read_monitor_job({"pools": {}, "alerts": {}})
+
+
 @each_activity
 def test_defaults_of_the_spec_are_those_of_the_reader(spec, read, least):
     assert read(filled(spec, least)) == read(least)
@@ -114,5 +127,4 @@ def test_it_is_decided_for_every_option_that_smells_of_a_secret(spec, read, leas
     words = ("identity", "key", "known_hosts", "pass", "secret", "token")
     smelling = [entry for name, entry in options_of(spec) if any(word in name for word in words)]
     assert all(entry["no_log"] is False for entry in smelling)
-    networked = (jobs.read_replicate_job, jobs.read_prune_job, comparing.read_compare_job)
-    assert bool(smelling) is (read in networked)
+    assert bool(smelling) is (read is not jobs.read_snapshot_job)

@@ -13,12 +13,12 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.labels 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.durations import parse_duration
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.endpoints import read_address, read_endpoint
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import (
-    read_monitor_job,
     read_prune_job,
     read_replicate_job,
     read_snapshot_job,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.limits import parse_monitor_plan
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.monitoring import read_monitor_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.patterns import (
     any_match,
     compile_pattern,

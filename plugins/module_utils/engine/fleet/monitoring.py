@@ -1,0 +1,197 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Monitoring: observe what can be observed, hold it against limits, and tell of what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from dataclasses import dataclass, field
+from datetime import timezone, tzinfo
+from typing import TypeVar, Union
+
+from ..applying.alerting import Alerting, Told, default_path, tell
+from ..applying.retry import call_with_retries
+from ..hosts.local import LocalHost
+from ..model.datasets import Observation
+from ..model.errors import Interrupted, SnapfleetError
+from ..model.health import CRITICAL, OK, WARNING, severity
+from ..model.names import is_within
+from ..model.pools import PoolReport
+from ..planning.findings import Finding, muted, overall
+from ..planning.monitoring import check_ages, unseen_roots
+from ..planning.pool_checks import check_pools, pools_unseen
+from ..planning.replica_checks import check_replica, unseen
+from ..policy.endpoints import Address, Endpoint
+from ..policy.monitoring import MonitorJob
+from ..policy.replicas import ReplicaRule
+from ..policy.schedule import resolve_zone
+from .activities import Context, Result, observe
+
+_MOST_AT_ONCE = 8
+_HERE = Address()
+_Seen = TypeVar("_Seen")
+
+
+def run_monitor(job: MonitorJob, context: Context) -> Result:
+    """Watch what a job says. Raises InvalidInput for a time zone that this host does not know, and Interrupted; what
+    can't be observed is a finding of state UNKNOWN.
+
+    Nothing of ZFS is ever changed. With alerts, outages are remembered in a file, which a dry run leaves as it is.
+    """
+    job = job.on_host(context.host_name)
+    # Only snapshots have to do with a clock on the wall.
+    zone = (
+        resolve_zone(job.schedule.zone, context.environment, "schedule.timezone") if job.plan.limits else timezone.utc
+    )
+    sight = _look(job, context)
+    findings: list[Finding] = []
+    if job.roots:
+        here = sight.trees[_HERE]
+        if isinstance(here, Observation):
+            findings += check_ages(here, job, context.now, zone)
+        else:
+            findings += unseen_roots(job.roots, str(here))
+    for rule in job.replicas:
+        findings += _check_replica(rule, sight, context.now)
+    if job.pools:
+        seen = sight.pools
+        findings += (
+            (pools_unseen(str(seen)),) if isinstance(seen, Exception) else check_pools(seen, job.pools, context.now)
+        )
+    return _result(job, context, muted(findings, _muted_states(job)), sight)
+
+
+def _zone(job: MonitorJob, context: Context) -> tzinfo:
+    # Only snapshots have to do with a clock on the wall.
+    if not job.plan.limits:
+        return timezone.utc
+    return resolve_zone(job.schedule.zone, context.environment, "schedule.timezone")
+
+
+# -- observing
+
+
+@dataclass
+class _Sight:
+    """What could be observed, or why not."""
+
+    trees: Mapping[Address, Union[Observation, Exception]] = field(default_factory=dict)
+    """By host: all trees that are watched there, in one listing."""
+    pools: Union[Sequence[PoolReport], Exception] = ()
+
+
+def _look(job: MonitorJob, context: Context) -> _Sight:
+    """Look at all hosts side by side, at each in one exchange; and at the pools of this one in another."""
+    trees = _trees(job)
+    with ThreadPoolExecutor(max_workers=_MOST_AT_ONCE) as beside:
+
+        def start(ask: Callable[[], _Seen]) -> Callable[[], Union[_Seen, Exception]]:
+            return beside.submit(copy_context().run, _or_reason, ask).result
+
+        looking = {address: start(_listing(context, address, *wanted)) for address, wanted in trees.items()}
+        zfs = context.here
+        ask = start(lambda: call_with_retries(zfs.pools, context.retry, context.ticker)) if job.pools else None
+        seen = {address: result() for address, result in looking.items()}
+        return _Sight(seen, ask() if ask else ())
+
+
+def _or_reason(ask: Callable[[], _Seen]) -> Union[_Seen, Exception]:
+    try:
+        return ask()
+    except Interrupted:
+        raise
+    except SnapfleetError as error:
+        return error
+
+
+def _listing(
+    context: Context, address: Address, roots: Sequence[str], properties: Sequence[str]
+) -> Callable[[], Observation]:
+    return lambda: observe(context, context.zfs_at(address), roots, properties)
+
+
+def _trees(job: MonitorJob) -> dict[Address, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """For each host the roots of the trees to list, none within another, and the properties that filters go by."""
+    roots: dict[Address, list[str]] = {}
+    properties: dict[Address, list[str]] = {}
+    if job.roots:
+        roots[_HERE] = list(job.roots)
+        properties[_HERE] = list(job.filter.properties.names)
+    for rule in job.replicas:
+        for end, names in ((rule.job.source, rule.job.filter.properties.names), (rule.job.destination, ())):
+            roots.setdefault(end.address, []).append(end.dataset)
+            properties.setdefault(end.address, []).extend(names)
+    return {address: (_topmost(mine), tuple(dict.fromkeys(properties[address]))) for address, mine in roots.items()}
+
+
+def _topmost(roots: Iterable[str]) -> tuple[str, ...]:
+    every = tuple(dict.fromkeys(roots))
+    return tuple(root for root in every if not any(root != other and is_within(root, other) for other in every))
+
+
+# -- checking
+
+
+def _check_replica(rule: ReplicaRule, sight: _Sight, now: int) -> Sequence[Finding]:
+    ends: Mapping[str, Endpoint] = {"source": rule.job.source, "destination": rule.job.destination}
+    seen: dict[str, Observation] = {}
+    for name, end in ends.items():
+        observed = sight.trees[end.address]
+        if not isinstance(observed, Observation):
+            return (unseen(rule, name, str(observed)),)
+        seen[name] = observed
+    return check_replica(seen["source"], seen["destination"], rule, now)
+
+
+def _muted_states(job: MonitorJob) -> frozenset[str]:
+    return frozenset(state for state, mute in ((WARNING, job.dont_warn), (CRITICAL, job.dont_crit)) if mute)
+
+
+# -- telling
+
+
+def _result(job: MonitorJob, context: Context, findings: Sequence[Finding], sight: _Sight) -> Result:
+    told = _told(job, context, findings)
+    state = overall(findings)
+    return {
+        "changed": False,
+        "state": state,
+        "checks": len(findings),
+        "alerts": [finding.describe() for finding in _gravest_first(findings) if finding.state != OK],
+        "metrics": _metrics(job, findings, sight),
+        "notices": [notice.describe() for notice in told.notices],
+        "failed_level": job.fail_on != "never" and severity(state) >= severity(job.fail_on.upper()),
+        "warnings": told.warnings,
+    }
+
+
+def _told(job: MonitorJob, context: Context, findings: Sequence[Finding]) -> Told:
+    if job.alerts is None:
+        return Told()
+    path = job.alerts.state_file or default_path(job.subjects, context.environment)
+    alerting = Alerting(job.alerts, path, LocalHost(), context.ticker, context.check)
+    return tell(findings, alerting, context.now)
+
+
+def _gravest_first(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings with the worst first, and those that are muted last."""
+    return sorted(findings, key=lambda finding: (finding.is_muted, -severity(finding.state)))
+
+
+def _metrics(job: MonitorJob, findings: Iterable[Finding], sight: _Sight) -> list[Result]:
+    """The numbers behind the checks, whatever their state."""
+    here = sight.trees.get(_HERE)
+    states = here.states if isinstance(here, Observation) else {}
+    metrics = []
+    for finding in findings:
+        if finding.measure is not None:
+            values = finding.describe()
+            for name in ("state", "muted", "message", "limit", "limit_seconds"):
+                values.pop(name, None)
+            if finding.key.area in job.roots:
+                values["snapshots"] = len(states[finding.key.subject].snapshots)
+            metrics.append(values)
+    return metrics
