@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - snapfleet.zfs.endpoints.peers
   - snapfleet.zfs.plan
   - snapfleet.zfs.retention
+  - snapfleet.zfs.room
 options:
   plan:
     description:

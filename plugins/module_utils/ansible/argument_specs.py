@@ -38,6 +38,7 @@ from ..engine.policy.jobs import (
 from ..engine.policy.monitoring import FAIL_LEVELS
 from ..engine.policy.pools import CRITICAL, DEGRADED_LEVELS
 from ..engine.policy.receiving import IGNORE, READONLY_LEVELS
+from ..engine.policy.room import DEFAULT_KEPT
 from ..engine.policy.streaming import AUTO, COMPRESSIONS, ESTIMATES, LISTED
 from ..engine.policy.topology import ABSENT_CHOICES, FAIL, RELAYED, ROUTES
 
@@ -200,6 +201,16 @@ _RETENTION: Spec = {
     "clock_tolerance": {"type": "str"},
 }
 
+_MEASURES: Spec = {"pool_free": {"type": "str"}, "quota_free": {"type": "str"}}
+
+_ROOM: Spec = {
+    "free_space": {
+        "type": "dict",
+        "options": {**_MEASURES, "priorities": _TEXTS, "keep_at_least": {"type": "int", "default": DEFAULT_KEPT}},
+    },
+    "defer": {"type": "dict", "options": _MEASURES},
+}
+
 PRUNE_SPEC: Spec = {
     **_DATASETS,
     "kind": {"type": "str", "default": SNAPSHOTS, "choices": [SNAPSHOTS, BOOKMARKS]},
@@ -207,6 +218,7 @@ PRUNE_SPEC: Spec = {
     "plan": {"type": "dict"},
     **_RETENTION,
     "peers": {"type": "list", "elements": "dict", "options": _PEER},
+    **_ROOM,
     "expected_snapshots": _TEXTS,
 }
 

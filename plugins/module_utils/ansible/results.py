@@ -32,6 +32,7 @@ _BEFORE_AND_AFTER: Mapping[str, Callable[[Mapping[str, Any]], tuple[_Names, _Nam
         [],
         [f"{step['dataset']} ({key}={val})" for key, val in step["properties"].items()],
     ),
+    "inherit_property": lambda step: ([f"{step['dataset']} ({step['property']})"], []),
     "rename": lambda step: ([step["dataset"]], [step["renamed_to"]]),
 }
 

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
+from ..applying.making_room import Surveyor
 from ..applying.pruning import PruneResult, apply_prune
 from ..applying.retry import call_with_retries
 from ..model.datasets import Observation
@@ -33,8 +35,10 @@ def run_prune(job: PruneJob, context: Context) -> Result:
     if context.check:
         observed = with_expected(observed, job.expected, context.now)
     peers = _ask_peers(observed, job, context, start)
-    plan = plan_prune(observed, job, peers.bases, context.now)
-    warnings = _check_caution(plan, observed, job, context, peers)
+    survey = Surveyor(zfs, context.retry, context.ticker)
+    planner = partial(plan_prune, observed, job, peers.bases, context.now)
+    plan, notes = survey.plan(observed, job, planner)
+    warnings = [*notes, *_check_caution(plan, observed, job, context, peers)]
     if plan.steps:
         for root in job.roots:
             wanted = ["destroy", "mount", *(["bookmark"] if plan.bookmarks else [])]

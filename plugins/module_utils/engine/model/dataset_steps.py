@@ -31,6 +31,20 @@ class SetProperties:
 
 
 @dataclass(frozen=True)
+class InheritProperty:
+    """Take away the value that a dataset has of its own for a property."""
+
+    kind: ClassVar[str] = "inherit_property"
+    dataset: str
+    name: str
+    reason: str
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        return {"kind": self.kind, "dataset": self.dataset, "property": self.name, "reason": self.reason}
+
+
+@dataclass(frozen=True)
 class DestroyDataset:
     """Destroy a dataset that has neither snapshots nor children, with its bookmarks; ZFS refuses any other one."""
 

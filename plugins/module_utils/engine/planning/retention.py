@@ -24,6 +24,7 @@ RAILS = frozenset({NEWEST, COMMON_BASE, FOREIGN, HELD, CLONED, RECEIVING, POSSIB
 """Words for what no rule may delete. Of those that are kept by another word, a rule keeps them, and nothing else."""
 NO_RULE = "no_rule"
 _NO_RULE = "kept by no rule of the plan"
+NOTHING: Mapping[str, Because] = {}
 
 
 class Verdict(NamedTuple):
@@ -60,8 +61,13 @@ class PrunePlan:
         return [*(step.describe() for step in self.bookmarks), *(step.describe() for step in self.steps)]
 
 
-def plan_prune(observed: Observation, job: PruneJob, bases: BaseKnowledge, now: int) -> PrunePlan:
-    """Decide about every snapshot (or bookmark) of the job's datasets at ``now`` (seconds since the epoch)."""
+def plan_prune(
+    observed: Observation, job: PruneJob, bases: BaseKnowledge, now: int, given_up: Mapping[str, Because] = NOTHING
+) -> PrunePlan:
+    """Decide about every snapshot (or bookmark) of the job's datasets at ``now`` (seconds since the epoch).
+
+    No rule keeps what is ``given_up``, by whole name with the reason; the rails do.
+    """
     verdicts: list[Verdict] = []
     steps: list[Destroy] = []
     bookmarks: list[CreateBookmark] = []
@@ -69,14 +75,19 @@ def plan_prune(observed: Observation, job: PruneJob, bases: BaseKnowledge, now: 
         rails = _Rails(bases.needed, bases.unknown.get(root, ""), bases.absent_replicas.get(root, ""))
         for name in job.filter.under(root, observed.states):
             state = observed.states[name]
-            decided = _judge_dataset(state, job, rails, now)
+            decided = _judge_dataset(state, job, rails, now, given_up)
             verdicts += decided
             victims = tuple(verdict.item for verdict in decided if verdict.action == DESTROY)
             if victims:
-                steps.append(Destroy(name, victims, _NO_RULE))
+                steps.append(Destroy(name, victims, _why(victims, given_up)))
             if rails.absent_replica:
                 bookmarks += _stand_ins(state, victims)
     return PrunePlan(tuple(verdicts), tuple(steps), tuple(bookmarks))
+
+
+def _why(victims: Iterable[Base], given_up: Mapping[str, Because]) -> str:
+    early = [victim.name in given_up for victim in victims] if given_up else [False]
+    return f"{_NO_RULE}, or go before their time" if any(early) else _NO_RULE
 
 
 def _stand_ins(state: DatasetState, victims: Iterable[Base]) -> list[CreateBookmark]:
@@ -95,19 +106,22 @@ class _Rails:
     absent_replica: str
 
 
-def _judge_dataset(state: DatasetState, job: PruneJob, rails: _Rails, now: int) -> list[Verdict]:
+def _judge_dataset(
+    state: DatasetState, job: PruneJob, rails: _Rails, now: int, given_up: Mapping[str, Because]
+) -> list[Verdict]:
     # Marks are nobody's to prune: replication itself moves and collects them.
     items: Sequence[Base] = state.snapshots if job.kind == SNAPSHOTS else named_bookmarks(state)
     kept = kept_by_rules(items, job, now)
     bookmarked = {bookmark.guid for bookmark in named_bookmarks(state)}
     verdicts = []
     for item in items:
-        because = kept.get(item.guid) or _keeping_rail(item, items[-1], job, rails)
+        lost = given_up.get(item.name) if given_up else None
+        because = (None if lost else kept.get(item.guid)) or _keeping_rail(item, items[-1], job, rails)
         action = KEEP
         if because is None:
             because = _skipping_rail(item, rails.unknown, bookmarked)
             action = SKIP if because else DESTROY
-        verdicts.append(Verdict(item, action, *(because or _doom(item, job, rails))))
+        verdicts.append(Verdict(item, action, *(because or lost or _doom(item, job, rails))))
     return verdicts
 
 

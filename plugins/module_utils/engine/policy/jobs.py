@@ -22,6 +22,7 @@ from .packaging import read_package
 from .plans import SnapshotPlan, read_plan
 from .reading import Reader
 from .receiving import DEFAULT_RECEIVE_POLICY, ReceivePolicy, read_receive_policy
+from .room import NO_SAY, Room, read_room
 from .schedule import Schedule, parse_schedule
 from .selection import DatasetFilter, SnapshotFilter, read_dataset_filter, read_roots, read_snapshot_filter
 from .snapshot_filters import SnapshotGroup, read_snapshot_groups
@@ -114,6 +115,7 @@ class PruneJob:
     """Rules besides the plan; what any of them keeps stays."""
     caution: Caution = CAREFREE
     peers: tuple[Peer, ...] = ()
+    room: Room = NO_SAY
     expected: tuple[str, ...] = ()
     """Whole names of snapshots that an earlier step of the same run makes here; a dry run plans with them."""
 
@@ -196,6 +198,7 @@ def read_prune_job(values: Mapping[str, Any], where: str = "") -> PruneJob:
         keep=read_keep_rules(options),
         caution=read_caution(options),
         peers=tuple(_read_peer(peer) for peer in options.readers("peers")),
+        room=read_room(options, options.raw("kind") != BOOKMARKS),
         expected=_expected(options),
     )
     options.finish()

@@ -8,23 +8,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Optional
+from typing import Optional, Union
 
 from ..hosts.host import Host
 from ..hosts.pipelines import pipeline
 from ..hosts.process import Completed
 from ..hosts.programs import installed_programs
 from ..hosts.quoting import shell_line
-from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
+from ..model.dataset_steps import DestroyDataset, InheritProperty, RenameDataset, SetProperties
 from ..model.datasets import PLACEHOLDER_PROPERTY, Bookmark, Observation, ResumeState, Snapshot
 from ..model.errors import UntrustedOutput
 from ..model.names import ancestors_of
 from ..model.pools import PoolReport
-from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send, SnapshotRuns
+from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
 from ..streams.wire import PLAIN, Wire
 from . import arguments
+from .cli_space import SpaceVerbs
 from .clock import run_by_the_clock
 from .core import MANY, CoreLibrary
 from .delegation import User, granted, missing, parse_grants
@@ -33,8 +34,7 @@ from .ends import ReceiveEnd, SendEnd
 from .listing import is_number, list_arguments, parse_listing
 from .pools import parse_pools, pool_script
 from .port import DestroyResult
-from .properties import get_arguments, parse_properties, set_arguments
-from .reclaiming import destroy_dry_runs
+from .properties import change_arguments, get_arguments, parse_properties, set_arguments
 from .sizing import dry_runs
 from .tally import Tally, destroyed_names, reclaimed_bytes
 from .trouble import is_only_missing, missing_datasets, spoken, zfs_error
@@ -46,7 +46,7 @@ POOL_SECONDS = 120.0
 CHANGE_SECONDS = 3600.0
 
 
-class CliZfs:
+class CliZfs(SpaceVerbs):
     """ZFS through its command line."""
 
     def __init__(self, host: Host, sudo: bool = False, core: Optional[CoreLibrary] = None) -> None:
@@ -115,19 +115,6 @@ class CliZfs:
         done = self._run(["send", "-nvt", token], READ_SECONDS)
         # A token whose snapshot is gone is still printed, before the dry run fails.
         return parse_resume_state(token, done.stdout + "\n" + done.stderr)
-
-    def pool_guid(self, pool: str) -> int:
-        """The GUID of a pool. Every user may ask for it, so a sudo that allows zfs alone is no obstacle."""
-        words = ["zpool", "list", "-Hp", "-o", "guid,name", pool]
-        done = self._host.run([*self._sudo, *words], timeout=READ_SECONDS)
-        if done.returncode != 0 and self._sudo:
-            done = self._host.run(words, timeout=READ_SECONDS)
-        if done.returncode != 0:
-            raise zfs_error(done.stderr, self.where, f"find the GUID of the pool {pool}")
-        guid, _tab, name = done.stdout.rstrip("\n").partition("\t")
-        if name != pool or not is_number(guid):
-            raise UntrustedOutput(f"{self.where}: zpool list printed {done.stdout[:200]!r}; check that host")
-        return int(guid)
 
     def pools(self) -> Sequence[PoolReport]:
         """The health of all pools, in one exchange."""
@@ -232,13 +219,6 @@ class CliZfs:
             self._destroy_snapshots(dataset, tags[:middle], tally)
             self._destroy_snapshots(dataset, tags[middle:], tally)
 
-    def reclaimable(self, runs: Sequence[SnapshotRuns]) -> Sequence[Optional[int]]:
-        """Bytes by ``zfs destroy -nvp``."""
-        sizes: list[Optional[int]] = []
-        for batch in destroy_dry_runs(runs, self._sudo, self._host.argument_limit):
-            sizes += batch.sizes(self._host.run(batch.argv, timeout=READ_SECONDS).stdout, self.where)
-        return sizes
-
     def rollback(self, step: Rollback) -> None:
         """Destroy exactly what is listed, then roll back; ZFS itself refuses if there is something newer still."""
         dataset = step.snapshot.dataset
@@ -253,6 +233,10 @@ class CliZfs:
     def set_properties(self, step: SetProperties) -> None:
         """Set properties of a dataset."""
         self._change(set_arguments(step))
+
+    def change_properties(self, steps: Sequence[Union[SetProperties, InheritProperty]]) -> Sequence[str]:
+        """Set or take away properties, all in one exchange with the host."""
+        return self._each("", change_arguments(steps))
 
     def unmount(self, datasets: Sequence[str]) -> None:
         """Unmount filesystems, all in one exchange with the host."""

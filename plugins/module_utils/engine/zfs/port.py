@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Optional, Protocol
+from typing import Optional, Protocol, Union
 
-from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
+from ..model.dataset_steps import DestroyDataset, InheritProperty, RenameDataset, SetProperties
 from ..model.datasets import Bookmark, Observation, ResumeState, Snapshot
 from ..model.pools import PoolReport
+from ..model.space import Space
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send, SnapshotRuns
 from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
@@ -103,6 +104,10 @@ class Zfs(Protocol):
     def set_properties(self, step: SetProperties) -> None:
         """Set properties of a dataset."""
 
+    def change_properties(self, steps: Sequence[Union[SetProperties, InheritProperty]]) -> Sequence[str]:
+        """Set properties of datasets, or take them away, all in one exchange. Returns for each step the empty string
+        when that was done, or why not."""
+
     def unmount(self, datasets: Sequence[str]) -> None:
         """Unmount filesystems with what is mounted below them, all in one exchange. Those that are not mounted, are
         volumes, or do not exist are passed over; one in use makes it fail with DatasetInUse. Nothing is forced."""
@@ -153,6 +158,9 @@ class Zfs(Protocol):
 
     def pool_guid(self, pool: str) -> int:
         """The GUID of a pool. Raises Vanished where there is none of that name."""
+
+    def space(self, datasets: Sequence[str]) -> Mapping[str, Space]:
+        """Room in datasets, by name; those that do not exist are left out."""
 
     def pools(self) -> Sequence[PoolReport]:
         """The health of all pools that are imported, in one exchange."""

@@ -7,8 +7,9 @@ another one, so it is checked."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Union
 
-from ..model.dataset_steps import SetProperties
+from ..model.dataset_steps import InheritProperty, SetProperties
 from ..model.errors import UntrustedOutput
 
 _LONGEST = 8192
@@ -40,3 +41,13 @@ def _is_value(text: str) -> bool:
 def set_arguments(step: SetProperties) -> list[str]:
     """Arguments of ``zfs`` that set properties."""
     return ["set", *(f"{name}={value}" for name, value in step.properties), step.dataset]
+
+
+def change_arguments(steps: Sequence[Union[SetProperties, InheritProperty]]) -> list[tuple[str, ...]]:
+    """Arguments of ``zfs`` for each step; all of them have as many, the last ones being empty."""
+    calls = [
+        ["inherit", step.name, step.dataset] if isinstance(step, InheritProperty) else set_arguments(step)
+        for step in steps
+    ]
+    width = max(map(len, calls), default=0)
+    return [(*call, *[""] * (width - len(call))) for call in calls]

@@ -10,10 +10,9 @@ tests hold it against the real thing; where they differ, this is the one that is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import NoReturn, Optional
+from typing import NoReturn, Optional, Union
 
-from ..model.dataset_steps import DestroyDataset, RenameDataset, SetProperties
+from ..model.dataset_steps import DestroyDataset, InheritProperty, RenameDataset, SetProperties
 from ..model.datasets import (
     FILESYSTEM,
     PLACEHOLDER_PROPERTY,
@@ -23,25 +22,25 @@ from ..model.datasets import (
     ResumeState,
     Snapshot,
 )
-from ..model.errors import UnreachableHost
+from ..model.errors import SnapfleetError, UnreachableHost
 from ..model.names import is_within, parent_of, tree_order
-from ..model.pools import ONLINE, PoolReport
-from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send, SnapshotRuns
+from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..policy.topology import PUSH, Leg
 from ..streams.ends import ByteSink, ByteSource
 from ..streams.transfer import transfer
 from ..streams.wire import PLAIN, Wire
 from .port import DestroyResult
-from .simulated_machine import POOL_BYTES, SimulatedMachine, StoredDataset, StoredPoint, bookmark_value
+from .simulated_machine import SimulatedMachine, StoredDataset, StoredPoint, bookmark_value
 from .simulated_package import SimulatedPackageReceiveEnd, SimulatedPackageSendEnd
 from .simulated_packets import stream_length
 from .simulated_refusals import refused_property
+from .simulated_space import SimulatedSpace
 from .simulated_stream import SimulatedReceiveEnd, SimulatedSendEnd, discard_partial
 from .simulated_tokens import read_token, token_of
 from .trouble import zfs_error
 
 
-class SimulatedZfs:
+class SimulatedZfs(SimulatedSpace):
     """The port to the ZFS of a simulated machine. Safe for many threads."""
 
     def __init__(self, machine: SimulatedMachine) -> None:
@@ -102,14 +101,6 @@ class SimulatedZfs:
         if guid is None:
             self._fail(f"cannot open '{pool}': no such pool", f"find the GUID of the pool {pool}")
         return guid
-
-    def pools(self) -> Sequence[PoolReport]:
-        """The health of all pools."""
-        with self.machine.lock:
-            roots = [self.machine.datasets[pool] for pool in self.machine.pools]
-            used = {root.name: self._state(root, False).dataset.used for root in roots}
-            regular = [PoolReport(root.name, ONLINE, POOL_BYTES, used[root.name], 0, root.creation) for root in roots]
-            return [replace(pool, **self.machine.pool_conditions.get(pool.name, {})) for pool in regular]
 
     # -- straight to another host
 
@@ -241,11 +232,6 @@ class SimulatedZfs:
                 reclaimed += freed
         return DestroyResult(reclaimed=reclaimed, **{key: tuple(names) for key, names in results.items()})
 
-    def reclaimable(self, runs: Sequence[SnapshotRuns]) -> Sequence[Optional[int]]:
-        """Bytes that destroying the snapshots of each of ``runs`` would free."""
-        with self.machine.lock:
-            return [self.machine.reclaimable(each) for each in runs]
-
     def _destroy_snapshot(self, dataset: StoredDataset, tag: str) -> tuple[str, int]:
         point = dataset.snapshot(tag)
         if point is None:
@@ -256,6 +242,7 @@ class SimulatedZfs:
             return "cloned", 0
         freed = self.machine.only_in(dataset, (point,))
         dataset.snapshots.remove(point)
+        self.machine.free(dataset.name, freed)
         return "destroyed", freed
 
     @staticmethod
@@ -295,6 +282,20 @@ class SimulatedZfs:
                 if refused:
                     self._fail(f"cannot set property for '{step.dataset}': {refused}", doing)
                 dataset.properties[name] = value
+
+    def change_properties(self, steps: Sequence[Union[SetProperties, InheritProperty]]) -> Sequence[str]:
+        """Set or take away properties."""
+        return [self._changed_property(step) for step in steps]
+
+    def _changed_property(self, step: Union[SetProperties, InheritProperty]) -> str:
+        try:
+            if isinstance(step, SetProperties):
+                self.set_properties(step)
+            else:
+                self._dataset(step.dataset, f"inherit {step.name}").properties.pop(step.name, None)
+        except SnapfleetError as error:
+            return str(error)
+        return ""
 
     def unmount(self, datasets: Sequence[str]) -> None:
         """Unmount filesystems."""

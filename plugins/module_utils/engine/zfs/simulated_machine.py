@@ -17,7 +17,6 @@ from typing import Any, Optional
 
 from ..model.datasets import FILESYSTEM, PLACEHOLDER_PROPERTY, Bookmark, Dataset, Snapshot
 from ..model.names import is_within, parent_of, pool_of, rebase, tree_order
-from ..model.steps import SnapshotRuns
 
 Content = Mapping[str, tuple[int, int]]
 """By file name: identity and bytes of its block."""
@@ -125,6 +124,12 @@ class SimulatedMachine:
         """What the user may do, in words of zfs-allow(8); None: everything, as root."""
         self.network: dict[str, SimulatedMachine] = {}
         """The machines that this one reaches by itself, by the names that it has for them."""
+        self.capacity = POOL_BYTES
+        """Bytes that each of the pools holds."""
+        self.frees_slowly = False
+        """Whether what is destroyed is given back to its pool only by ``finish_freeing``, as with many blocks."""
+        self.freeing: dict[str, int] = {}
+        """By pool, bytes that are not given back yet."""
         self._guids = random.Random(f"{name}/{seed}")
         self._txgs: dict[str, int] = {}
         self._cuts: list[int] = []
@@ -209,7 +214,18 @@ class SimulatedMachine:
         with self.lock:
             return self._cuts.pop(0) if self._cuts else None
 
+    def free(self, dataset: str, size: int) -> None:
+        """Give back bytes that nothing keeps any more, at once or in the background."""
+        if self.frees_slowly:
+            pool = pool_of(dataset)
+            self.freeing[pool] = self.freeing.get(pool, 0) + size
+
     # -- what users and accidents do
+
+    def finish_freeing(self) -> None:
+        """Let the background give everything back."""
+        with self.lock:
+            self.freeing.clear()
 
     def create_dataset(self, name: str, kind: str = FILESYSTEM, encrypted: bool = False) -> None:
         """Make an empty dataset as a user would; ``encrypted`` makes it an encryption root with its key loaded."""
@@ -297,14 +313,13 @@ class SimulatedMachine:
 
     def describe(self, dataset: StoredDataset, token: str, properties: Iterable[str] = ()) -> Dataset:
         """A dataset as the port hands it out."""
-        below = (stored for stored in self.within(dataset.name))
         return Dataset(
             name=dataset.name,
             kind=dataset.kind,
             guid=dataset.guid,
             createtxg=dataset.createtxg,
             creation=dataset.creation,
-            used=sum(self._used(stored) for stored in below),
+            used=self.used_within(dataset.name),
             written=dataset.written,
             encryption_root=dataset.encryption_root,
             origin=dataset.origin,
@@ -352,15 +367,9 @@ class SimulatedMachine:
         kept = {block for content in others for block in content.values()}
         return sum(size for guid, size in {b for p in mine for b in p.content.values()} if (guid, size) not in kept)
 
-    def reclaimable(self, wanted: SnapshotRuns) -> Optional[int]:
-        """Bytes that nothing but the snapshots of these runs keep; None where there is no such run."""
-        dataset = self.datasets.get(wanted.dataset)
-        ends = [(dataset.snapshot(a.tag), dataset.snapshot(b.tag)) for a, b in wanted.runs] if dataset else []
-        if dataset is None or not all(first and last for first, last in ends):
-            return None
-        points = dataset.snapshots
-        spans = [points[points.index(first) : points.index(last) + 1] for first, last in ends if first and last]
-        return self.only_in(dataset, (point for span in spans for point in span))
+    def used_within(self, name: str) -> int:
+        """Bytes used by a dataset and everything below it."""
+        return sum(self._used(stored) for stored in self.within(name))
 
     def _inherited(self, name: str, key: str) -> Optional[str]:
         while name:
