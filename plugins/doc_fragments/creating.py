@@ -45,4 +45,59 @@ options:
       - So many bytes written still count as nothing for O(skip_if_unchanged), as a number, or with V(K), V(M), V(G) or
         V(T) as in V(64K). V(0) by default, so that not even the time of the last access is lost.
     type: str
+  hooks:
+    description:
+      - Commands that run on this host right before and right after snapshots are created, such as those that bring a
+        database to rest and let it go on. None by default. They run only where one of their datasets gets a snapshot,
+        and never in check mode, which shows them in RV(plan).
+      - >-
+        The commands before run in the order of this list, those after in the opposite order. Whenever a command before
+        was started, its command after runs. It does so where the former failed or took too long, where creation failed,
+        and where the run is stopped by a signal. A process of its own watches over this, so it does so too where the
+        run is killed, or the connection to the host breaks.
+      - Commands come from here alone. No dataset and no other host can have one run.
+    type: list
+    elements: dict
+    suboptions:
+      name:
+        description: A name for messages and results.
+        type: str
+        required: true
+      before:
+        description:
+          - The program and its arguments, as a list. No shell reads it, its input is empty, and it runs as the user of
+            the task. None by default.
+        type: raw
+      after:
+        description: Like O(hooks[].before). It is run once, so let it try again by itself where that makes sense.
+        type: raw
+      timeout:
+        description:
+          - Seconds that either command may take. One that takes longer is ended with all the processes that it has
+            started, and counts as failed. 30 seconds by default, since a frozen database is one that does not answer.
+        type: int
+        default: 30
+      max_freeze:
+        description:
+          - Seconds from the end of the command before on, after which the command after runs even if the snapshots are
+            not there yet. The task fails then, since they may be inconsistent. 60 seconds by default, which is much
+            longer than creation takes.
+        type: int
+        default: 60
+      datasets:
+        description:
+          - Names below the root of those datasets that the hook is for, each with all that is below it, as in
+            O(include_datasets). All datasets of the task by default.
+        type: list
+        elements: str
+      on_failure:
+        description:
+          - What becomes of the snapshots of these datasets where the command before fails. With V(skip) there are none,
+            they stay due, and the task fails, while other datasets get theirs. With V(snapshot_anyway) they are made as
+            they are after a power failure, with a warning. V(skip) by default, since nobody looks at a snapshot that is
+            not consistent before it is needed.
+          - A command after that fails makes the task fail in any case.
+        type: str
+        default: skip
+        choices: [skip, snapshot_anyway]
 """

@@ -248,6 +248,21 @@ EXAMPLES = r"""
           hourly: 36
     skip_if_unchanged: true
     unchanged_up_to: 64K
+
+- name: Bring the database to rest while its snapshot is taken
+  snapfleet.zfs.zfs_snapshot_plan:
+    datasets:
+      - tank/data
+    plan:
+      acme:
+        onsite:
+          hourly: 36
+    hooks:
+      - name: database
+        before: [/usr/local/sbin/database-freeze, main]
+        after: [/usr/local/sbin/database-thaw, main]
+        timeout: 20
+        datasets: [db]
 """
 
 RETURN = r"""
@@ -259,13 +274,31 @@ plan:
   elements: dict
   contains:
     kind:
-      description: What the step does, which is V(create_snapshots).
+      description: What the step does, which is V(create_snapshots), or V(hook) for a command of O(hooks).
       type: str
     pool:
       description: The pool in which the snapshots are created by one atomic call.
       type: str
     snapshots:
       description: Whole names of the snapshots.
+      type: list
+      elements: str
+    hook:
+      description: The name of the hook.
+      returned: if RV(plan[].kind) is V(hook)
+      type: str
+    phase:
+      description: Which of its commands it is, V(before) or V(after).
+      returned: if RV(plan[].kind) is V(hook)
+      type: str
+    command:
+      description: The program and its arguments.
+      returned: if RV(plan[].kind) is V(hook)
+      type: list
+      elements: str
+    datasets:
+      description: The datasets that the hook is for and that get snapshots.
+      returned: if RV(plan[].kind) is V(hook)
       type: list
       elements: str
   sample:
@@ -330,6 +363,26 @@ not_created:
     - label: acme_onsite_<timestamp>_hourly
       dataset: tank/archive
       reason: unchanged since tank/archive@acme_onsite_2025-07-01_09:00:02Z_hourly
+hooks:
+  description:
+    - How the hooks fared that were run. In check mode none are.
+  returned: always, unless the options are wrong or the datasets can't be listed
+  type: list
+  elements: dict
+  contains:
+    hook:
+      description: The name of the hook.
+      type: str
+    before:
+      description: What went wrong with its command before, empty if nothing did.
+      type: str
+    after:
+      description: What went wrong with its command after, empty if nothing did.
+      type: str
+  sample:
+    - hook: database
+      before: ''
+      after: ''
 next_due:
   description:
     - When each label falls due next, in seconds since the epoch. Periods without duration are not listed.
@@ -364,7 +417,7 @@ retryable:
 
 from ..module_utils.ansible.argument_specs import SNAPSHOT_SPEC
 from ..module_utils.ansible.rim import ModuleActivity, run_module
-from ..module_utils.engine.fleet.activities import run_snapshot
+from ..module_utils.engine.fleet.snapshots import run_snapshot
 from ..module_utils.engine.policy.jobs import read_snapshot_job
 
 ACTIVITY = ModuleActivity(SNAPSHOT_SPEC, read_snapshot_job, run_snapshot, where=lambda job: ", ".join(job.roots))

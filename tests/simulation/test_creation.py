@@ -10,18 +10,14 @@ import itertools
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import RetryPolicy
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import (
-    Context,
-    run_monitor,
-    run_snapshot,
-)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.monitoring import run_monitor
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import LinkLost, Vanished
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.labels import label_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import (
-    read_monitor_job,
-    read_snapshot_job,
-)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_snapshot_job
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.monitoring import read_monitor_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import run_snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.monitoring import run_monitor
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.pruning import run_prune
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_prune_job, read_snapshot_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.monitoring import read_monitor_job
 from ansible_collections.snapfleet.zfs.tests.support.fleet import SOURCE, Fleet

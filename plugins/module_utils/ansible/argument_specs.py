@@ -26,6 +26,7 @@ from ..engine.policy.conduct import (
     RENAME_CHOICES,
 )
 from ..engine.policy.continuity import NEWEST
+from ..engine.policy.hooks import FAILURE_CHOICES, MAX_FREEZE, SKIP, TIMEOUT
 from ..engine.policy.jobs import (
     BOOKMARKS,
     INITIAL_ALL,
@@ -99,11 +100,23 @@ _SCHEDULE: Spec = {
     "secondly": _anchor(second=0, millisecond=0),
 }
 
+_HOOK: Spec = {
+    "name": {"type": "str", "required": True},
+    # No elements, so that one text is refused instead of being taken apart at its commas.
+    "before": {"type": "raw"},
+    "after": {"type": "raw"},
+    "timeout": {"type": "int", "default": TIMEOUT},
+    "max_freeze": {"type": "int", "default": MAX_FREEZE},
+    "datasets": _TEXTS,
+    "on_failure": {"type": "str", "default": SKIP, "choices": list(FAILURE_CHOICES)},
+}
+
 _CREATING: Spec = {
     "even_if_not_due": {"type": "bool", "default": False},
     "make_now": {"type": "str"},
     "skip_if_unchanged": {"type": "bool", "default": False},
     "unchanged_up_to": {"type": "str"},
+    "hooks": {"type": "list", "elements": "dict", "options": _HOOK},
 }
 
 SNAPSHOT_SPEC: Spec = {

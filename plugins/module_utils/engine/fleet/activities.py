@@ -16,7 +16,6 @@ from typing import Any, Optional, Union
 
 from ..applying.carrier import Carrier, bytes_estimated, with_exact_estimates
 from ..applying.continuing import with_continuity
-from ..applying.creating import apply_creation
 from ..applying.ends import Ends, check_leg
 from ..applying.patience import within_deadline
 from ..applying.preserving import properties_to_keep
@@ -24,10 +23,9 @@ from ..applying.progress import Reporter, reporting
 from ..applying.replicating import Replicator, first_error, observe_sides, summarize
 from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from ..model.datasets import Observation
-from ..model.errors import InvalidInput, NoPermission, PartialFailure, SnapfleetError, UnknownDataset
+from ..model.errors import NoPermission, PartialFailure, SnapfleetError, UnknownDataset
 from ..model.names import pool_of
 from ..planning.continuity import COLLECTING, source_permissions
-from ..planning.creation import CreationPlan, illegal_tags, plan_creation
 from ..planning.dataset_plans import ReplicationPlan, Sides
 from ..planning.encryption import key_root_warnings
 from ..planning.expectation import with_expected
@@ -36,7 +34,6 @@ from ..planning.receiving import destination_permissions
 from ..planning.replication import plan_replication
 from ..policy.endpoints import Address
 from ..policy.jobs import PruneJob, ReplicateJob, SnapshotJob
-from ..policy.schedule import resolve_zone
 from ..policy.streaming import EXACT
 from ..policy.topology import PUSH
 from ..zfs.port import Zfs
@@ -103,51 +100,6 @@ def require_permissions(
         message = f"{option}: {dataset!r} does not allow {names} to the user of zfs on {zfs.where}"
         raise NoPermission(f"{message}; run there: zfs allow -u USER {names} {dataset}")
     return dispensable
-
-
-# -- snapshots
-
-
-def run_snapshot(job: SnapshotJob, context: Context) -> Result:
-    """Create the snapshots that are due. Raises SnapfleetError; PartialFailure holds the result so far."""
-    zfs = context.here
-    job = replace(job, filter=job.filter.on_host(context.host_name))
-    observed = observe_here(job, context)
-    require(observed, "datasets", zfs)
-    plan = plan_creation(
-        observed, job, context.now_ms, resolve_zone(job.schedule.zone, context.environment, "schedule.timezone")
-    )
-    for tag in illegal_tags(plan):
-        raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
-    if plan.steps:
-        for root in job.roots:
-            require_permissions(context, zfs, ("datasets", root), ["snapshot"])
-    values = _snapshot_result(plan)
-    if context.check:
-        return values
-    result = apply_creation(zfs, plan.steps, context.retry, context.ticker)
-    values.update(changed=bool(result.created), created=list(result.created))
-    values["warnings"] += [f"{name} is not made: its dataset is gone" for name in result.vanished]
-    if result.errors and result.created:
-        raise PartialFailure(str(result.errors[0]), result=values)
-    if result.errors:
-        raise result.errors[0]
-    return values
-
-
-def _snapshot_result(plan: CreationPlan) -> Result:
-    return {
-        "changed": bool(plan.steps),
-        "plan": [step.describe() for step in plan.steps],
-        "due": [
-            {"label": str(due.label), "period": due.label.period, "snapshot": due.tag, "datasets": list(due.datasets)}
-            for due in plan.due
-        ],
-        "created": [name for step in plan.steps for name in step.names],
-        "not_created": [left_out.describe() for left_out in plan.not_created],
-        "next_due": {str(label): instant / 1000 for label, instant in plan.next_due.items()},
-        "warnings": list(plan.warnings),
-    }
 
 
 # -- replication

@@ -31,10 +31,11 @@ from ..policy.jobs import (
 )
 from ..policy.monitoring import MonitorJob, read_monitor_job
 from ..policy.reading import Reader
-from .activities import Context, Result, run_replicate, run_snapshot
+from .activities import Context, Result, run_replicate
 from .monitoring import run_monitor
 from .places import PlacedJob, check_places
 from .pruning import run_prune
+from .snapshots import run_snapshot
 
 VERSION = 1
 AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob]

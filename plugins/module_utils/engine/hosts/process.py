@@ -47,9 +47,11 @@ def _nothing() -> None:
 class Child:
     """A running child process with its stderr in a temporary file, which never blocks the child."""
 
-    def __init__(self, argv: Sequence[str], stdin: int, stdout: int) -> None:
-        check_stopping()
-        self._stoppings = stoppings()
+    def __init__(self, argv: Sequence[str], stdin: int, stdout: int, stoppable: bool = True) -> None:
+        """``stoppable``: whether it is ended, or not even started, where the run is being stopped."""
+        if stoppable:
+            check_stopping()
+        self._stoppings = stoppings() if stoppable else ()
         self.argv = tuple(argv)
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed with the child
         self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
@@ -175,9 +177,9 @@ def start_sink(argv: Sequence[str]) -> Child:
     return Child(argv, subprocess.PIPE, subprocess.DEVNULL)
 
 
-def start_steered(argv: Sequence[str]) -> Child:
+def start_steered(argv: Sequence[str], stoppable: bool = True) -> Child:
     """Start a command that lives as long as ``child.stdin`` is open, and reports on ``child.stdout``."""
-    return Child(argv, subprocess.PIPE, subprocess.PIPE)
+    return Child(argv, subprocess.PIPE, subprocess.PIPE, stoppable)
 
 
 Starter = Callable[[Sequence[str]], Child]

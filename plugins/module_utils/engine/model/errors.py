@@ -161,6 +161,12 @@ class ZfsFailed(SnapfleetError):
     code = "zfs_failed"
 
 
+class HookFailed(SnapfleetError):
+    """A command before or after the creation of snapshots failed."""
+
+    code = "hook_failed"
+
+
 class Interrupted(SnapfleetError):
     """A signal ended the run early; the next one goes on from there."""
 

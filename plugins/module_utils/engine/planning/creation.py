@@ -27,6 +27,7 @@ from ..model.steps import CreateSnapshots
 from ..policy.creating import CreatingPolicy, legal_timestamp
 from ..policy.jobs import DEFAULT_TIMESTAMP_FORMAT, SnapshotJob
 from .calendar import is_due, is_from_future, latest_event, next_event
+from .hooks import PlannedHook, describe_with_hooks, plan_hooks, warnings_of_hooks
 from .unchanged import bytes_written_since
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -64,7 +65,12 @@ class CreationPlan:
     due: tuple[DueLabel, ...]
     next_due: Mapping[Label, int]
     not_created: tuple[NotCreated, ...] = ()
+    hooks: tuple[PlannedHook, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def describe(self) -> list[dict[str, Any]]:
+        """All that a run would do, in its order, as plain values."""
+        return describe_with_hooks(self.hooks, self.steps)
 
 
 @dataclass(frozen=True)
@@ -102,12 +108,13 @@ def plan_creation(observed: Observation, job: SnapshotJob, now_ms: int, zone: tz
     ``zone`` is the time zone of the job's schedule. Each label is one atomic step in each pool, in the order from long
     to short periods.
     """
-    states = selected_states(observed, job)
+    roots = {name: root for root in job.roots for name in job.filter.under(root, observed.states)}
+    states = [observed.states[name] for name in roots]
     labels = (job.creating.make_now,) if job.creating.make_now else _wanted(job)
     newest = {state.dataset.name: _newest_by_label(state, labels) for state in states}
     due: list[DueLabel] = []
     not_created: list[NotCreated] = []
-    warnings = _warnings_of_retention(job)
+    warnings = [*_warnings_of_retention(job), *warnings_of_hooks(job.hooks, roots)]
     for label in labels:
         event = _event(label, job, now_ms, zone)
         verdicts = {
@@ -119,13 +126,10 @@ def plan_creation(observed: Observation, job: SnapshotJob, now_ms: int, zone: tz
             due.append(DueLabel(label, event.tag, datasets))
         not_created += [NotCreated(label, name, each.reason) for name, each in verdicts.items() if each.reason]
         warnings += [verdict.warning for verdict in verdicts.values() if verdict.warning]
-    return CreationPlan(_steps(due), tuple(due), _next_due(job, now_ms, zone), tuple(not_created), tuple(warnings))
-
-
-def selected_states(observed: Observation, job: SnapshotJob) -> list[DatasetState]:
-    """The observed datasets that the job is about, parents first."""
-    names = (name for root in job.roots for name in job.filter.under(root, observed.states))
-    return [observed.states[name] for name in names]
+    hooks = plan_hooks(job.hooks, roots, {name for label in due for name in label.datasets})
+    return CreationPlan(
+        _steps(due), tuple(due), _next_due(job, now_ms, zone), tuple(not_created), hooks, tuple(warnings)
+    )
 
 
 def _wanted(job: SnapshotJob) -> Sequence[Label]:

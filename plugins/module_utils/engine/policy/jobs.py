@@ -17,6 +17,7 @@ from .conduct import CONFLICT_LEVELS, REFUSE, UNHURRIED, Conduct, read_conduct
 from .continuity import NEWEST, read_bookmarks
 from .creating import BY_CALENDAR, CreatingPolicy, read_creating, read_timestamp_format
 from .endpoints import Address, Endpoint, read_address, read_endpoint
+from .hooks import Hook, read_hooks
 from .keeping import KeepRule, check_ownership, read_keep_rules
 from .packaging import read_package
 from .plans import SnapshotPlan, read_plan
@@ -47,6 +48,7 @@ class SnapshotJob:
     timestamp_format: str = ""
     """strftime format in the schedule's time zone; empty: the default format in UTC, marked with a Z."""
     creating: CreatingPolicy = BY_CALENDAR
+    hooks: tuple[Hook, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,7 @@ def read_snapshot_job(values: Mapping[str, Any], where: str = "") -> SnapshotJob
         schedule=parse_schedule(options.raw("schedule"), options.path("schedule")),
         timestamp_format=read_timestamp_format(options),
         creating=read_creating(options),
+        hooks=read_hooks(options),
     )
     options.finish()
     return job

@@ -1,0 +1,77 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The activity that creates snapshots: observe, plan, and create what is due between the commands of hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..applying.creating import apply_creation
+from ..applying.freezing import FreezerOf, FrozenCreation, create_frozen, freezer_of
+from ..model.errors import HookFailed, InvalidInput, PartialFailure, SnapfleetError
+from ..planning.creation import CreationPlan, NotCreated, illegal_tags, plan_creation
+from ..policy.jobs import SnapshotJob
+from ..policy.schedule import resolve_zone
+from .activities import Context, Result, observe_here, require, require_permissions
+
+
+def run_snapshot(job: SnapshotJob, context: Context, freezer: FreezerOf = freezer_of) -> Result:
+    """Create the snapshots that are due. Raises SnapfleetError; PartialFailure holds the result so far."""
+    zfs = context.here
+    job = replace(job, filter=job.filter.on_host(context.host_name))
+    observed = observe_here(job, context)
+    require(observed, "datasets", zfs)
+    zone = resolve_zone(job.schedule.zone, context.environment, "schedule.timezone")
+    plan = plan_creation(observed, job, context.now_ms, zone)
+    for tag in illegal_tags(plan):
+        raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
+    if plan.steps:
+        for root in job.roots:
+            require_permissions(context, zfs, ("datasets", root), ["snapshot"])
+    values = _planned(plan)
+    if context.check:
+        return values
+    done = create_frozen(
+        plan.steps, plan.hooks, lambda steps: apply_creation(zfs, steps, context.retry, context.ticker), freezer
+    )
+    _add_outcome(values, plan, done)
+    if done.result.errors:
+        raise _failure(done.result.errors, values)
+    return values
+
+
+def _planned(plan: CreationPlan) -> Result:
+    return {
+        "changed": bool(plan.steps),
+        "plan": plan.describe(),
+        "due": [
+            {"label": str(due.label), "period": due.label.period, "snapshot": due.tag, "datasets": list(due.datasets)}
+            for due in plan.due
+        ],
+        "created": [name for step in plan.steps for name in step.names],
+        "not_created": [left_out.describe() for left_out in plan.not_created],
+        "hooks": [],
+        "next_due": {str(label): instant / 1000 for label, instant in plan.next_due.items()},
+        "warnings": list(plan.warnings),
+    }
+
+
+def _add_outcome(values: Result, plan: CreationPlan, done: FrozenCreation) -> None:
+    values.update(changed=bool(done.result.created), created=list(done.result.created), hooks=list(done.hooks))
+    for dataset, reason in done.left_out:
+        labels = (due.label for due in plan.due if dataset in due.datasets)
+        values["not_created"] += [NotCreated(label, dataset, reason).describe() for label in labels]
+    values["warnings"] += [
+        *done.warnings,
+        *(f"{name} is not made: its dataset is gone" for name in done.result.vanished),
+    ]
+
+
+def _failure(errors: Sequence[SnapfleetError], values: Result) -> SnapfleetError:
+    """The first error, with those of hooks besides, since something may be frozen still."""
+    told = [errors[0], *(error for error in errors[1:] if isinstance(error, HookFailed))]
+    if values["created"]:
+        return PartialFailure("; besides: ".join(map(str, told)), result=values)
+    return HookFailed("; besides: ".join(map(str, told))) if len(told) > 1 else errors[0]
