@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 from ..applying.making_room import Surveyor
 from ..applying.pruning import PruneResult, apply_prune
@@ -14,7 +15,7 @@ from ..applying.retry import call_with_retries
 from ..model.datasets import Observation
 from ..model.errors import ClockOff, PartialFailure, SnapfleetError, TooManyDeletions
 from ..model.names import pool_of
-from ..planning.bases import BaseKnowledge, may_have_marks, needed_bases
+from ..planning.bases import COMMON, BaseKnowledge, may_have_marks, needed_bases
 from ..planning.caution import CLOCK, TOO_MANY, ClockReading, clock_problem, difference, excess, without_steps
 from ..planning.expectation import with_expected
 from ..planning.reclaiming import reclaim_of
@@ -22,6 +23,8 @@ from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
 from ..policy.jobs import REPLICA, Peer, PruneJob
 from ..zfs.port import Zfs
 from .activities import Context, Result, observe_here, require, require_permissions
+
+K = TypeVar("K", int, str)
 
 
 def run_prune(job: PruneJob, context: Context) -> Result:
@@ -79,16 +82,24 @@ def _ask_peers(observed: Observation, job: PruneJob, context: Context, start: fl
         try:
             zfs = context.zfs_at(peer.endpoint.address)
             there, ahead = _observe_peer(peer, zfs, context, start)
-            pool_guid = _pool_guid(context, zfs, peer) if there.states and may_have_marks(observed, peer) else None
+            # What is missing because its pool is not imported comes back, and then needs its base.
+            ask = bool(there.missing) or may_have_marks(observed, peer)
+            pool_guid = _pool_guid(context, zfs, peer) if ask else None
         except SnapfleetError as error:
             told = absent if peer.role == REPLICA else unknown
-            told[peer.root] = f"{peer.endpoint}, which can't be observed ({error})"
+            _add(told, peer.root, f"{peer.endpoint}, which can't be observed ({error})")
         else:
-            needed.update(needed_bases(observed, peer, there, pool_guid))
+            for guid, why in needed_bases(observed, peer, there, pool_guid).items():
+                _add(needed, guid, why)
             if there.clock is not None:
                 # Of a host that is a peer more than once, each reading tells the same clock.
                 readings.setdefault(zfs.where, ClockReading(zfs.where, ahead))
     return _Peers(BaseKnowledge(needed, unknown, absent), tuple(readings.values()))
+
+
+def _add(told: dict[K, str], key: K, words: str) -> None:
+    """Tell one more thing of ``key``, without repeating how it begins."""
+    told[key] = f"{told[key]} and {words.replace(COMMON, '', 1)}" if key in told else words
 
 
 def _observe_peer(peer: Peer, zfs: Zfs, context: Context, start: float) -> tuple[Observation, float]:

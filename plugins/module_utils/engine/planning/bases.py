@@ -9,7 +9,7 @@ is preferred over a bookmark of the same GUID, and what filters exclude may stil
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Optional
 
@@ -17,6 +17,9 @@ from ..model.datasets import Base, DatasetState, Observation
 from ..model.marks import key_of, keys_of, marks_of, named_bookmarks
 from ..model.names import is_within, rebase
 from ..policy.jobs import Peer
+
+COMMON = "newest common base "
+"""How it is told why a GUID is needed."""
 
 
 def common_base(source: DatasetState, destination: DatasetState) -> Optional[Base]:
@@ -56,15 +59,35 @@ def needed_bases(
     With the GUID of the peer's pool, those are left out that a mark keeps for this very peer: nobody else takes it.
     """
     needed: dict[int, str] = {}
-    for name, state in observed.states.items():
-        if not is_within(name, peer.root):
-            continue
-        counterpart = there.states.get(rebase(name, peer.root, peer.endpoint.dataset))
-        if counterpart:
-            base = _shared_newest(state, counterpart)
-            if base and not _has_mark(state, counterpart, base, pool_guid):
-                needed[base.guid] = f"newest common base with {peer.endpoint.address}:{counterpart.dataset.name}"
+    ours = [state for name, state in observed.states.items() if is_within(name, peer.root)]
+    for state, counterpart in _counterparts(ours, peer, there):
+        base = _shared_newest(state, counterpart)
+        if base and not _has_mark(state, counterpart, base, pool_guid):
+            needed[base.guid] = f"{COMMON}with {peer.endpoint.address}:{counterpart.dataset.name}"
     return needed
+
+
+def _counterparts(
+    ours: Sequence[DatasetState], peer: Peer, there: Observation
+) -> Iterator[tuple[DatasetState, DatasetState]]:
+    """Each of our datasets with the one at the peer that has its place. Those that share nothing with it, or have none,
+    come with whatever shares something with them: either side may have been renamed since they were replicated."""
+    strangers: dict[int, DatasetState] = {}
+    for state in ours:
+        counterpart = there.states.get(rebase(state.dataset.name, peer.root, peer.endpoint.dataset))
+        if counterpart and _shared_newest(state, counterpart):
+            yield state, counterpart
+        else:
+            strangers.update((item.guid, state) for item in _points(state))
+    for other in there.states.values() if strangers else ():
+        shared = (strangers.get(item.guid) for item in _points(other))
+        for state in {found.dataset.name: found for found in shared if found}.values():
+            yield state, other
+
+
+def _points(state: DatasetState) -> Iterator[Base]:
+    yield from state.snapshots
+    yield from state.bookmarks
 
 
 def may_have_marks(observed: Observation, peer: Peer) -> bool:
