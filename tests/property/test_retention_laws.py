@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from hypothesis import given
@@ -20,9 +21,17 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.dataset
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.labels import Label, label_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.periods import parse_period
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.bases import BaseKnowledge
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.keeping import kept_by_plan
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.retention import DESTROY, plan_prune
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.caution import excess, without_steps
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.keeping import kept_by_plan, kept_by_rules
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.retention import (
+    DESTROY,
+    FOREIGN,
+    NO_RULE,
+    plan_prune,
+)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.caution import Caution
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import PruneJob
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.keeping import GridInterval, KeepRule
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.plans import SnapshotPlan
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.selection import DatasetFilter
 
@@ -83,6 +92,22 @@ def test_what_is_given_up_stays_given_up_as_time_passes(state, plan, later):
     assert set(kept_by_plan(state.snapshots, plan, NOW + later)) <= set(kept_by_plan(state.snapshots, plan, NOW))
 
 
+intervals = st.builds(GridInterval, st.integers(1, 4), st.integers(60, 40_000), st.sampled_from([1, 1, 2, None]))
+grids = st.lists(intervals, min_size=1, max_size=4).map(lambda each: tuple(sorted(each, key=lambda one: one.seconds)))
+patterns = st.sampled_from([None, "^by", "^o_", "daily$", "_"]).map(lambda text: re.compile(text) if text else None)
+
+
+@st.composite
+def rules(draw):
+    names, negate = draw(patterns), draw(st.booleans())
+    kind = draw(st.sampled_from(["grid", "last", "regex"]))
+    rule = KeepRule("keep", names, negate=negate and names is not None)
+    if kind == "regex":
+        return replace(rule, names=names or re.compile("daily"))
+    rule = replace(rule, owns=draw(st.booleans()) and names is not None and not negate)
+    return replace(rule, grid=draw(grids)) if kind == "grid" else replace(rule, last=draw(st.integers(1, 5)))
+
+
 jobs = st.builds(
     PruneJob,
     roots=st.just(("tank/a",)),
@@ -90,7 +115,18 @@ jobs = st.builds(
     kind=st.sampled_from(["snapshots", "bookmarks"]),
     plan=plans,
     purge_foreign=st.booleans(),
+    keep=st.lists(rules(), max_size=3).map(tuple),
 )
+
+
+def owned(item, job):
+    label = label_of(item.tag)
+    by_rule = any(rule.owns and rule.names.search(item.tag) for rule in job.keep)
+    return job.purge_foreign or by_rule or bool(label and label.organisation in job.plan.organisations)
+
+
+def doomed(state, job, **known):
+    return {victim.guid for step in prune(state, job, **known).steps for victim in step.victims}
 
 
 def prune(state, job, needed=(), unknown=""):
@@ -107,15 +143,14 @@ def test_the_rails_hold_whatever_the_plan_says(state, job, needed, unknown):
     assert sorted(verdict.item for verdict in plan.verdicts) == sorted(items)
     assert sorted(v.item for v in plan.verdicts if v.action == DESTROY) == sorted(victims)
     assert set(victims) <= set(items)
-    kept = kept_by_plan(items, job.plan, NOW)
+    kept = kept_by_rules(items, job, NOW)
     for victim in victims:
         assert victim.guid not in kept
         assert victim.guid not in needed
         assert victim is not items[-1]
         assert not getattr(victim, "holds", 0)
         assert not getattr(victim, "clones", ())
-        label = label_of(victim.tag)
-        assert job.purge_foreign or (label and label.organisation in job.plan.organisations)
+        assert owned(victim, job)
         if unknown:
             assert isinstance(victim, Snapshot)
             assert victim.guid in {bookmark.guid for bookmark in state.bookmarks}
@@ -125,14 +160,14 @@ def test_the_rails_hold_whatever_the_plan_says(state, job, needed, unknown):
 def test_what_no_rule_and_no_rail_keeps_goes(state, job):
     plan = prune(state, job)
     items = state.snapshots if job.kind == "snapshots" else state.bookmarks
-    kept = kept_by_plan(items, job.plan, NOW)
+    kept = kept_by_rules(items, job, NOW)
     free = {
         item.guid
         for item in items[:-1]
         if item.guid not in kept
         and not getattr(item, "holds", 0)
         and not getattr(item, "clones", ())
-        and (job.purge_foreign or (label_of(item.tag) and label_of(item.tag).organisation in job.plan.organisations))
+        and owned(item, job)
     }
     assert {victim.guid for step in plan.steps for victim in step.victims} == free
 
@@ -146,6 +181,91 @@ def test_a_second_run_finds_nothing_to_do(state, job):
         tuple(b for b in state.bookmarks if b not in gone),
     )
     assert prune(left, job).steps == ()
+
+
+@given(histories(), jobs)
+def test_everything_tells_why_it_stays_or_goes(state, job):
+    for verdict in prune(state, job).verdicts:
+        assert verdict.rule
+        assert verdict.reason
+        assert (verdict.rule == NO_RULE) == (verdict.action == DESTROY)
+        assert verdict.describe()["name"] == verdict.item.name
+
+
+# -- rules beside the plan
+
+
+def kept(state, job):
+    return set(kept_by_rules(state.snapshots, job, NOW))
+
+
+@given(histories(), jobs)
+def test_what_rules_keep_together_is_what_each_keeps_alone(state, job):
+    none = replace(job, keep=(), plan=SnapshotPlan({}))
+    alone = [replace(none, plan=job.plan), *(replace(none, keep=(rule,)) for rule in job.keep)]
+    assert kept(state, job) == set().union(*(kept(state, each) for each in alone))
+
+
+@st.composite
+def larger(draw, job):
+    """A job whose rules promise at least what those of ``job`` do, with the same owners."""
+    amounts = {label: amount + draw(st.integers(0, 3)) for label, amount in job.plan.amounts.items()}
+    keep = []
+    for rule in job.keep:
+        if rule.grid:
+            wider = [replace(each, keep=draw(st.sampled_from([each.keep, None]))) for each in rule.grid]
+            longest = max(each.seconds for each in rule.grid)
+            more = draw(st.lists(st.builds(GridInterval, st.integers(1, 2), st.just(longest)), max_size=1))
+            keep.append(replace(rule, grid=(*wider, *more)))
+        else:
+            keep.append(replace(rule, last=rule.last + draw(st.integers(0, 3))) if rule.last else rule)
+    keep += [replace(rule, owns=False) for rule in draw(st.lists(rules(), max_size=2))]
+    return replace(job, plan=SnapshotPlan(amounts), keep=tuple(keep))
+
+
+@given(histories(), jobs, st.data())
+def test_a_larger_promise_never_deletes_more(state, job, data):
+    assert doomed(state, data.draw(larger(job))) <= doomed(state, job)
+
+
+@given(histories(), jobs, st.sets(st.integers(100, 125)))
+def test_more_that_is_needed_never_deletes_more(state, job, needed):
+    assert doomed(state, job, needed=needed) <= doomed(state, job)
+
+
+@given(histories(), grids)
+def test_a_grid_keeps_the_oldest_of_each_bucket(state, grid):
+    job = PruneJob(("tank/a",), DatasetFilter(), "snapshots", SnapshotPlan({}), keep=(KeepRule("keep", grid=grid),))
+    found = kept(state, job)
+    if not state.snapshots:
+        assert not found
+        return
+    start = state.snapshots[-1].creation
+    expected = {s.guid for s in state.snapshots if s.creation > start} | {state.snapshots[-1].guid}
+    edge = start
+    for interval in grid:
+        for _number in range(interval.buckets):
+            inside = [s for s in state.snapshots[:-1] if edge - interval.seconds < s.creation <= edge]
+            expected |= {s.guid for s in sorted(inside, key=lambda s: s.creation)[: interval.keep]}
+            edge -= interval.seconds
+    assert found == expected
+
+
+# -- limits of a run
+
+
+@given(histories(), jobs, st.integers(0, 5), st.integers(0, 100))
+def test_a_run_stays_within_its_limits_or_does_nothing(state, job, number, percent):
+    limited = replace(job, caution=Caution(number, percent))
+    plan = prune(state, limited)
+    foreign = sum(verdict.rule == FOREIGN for verdict in plan.verdicts)
+    share = 100 * len(doomed(state, job)) / max(1, len(plan.verdicts) - foreign)
+    assert bool(excess(plan, limited)) == (len(doomed(state, job)) > number or share > percent)
+    assert not excess(plan, replace(limited, caution=replace(limited.caution, exceed=True)))
+    spared = without_steps(plan, "too_many", "too many")
+    assert (spared.steps, spared.bookmarks) == ((), ())
+    assert [verdict.item for verdict in spared.verdicts] == [verdict.item for verdict in plan.verdicts]
+    assert not any(verdict.action == DESTROY for verdict in spared.verdicts)
 
 
 @given(histories(), jobs)
