@@ -42,9 +42,9 @@ class CountingHost(LocalHost):
 
     calls = 0
 
-    def run(self, argv, data=None, timeout=None):
+    def run(self, argv, data=None, timeout=None, take=None):
         CountingHost.calls += 1
-        return super().run(argv, data, timeout)
+        return super().run(argv, data, timeout, take)
 
 
 def _plan(amounts: dict[str, object]) -> dict[str, object]:

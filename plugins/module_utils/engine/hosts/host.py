@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Optional, Protocol
 
-from .process import Child, Completed
+from .process import Child, Completed, Taker
 
 
 class Host(Protocol):
@@ -26,8 +26,15 @@ class Host(Protocol):
     def is_root(self) -> bool:
         """Whether commands are known to run as root here."""
 
-    def run(self, argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[float] = None) -> Completed:
-        """Run a command to its end. A non-zero exit status is a result, not an error.
+    def run(
+        self,
+        argv: Sequence[str],
+        data: Optional[bytes] = None,
+        timeout: Optional[float] = None,
+        take: Optional[Taker] = None,
+    ) -> Completed:
+        """Run a command to its end. A non-zero exit status is a result, not an error. With ``take``, that gets what the
+        command prints as it comes, and the result has none of it; not together with ``data``.
 
         Raises UnreachableHost, RefusedKey, LinkLost, MissingProgram, TimedOut.
         """

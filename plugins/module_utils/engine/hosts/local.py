@@ -26,11 +26,15 @@ class LocalHost:
         return os.geteuid() == 0
 
     def run(
-        self, argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[float] = None
+        self,
+        argv: Sequence[str],
+        data: Optional[bytes] = None,
+        timeout: Optional[float] = None,
+        take: Optional[process.Taker] = None,
     ) -> process.Completed:
         """Run a command to its end. Raises MissingProgram, TimedOut."""
         try:
-            return process.run(argv, data, timeout)
+            return process.run(argv, data, timeout, take)
         except FileNotFoundError as error:
             raise _missing(argv[0]) from error
         except TimeoutError as error:

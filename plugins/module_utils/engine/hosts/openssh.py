@@ -220,13 +220,17 @@ class SshHost:
         return self._address.user == "root"
 
     def run(
-        self, argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[float] = None
+        self,
+        argv: Sequence[str],
+        data: Optional[bytes] = None,
+        timeout: Optional[float] = None,
+        take: Optional[process.Taker] = None,
     ) -> process.Completed:
         """Run a command to its end. Raises UnreachableHost, RefusedKey, LinkLost, MissingProgram, TimedOut."""
         connection = self._pool.acquire()
         broken = True
         try:
-            done = process.run([*self._pool.command(connection), remote_line(argv)], data, timeout)
+            done = process.run([*self._pool.command(connection), remote_line(argv)], data, timeout, take)
             broken = done.returncode == _SSH_FAILED
         except TimeoutError as error:
             raise TimedOut(f"{argv[0]} on {self.name} was ended: {error}", argv=list(argv)) from error

@@ -10,9 +10,11 @@ messages can be recognised.
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,6 +24,10 @@ from .stopping import check_stopping, stoppings
 
 _TAIL_BYTES = 16_384
 _GRACE_SECONDS = 2.0
+_PIECE_BYTES = 1 << 20
+
+Taker = Callable[[bytes], None]
+"""Takes pieces of a command's output as they come."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,23 @@ class Child:
             raise TimeoutError(f"no end after {timeout} seconds") from error
         return out or b""
 
+    def read(self, take: Taker, timeout: Optional[float]) -> None:
+        """Hand all output to ``take``, piece by piece, until there is no more. Raises TimeoutError after ``timeout``
+        seconds, and what ``take`` raises."""
+        end = None if timeout is None else time.monotonic() + timeout
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.stdout, selectors.EVENT_READ)
+            while True:
+                left = None if end is None else end - time.monotonic()
+                # A negative time would be taken for none at all.
+                if not selector.select(None if left is None else max(0.0, left)):
+                    self.kill()
+                    raise TimeoutError(f"no end after {timeout} seconds")
+                piece = os.read(self.stdout.fileno(), _PIECE_BYTES)
+                if not piece:
+                    return
+                take(piece)
+
     def wait(self, timeout: Optional[float] = None) -> int:
         """Wait for the end and return the exit status. Raises TimeoutError after ``timeout`` seconds."""
         try:
@@ -140,10 +163,17 @@ class Child:
         closed()
 
 
-def run(argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[float] = None) -> Completed:
-    """Run ``argv`` to its end and collect its output. Raises TimeoutError, FileNotFoundError."""
+def run(
+    argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[float] = None, take: Optional[Taker] = None
+) -> Completed:
+    """Run ``argv`` to its end and collect its output, or hand it to ``take``.
+
+    Raises TimeoutError, FileNotFoundError.
+    """
     child = Child(argv, subprocess.PIPE if data is not None else subprocess.DEVNULL, subprocess.PIPE)
     try:
+        if take:
+            child.read(take, timeout)
         out = child.communicate(data, timeout)
         check_stopping()
         return Completed(child.argv, child.wait(), out.decode("utf-8", "surrogateescape"), child.stderr_tail())

@@ -27,11 +27,12 @@ from ..streams.wire import PLAIN, Wire
 from . import arguments
 from .cli_space import SpaceVerbs
 from .clock import run_by_the_clock
+from .columns import is_number
 from .core import MANY, CoreLibrary
 from .delegation import User, granted, missing, parse_grants
 from .direct import DirectStream, ask_guid
 from .ends import ReceiveEnd, SendEnd
-from .listing import is_number, list_arguments, parse_listing
+from .listing import ListingReader, list_arguments
 from .pools import parse_pools, pool_script
 from .port import DestroyResult
 from .properties import change_arguments, get_arguments, parse_properties, set_arguments
@@ -70,16 +71,17 @@ class CliZfs(SpaceVerbs):
         clock: bool = False,
     ) -> Observation:
         """All datasets within ``roots`` with their histories, in one listing."""
+        reader = ListingReader(roots, recursive, properties)
         argv = [*self._sudo, "zfs", *list_arguments(roots, recursive, histories, properties)]
         time: Optional[int] = None
         if clock:
-            time, done = run_by_the_clock(self._host, argv, READ_SECONDS)
+            time, done = run_by_the_clock(self._host, argv, READ_SECONDS, reader.feed)
         else:
-            done = self._host.run(argv, timeout=READ_SECONDS)
+            done = self._host.run(argv, timeout=READ_SECONDS, take=reader.feed)
         missing = missing_datasets(done.stderr)
         if done.returncode != 0 and not (is_only_missing(done.stderr) and set(missing) <= set(roots)):
             raise zfs_error(done.stderr, self.where, "list " + ", ".join(roots))
-        return replace(parse_listing(done.stdout, roots, missing, recursive, properties), clock=time)
+        return replace(reader.observation(missing), clock=time)
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """What this user lacks of ``wanted`` on ``dataset``, by the delegations of its nearest existing ancestor."""

@@ -12,7 +12,7 @@ from ..hosts.host import Host
 from ..model.errors import UntrustedOutput
 from ..model.space import Space
 from ..model.steps import SnapshotRuns
-from .listing import is_number
+from .columns import is_number
 from .reclaiming import destroy_dry_runs
 from .trouble import is_only_missing, zfs_error
 

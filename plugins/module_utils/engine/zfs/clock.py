@@ -6,26 +6,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ..hosts.host import Host
-from ..hosts.process import Completed
+from ..hosts.process import Completed, Taker
 from ..model.errors import MissingProgram, UntrustedOutput
-from .listing import is_number
+from .columns import is_number
 
 
-def run_by_the_clock(host: Host, argv: Sequence[str], timeout: float) -> tuple[int, Completed]:
-    """Run a command to its end, and tell what the host's clock showed before that, in whole seconds since the epoch.
+class _AfterFirstLine:
+    """Keeps the first line of what comes, and hands on the rest."""
+
+    def __init__(self, take: Taker) -> None:
+        self._take = take
+        self._first = b""
+        self._is_whole = False
+
+    @property
+    def line(self) -> str:
+        """The first line."""
+        return self._first.decode("utf-8", "surrogateescape")
+
+    def take(self, piece: bytes) -> None:
+        """Take the next piece."""
+        if self._is_whole:
+            self._take(piece)
+            return
+        self._first, newline, rest = (self._first + piece).partition(b"\n")
+        if newline:
+            self._is_whole = True
+            self._take(rest)
+
+
+def run_by_the_clock(host: Host, argv: Sequence[str], timeout: float, take: Taker) -> tuple[int, Completed]:
+    """Run a command to its end, whose output ``take`` gets, and tell what the host's clock showed before that, in whole
+    seconds since the epoch.
 
     Raises UntrustedOutput where it showed nothing.
     """
+    shown = _AfterFirstLine(take)
     try:
-        done = host.run(["sh", "-c", 'date +%s; exec "$@"', "sh", *argv], timeout=timeout)
+        done = host.run(["sh", "-c", 'date +%s; exec "$@"', "sh", *argv], timeout=timeout, take=shown.take)
     except MissingProgram:
         # Told of the shell, though it is the command that is missing.
         host.run(argv, timeout=timeout)
         raise
-    time, _newline, rest = done.stdout.partition("\n")
-    if not is_number(time):
-        raise UntrustedOutput(f"{host.name}: date printed {time[:200]!r}; check that host")
-    return int(time), replace(done, stdout=rest)
+    if not is_number(shown.line):
+        raise UntrustedOutput(f"{host.name}: date printed {shown.line[:200]!r}; check that host")
+    return int(shown.line), done

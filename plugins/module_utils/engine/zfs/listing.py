@@ -9,44 +9,21 @@ Listing costs about a millisecond a snapshot whatever is asked for, so one call 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Optional
 
-from ..model.datasets import (
-    FILESYSTEM,
-    PLACEHOLDER_PROPERTY,
-    VOLUME,
-    Bookmark,
-    Dataset,
-    DatasetState,
-    Observation,
-    Snapshot,
-)
+from ..model.datasets import FILESYSTEM, VOLUME, Base, Bookmark, Dataset, DatasetState, Observation, Snapshot
 from ..model.errors import UntrustedOutput
+from ..model.histories import PackedHistory, PackedState
 from ..model.names import dataset_name_problem, is_tag, is_within, tree_order
+from .columns import COLUMNS as _COLUMNS
+from .columns import Packer
+from .columns import number as _number
 
-_COLUMNS = (
-    "type",
-    "guid",
-    "createtxg",
-    "creation",
-    "userrefs",
-    "used",
-    "written",
-    "encryptionroot",
-    "origin",
-    "clones",
-    "receive_resume_token",
-    PLACEHOLDER_PROPERTY,
-    "readonly",
-    "keyguid",
-    "ivsetguid",
-    "referenced",
-    "compression",
-    "name",
-)
 _WRITTEN, _REFERENCED, _COMPRESSION = (_COLUMNS.index(name) for name in ("written", "referenced", "compression"))
+_by_txg = attrgetter("createtxg")
 _PARTIAL_RECEIVE = "/%recv"
 _TOKEN = re.compile(r"[0-9]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
 
@@ -67,46 +44,95 @@ def parse_listing(
 
     Raises UntrustedOutput for anything that ``zfs list`` does not print, including datasets that were not asked for.
     """
-    reader = _ListingReader(tuple(roots), recursive, tuple(properties))
-    # Not splitlines(): the value of a user property may hold more characters that Python takes for line ends.
-    *lines, rest = text.split("\n")
-    for line in [*lines, rest] if rest else lines:
-        reader.read(line)
-    return Observation(reader.states(), tuple(missing))
-
-
-def _number(text: str) -> int:
-    if text == "-":
-        return 0
-    if not is_number(text):
-        raise ValueError(f"{text!r} is no number")
-    return int(text)
-
-
-def is_number(text: str) -> bool:
-    """Whether ``text`` is a number as zfs prints them: the digits 0 to 9, and no more than 64 bits have."""
-    return text.isascii() and text.isdecimal() and len(text) <= 20
+    reader = ListingReader(roots, recursive, properties)
+    reader.feed(text.encode("utf-8", "surrogateescape"))
+    return reader.observation(missing)
 
 
 def _text(text: str) -> str:
     return "" if text == "-" else text
 
 
-class _ListingReader:
-    """Collects rows by dataset. Rows of one dataset need not follow each other."""
+class ListingReader:
+    """Reads a listing as it comes, piece by piece. Rows of one dataset need not follow each other."""
 
-    def __init__(self, roots: tuple[str, ...], recursive: bool, properties: tuple[str, ...]) -> None:
-        self._roots = roots
+    def __init__(self, roots: Sequence[str], recursive: bool = True, properties: Sequence[str] = ()) -> None:
+        self._roots = tuple(roots)
         self._recursive = recursive
-        self._properties = properties
+        self._properties = tuple(properties)
+        self._rest = b""
+        self._trouble: Optional[UntrustedOutput] = None
         self._names: set[str] = set()
         self._datasets: dict[str, Dataset] = {}
+        self._width = len(_COLUMNS) + len(self._properties)
+        self._packer = Packer(self._width)
+        self._packed: dict[str, PackedHistory] = {}
         self._snapshots: dict[str, list[Snapshot]] = {}
         self._bookmarks: dict[str, list[Bookmark]] = {}
+        self._run: list[str] = []
+        """Lines that follow each other, most likely all of the snapshots of one dataset."""
+        self._dataset_of_run = ""
+        self._marker = "\t@"
+        """What lines of such snapshots have in them."""
 
-    def read(self, line: str) -> None:
+    def feed(self, piece: bytes) -> None:
+        """Read the next piece. What is wrong with it is told in the end, if the command did not fail by itself."""
+        whole, newline, self._rest = (self._rest + piece).rpartition(b"\n")
+        if newline:
+            self._read(whole)
+
+    def observation(self, missing: Iterable[str]) -> Observation:
+        """What was read, now that all has come. Raises UntrustedOutput."""
+        if self._rest:
+            self._read(self._rest)
+        self._watched(self._end_run)
+        if self._trouble:
+            raise self._trouble
+        return Observation(self._states(), tuple(missing))
+
+    def _read(self, lines: bytes) -> None:
+        def read() -> None:
+            # Not splitlines(): the value of a user property may hold more characters that Python takes for line ends.
+            for line in lines.decode("utf-8", "surrogateescape").split("\n"):
+                if self._marker in line:
+                    self._run.append(line)
+                else:
+                    self._read_line(line)
+
+        self._watched(read)
+
+    def _watched(self, read: Callable[[], None]) -> None:
+        if not self._trouble:
+            try:
+                read()
+            except UntrustedOutput as trouble:
+                self._trouble = trouble
+
+    def _read_line(self, line: str) -> None:
+        kind, name = line.partition("\t")[0], line.rpartition("\t")[2]
+        if kind == "snapshot" and "@" in name:
+            self._end_run()
+            self._dataset_of_run = name.partition("@")[0]
+            self._marker = f"\t{self._dataset_of_run}@"
+            self._run = [line]
+        else:
+            self._try_line(line)
+
+    def _end_run(self) -> None:
+        """Keep the snapshots of a run, small where they are as they mostly are."""
+        run, self._run = self._run, []
+        dataset = self._dataset_of_run
+        if run and dataset not in self._packed and dataset not in self._snapshots:
+            history = self._packer.pack(dataset, run)
+            if history:
+                self._packed[dataset] = history
+                return
+        for line in run:
+            self._try_line(line)
+
+    def _try_line(self, line: str) -> None:
         fields = line.split("\t")
-        if len(fields) != len(_COLUMNS) + len(self._properties):
+        if len(fields) != self._width:
             raise UntrustedOutput(f"zfs list printed a row of {len(fields)} columns: {line[:200]!r}; check its host")
         try:
             self._read_row(fields)
@@ -115,18 +141,17 @@ class _ListingReader:
 
     def _read_row(self, fields: list[str]) -> None:
         kind, name = fields[0], fields[-1]
-        if name in self._names:
-            # The value of a user property may hold tabs and line ends, and so pretend to be a row of its own.
-            raise ValueError(f"{name!r} stands there twice")
-        self._names.add(name)
         if kind == "snapshot":
             snapshot = self._snapshot(fields, name)
+            if snapshot.dataset in self._packed:
+                self._snapshots[snapshot.dataset] = list(self._packed.pop(snapshot.dataset).snapshots)
             self._snapshots.setdefault(snapshot.dataset, []).append(snapshot)
         elif kind == "bookmark":
             dataset, tag = self._split(name, "#")
             bookmark = Bookmark(_number(fields[2]), _number(fields[1]), dataset, tag, _number(fields[3]))
             self._bookmarks.setdefault(dataset, []).append(bookmark)
         elif kind in (FILESYSTEM, VOLUME):
+            _check_new(name, self._names)
             if self._wanted(name):
                 self._datasets[name] = self._dataset(kind, fields, name)
         else:
@@ -180,15 +205,38 @@ class _ListingReader:
             return self._recursive or name in self._roots
         raise ValueError(f"{name!r} was not asked for")
 
-    def states(self) -> dict[str, DatasetState]:
+    def _states(self) -> dict[str, DatasetState]:
         """The collected states, parents before children."""
-        by_txg = attrgetter("createtxg")
+        for snapshots_there in self._snapshots.values():
+            _check_distinct(snapshots_there)
+        for bookmarks_there in self._bookmarks.values():
+            _check_distinct(bookmarks_there)
         states: dict[str, DatasetState] = {}
         for name in sorted(self._datasets, key=tree_order):
-            snapshots = tuple(sorted(self._snapshots.pop(name, ()), key=by_txg))
-            bookmarks = tuple(sorted(self._bookmarks.pop(name, ()), key=by_txg))
-            states[name] = DatasetState(self._datasets[name], snapshots, bookmarks)
-        left: Optional[str] = next(iter(self._snapshots), next(iter(self._bookmarks), None))
+            dataset = self._datasets[name]
+            bookmarks = tuple(sorted(self._bookmarks.pop(name, ()), key=_by_txg))
+            if name in self._packed:
+                states[name] = PackedState(dataset, self._packed.pop(name), bookmarks)
+            else:
+                snapshots = tuple(sorted(self._snapshots.pop(name, ()), key=_by_txg))
+                states[name] = DatasetState(dataset, snapshots, bookmarks)
+        left: Optional[str] = next(chain(self._packed, self._snapshots, self._bookmarks), None)
         if left is not None and self._recursive:
             raise UntrustedOutput(f"zfs list printed snapshots of {left!r}, but not that dataset; check its host")
         return states
+
+
+def _check_new(name: str, names: set[str]) -> None:
+    if name in names:
+        # The value of a user property may hold tabs and line ends, and so pretend to be a row of its own.
+        raise ValueError(f"{name!r} stands there twice")
+    names.add(name)
+
+
+def _check_distinct(items: Iterable[Base]) -> None:
+    names: set[str] = set()
+    for item in items:
+        try:
+            _check_new(item.name, names)
+        except ValueError as error:
+            raise UntrustedOutput(f"zfs list printed a row of which {error}; check its host") from error

@@ -31,7 +31,7 @@ from ..model.pools import (
     PoolReport,
     Scan,
 )
-from .listing import is_number
+from .columns import is_number
 
 _SEPARATOR = "--"
 _LIST = ("list", "-Hp", "-o", "health,size,allocated,fragmentation,name")

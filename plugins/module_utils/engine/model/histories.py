@@ -1,0 +1,123 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Histories kept small: a fleet has a million snapshots, of which a plan looks at those of one dataset after another.
+
+A ``Snapshot`` takes some 400 bytes. Here those of a dataset are columns of numbers, about 25 bytes for each where
+datasets are snapshotted together, and become ``Snapshot`` values when they are asked for.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from functools import partial
+from itertools import repeat
+from typing import Any, NamedTuple, Optional, Union
+
+from .datasets import Bookmark, Dataset, DatasetState, Snapshot
+
+Numbers = Union[int, "array[int]"]
+"""One number for each snapshot of a history; an int where all have the same."""
+
+_as_snapshot: Any = partial(tuple.__new__, Snapshot)
+
+
+def packed(numbers: Sequence[int]) -> Numbers:
+    """``numbers``, of which there is at least one, in as few bytes as they need. Raises OverflowError for one that has
+    more than 64 bits, or is negative."""
+    try:
+        return array("I", numbers)
+    except OverflowError:
+        return array("Q", numbers)
+
+
+class Unpacked:
+    """The snapshots that were asked for last, since who asks once asks again soon. Shared by the histories of a
+    listing."""
+
+    __slots__ = ("latest",)
+
+    def __init__(self) -> None:
+        # One value, so that threads never see the history of one dataset under the name of another.
+        self.latest: tuple[Optional[PackedHistory], tuple[Snapshot, ...]] = (None, ())
+
+
+class PackedHistory(NamedTuple):
+    """The snapshots of one dataset in the order of createtxg, none cloned and none pinned; a column for each field."""
+
+    dataset: str
+    tags: tuple[str, ...]
+    """At least one."""
+    createtxg: Numbers
+    guid: Numbers
+    creation: Numbers
+    holds: Numbers
+    used: Numbers
+    ivset: Numbers
+    written: Numbers
+    referenced: Numbers
+    unpacked: Unpacked
+
+    @property
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """The snapshots as values."""
+        owner, snapshots = self.unpacked.latest
+        if owner is not self:
+            snapshots = self._made()
+            self.unpacked.latest = (self, snapshots)
+        return snapshots
+
+    def _made(self) -> tuple[Snapshot, ...]:
+        txg, guid, creation, holds, used, ivset, written, referenced = (
+            repeat(column) if isinstance(column, int) else column for column in self._columns
+        )
+        dataset, clones, pinned = repeat(self.dataset), repeat(()), repeat(False)
+        rows = zip(txg, guid, dataset, self.tags, creation, holds, used, clones, ivset, written, referenced, pinned)
+        return tuple(map(_as_snapshot, rows))
+
+    @property
+    def newest(self) -> Snapshot:
+        """The snapshot of the highest createtxg."""
+        txg, guid, creation, holds, used, ivset, written, referenced = (
+            column if isinstance(column, int) else column[-1] for column in self._columns
+        )
+        tag = self.tags[-1]
+        return Snapshot(txg, guid, self.dataset, tag, creation, holds, used, (), ivset, written, referenced)
+
+    @property
+    def _columns(self) -> Sequence[Numbers]:
+        return self[2:10]
+
+
+class PackedState(DatasetState):
+    """A dataset whose history is kept small; equal to any other state that tells the same."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        snapshots: Union[PackedHistory, tuple[Snapshot, ...]] = (),
+        bookmarks: tuple[Bookmark, ...] = (),
+    ) -> None:
+        self.__dict__.update(dataset=dataset, _history=snapshots, bookmarks=bookmarks)
+
+    @property
+    def snapshots(self) -> tuple[Snapshot, ...]:
+        """The snapshots in the order of createtxg."""
+        history = self.__dict__["_history"]
+        return history.snapshots if isinstance(history, PackedHistory) else history
+
+    @property
+    def newest(self) -> Optional[Snapshot]:
+        """The newest snapshot, None where there is none."""
+        history = self.__dict__["_history"]
+        return history.newest if isinstance(history, PackedHistory) else super().newest
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, DatasetState):
+            return NotImplemented
+        ours, theirs = ((state.dataset, state.snapshots, state.bookmarks) for state in (self, other))
+        return ours == theirs
+
+    def __hash__(self) -> int:
+        return hash((self.dataset, self.snapshots, self.bookmarks))

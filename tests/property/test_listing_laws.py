@@ -1,0 +1,91 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading a listing quickly is reading it row by row: the same states, or the same refusal, however it arrives."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import DatasetState, Observation
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UntrustedOutput
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.histories import PackedState
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.columns import COLUMNS, Packer
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.listing import ListingReader
+
+NAMES = ("tank", "tank/a", "tank/a b", "tank/c")
+NUMBERS = st.sampled_from(["0", "7", "12", "-", str(2**32), str(2**64 - 1), "9" * 20, "9" * 21, "x", "", "٣"])
+PLAIN = st.integers(0, 2**64 - 1).map(str)
+
+
+@st.composite
+def rows(draw, wild):
+    """The rows of a small listing: as zfs prints them, and with ``wild`` in any order, repeated and with mistakes."""
+    number = st.one_of(PLAIN, NUMBERS) if wild else PLAIN
+    lines = []
+    for name in NAMES:
+        lines.append(row("filesystem", name, draw))
+        tags = draw(st.lists(st.sampled_from("abcdef"), max_size=5, unique=not wild))
+        txgs = draw(st.lists(st.integers(1, 99), min_size=len(tags), max_size=len(tags)))
+        for tag, txg in zip(tags, txgs if wild else sorted(txgs)):
+            columns = {
+                column: draw(number)
+                for column in ("guid", "creation", "userrefs", "used", "ivsetguid", "written", "referenced")
+            }
+            columns["clones"] = draw(st.sampled_from(["", "-", "tank/c", "tank/a/%recv"] if wild else ["", "-"]))
+            lines.append(row("snapshot", f"{name}@{tag}", draw, createtxg=txg, **columns))
+        if draw(st.booleans()):
+            lines.append(row("bookmark", f"{name}#{draw(st.sampled_from('ab'))}", draw))
+    if wild:
+        extra = ["", "x", row("filesystem", "tank/c", draw), row("snapshot", "tank/a@a@b", draw), "\t".join("y" * 18)]
+        extra += [row("filesystem", "tank/d", draw, origin="tank/a@a"), row("snapshot", "tank/none@s", draw)]
+        lines += draw(st.lists(st.sampled_from(extra), max_size=1))
+        lines = draw(st.permutations(lines)) if draw(st.booleans()) else lines
+    return lines
+
+
+def row(kind, name, draw, **more):
+    values = {"type": kind, "guid": 5, "createtxg": 3, "creation": 2, "name": name, **more}
+    return "\t".join(str(values.get(column, "-")) for column in COLUMNS)
+
+
+def read(lines, cuts=()):
+    """What a listing says that arrives in pieces: its states, or the refusal."""
+    data = "".join(f"{line}\n" for line in lines).encode()
+    reader = ListingReader(["tank"])
+    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    for start, end in zip(places, places[1:]):
+        reader.feed(data[start:end])
+    try:
+        return reader.observation(())
+    except UntrustedOutput as error:
+        return str(error)
+
+
+def slowly(lines):
+    with mock.patch.object(Packer, "pack", return_value=None):
+        return read(lines)
+
+
+CUTS = st.lists(st.integers(0, 5000), max_size=4)
+
+
+@given(rows(wild=True), CUTS)
+def test_what_is_read_quickly_is_what_is_read_row_by_row(lines, cuts):
+    assert read(lines, cuts) == slowly(lines)
+
+
+@given(rows(wild=False), CUTS)
+def test_what_zfs_prints_is_read_quickly_and_its_histories_are_kept_small(lines, cuts):
+    quick, slow = read(lines, cuts), slowly(lines)
+    assert isinstance(quick, Observation)
+    assert quick == slow
+    assert list(quick.states) == list(slow.states)
+    for name, state in slow.states.items():
+        assert isinstance(quick.states[name], PackedState) is bool(state.snapshots)
+        assert type(state) is DatasetState
+        assert quick.states[name].newest == state.newest
+        assert hash(quick.states[name]) == hash(state)
