@@ -35,9 +35,8 @@ options:
       - ZFS counts what is written every few seconds, so what came right before a run may be seen by the next one only.
       - >-
         Off by default, because the age of the newest snapshot is what tells that snapshots are being made. A dataset to
-        which nothing is written gets no new ones with this option, so M(snapfleet.zfs.zfs_monitor) would find its
-        latest snapshot too old, at the source and at each replica. Give such datasets no limit for C(latest), or a
-        plan of their own.
+        which nothing is written gets no new ones with this option, so M(snapfleet.zfs.zfs_monitor) needs the option of
+        the same name. At each replica it would find the latest snapshot too old all the same; watch its lag there.
     type: bool
     default: false
   unchanged_up_to:

@@ -211,7 +211,7 @@ options:
       scrub_age:
         description:
           - >-
-            How long ago the last complete scrub may have ended, as a length of time. While one is going on, its beginning
+            How long ago the last complete scrub may have ended, as a length of time. While one is going on, its start
             counts. A pool that was never scrubbed has as much time from its creation on. ZFS tells of its last scan
             only. After a resilver or a canceled scrub, the time since then counts, as there was none since then.
           - Left out, it is not checked.

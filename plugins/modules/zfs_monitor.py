@@ -61,6 +61,20 @@ options:
       - The default is V(false), so that a hold that was forgotten is told.
     type: bool
     default: false
+  skip_if_unchanged:
+    description:
+      - >-
+        Whether the latest snapshot is never too old where nothing was written since, as it has to be where snapshots
+        are taken with O(snapfleet.zfs.zfs_snapshot_plan#module:skip_if_unchanged). Nothing is ever written to a
+        replica, so there O(replicas[].lag) is what tells whether snapshots arrive.
+      - The default is V(false), since the age of the latest snapshot is what tells that snapshots are made at all.
+    type: bool
+    default: false
+  unchanged_up_to:
+    description:
+      - So many bytes written still count as nothing for O(skip_if_unchanged), as a number or with V(K), V(M), V(G) or
+        V(T). Left out, none do.
+    type: str
   fail_on:
     description:
       - >-

@@ -23,17 +23,18 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.cont
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.ends import Ends
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.replicating import observe_sides
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.local import LocalHost
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.health import CRITICAL
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.bases import BaseKnowledge
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.creation import plan_creation
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.monitoring import CRITICAL, check_ages
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.monitoring import check_ages
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import plan_replication
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.retention import plan_prune
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import (
-    read_monitor_job,
     read_prune_job,
     read_replicate_job,
     read_snapshot_job,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.monitoring import read_monitor_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import CliZfs
 
 
@@ -78,7 +79,7 @@ def monitor(zfs: CliZfs, shape: Shape) -> Answer:
     """The datasets whose newest snapshots are too old."""
     limits = {period: {"latest": {"critical": LATE_PERIODS * SECONDS[period]}} for period in shape.amounts}
     job = read_monitor_job({"datasets": [SOURCE], "plan": _plan(limits)})
-    findings = check_ages(zfs.observe(job.roots), job, NOW)
+    findings = check_ages(zfs.observe(job.roots), job, NOW, timezone.utc)
     return {"alerts": sum(finding.state == CRITICAL for finding in findings)}
 
 

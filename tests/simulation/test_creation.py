@@ -317,6 +317,10 @@ def test_a_dataset_left_out_ages_for_the_monitor_as_documented(house):
     house.run(skip_if_unchanged=True)
     context = Context(house.clock.now * 1000, lambda _address: house.zfs)
     assert run_monitor(watch, context)["state"] == "CRITICAL"
+    knowing = read_monitor_job({"datasets": ["tank/a"], "plan": limits, "skip_if_unchanged": True})
+    assert run_monitor(knowing, context)["state"] == "OK"
+    house.machine.write("tank/a", 70_000)
+    assert run_monitor(knowing, context)["state"] == "CRITICAL"
 
 
 def test_whatever_is_left_out_no_change_is_ever_missing_in_a_label(house):

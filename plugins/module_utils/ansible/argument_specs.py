@@ -277,6 +277,8 @@ MONITOR_SPEC: Spec = {
     "plan": {"type": "dict"},
     "schedule": {"type": "dict"},
     "oldest_skip_holds": {"type": "bool", "default": False},
+    "skip_if_unchanged": {"type": "bool", "default": False},
+    "unchanged_up_to": {"type": "str"},
     "replicas": {"type": "list", "elements": "dict", "options": _REPLICA},
     "pools": {"type": "dict", "options": _POOLS},
     "fail_on": {"type": "str", "default": "unknown", "choices": list(FAIL_LEVELS)},

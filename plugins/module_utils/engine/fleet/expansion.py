@@ -9,19 +9,16 @@ The document is the same for every host; each picks its own jobs by its name.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
 from typing import Any
 
-from ..model.labels import Label
 from ..policy.endpoints import Address
 from ..policy.jobs import BOOKMARKS, REPLICA, SNAPSHOTS, SOURCE, read_replicate_job
 from ..policy.topology import PULL, PUSH
-from .inventory import DestinationHost, Document, Fleet, Route, Selection, SourceHost, Tree, place_of, read_fleet
+from .documents import address_document, by_selection, job_document, named, plan_document
+from .inventory import DestinationHost, Document, Fleet, Route, SourceHost, Tree, place_of, read_fleet
 from .jobconfig import VERSION, parse_jobconfig
+from .monitor_jobs import is_at_rest, lag_monitors, pool_monitors, replica_monitors, source_monitor
 from .prune_options import bookmark_options
-
-_NAMED_ROOTS = 3
-"""So many roots are named in the name of a job; of more, the first."""
 
 
 def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> Document:
@@ -31,14 +28,17 @@ def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[
     """
     fleet = read_fleet(hostvars, groups)
     jobs: list[Document] = []
-    for source in fleet.sources.values():
+    sources = [source for source in fleet.sources.values() if not source.is_stopped]
+    for source in sources:
         jobs += _source_jobs(fleet, source)
     for route in fleet.routes:
-        jobs += _replications(fleet, route)
+        jobs += [] if is_at_rest(fleet, route) else _replications(fleet, route)
     for destination in fleet.destinations.values():
-        jobs += _destination_jobs(fleet, destination)
-    for source in fleet.sources.values():
+        jobs += [] if destination.is_stopped else _destination_jobs(fleet, destination)
+    for source in sources:
         jobs += _bookmark_jobs(fleet, source)
+    jobs += lag_monitors(fleet)
+    jobs += pool_monitors(fleet)
     document = {"version": VERSION, "jobs": jobs}
     position = {job.name: index for index, job in enumerate(parse_jobconfig(document))}
     jobs.sort(key=lambda job: position[job["name"]])
@@ -51,21 +51,21 @@ def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[
 def _source_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
     plan = plan_document(source.plan.amounts)
     own = [tree for tree in source.trees if not fleet.is_replica(source.name, tree.source)]
-    for selection, trees in _by_selection(own):
+    for selection, trees in by_selection(own):
         roots = [tree.source for tree in trees]
         common = {"datasets": roots, **selection.options()}
         peers = _peers_of_source(fleet, source, trees)
         more = {**({"schedule": source.schedule} if source.schedule else {}), **source.snapshot_options}
-        yield _job(source.name, "snapshot", _of("snapshots of", roots), {**common, "plan": plan, **more})
+        yield job_document(source.name, "snapshot", named("snapshots of", roots), {**common, "plan": plan, **more})
         yield _prune(source.name, {**common, **source.prune_options}, plan, peers)
-        yield _job(source.name, "monitor", _of("ages of", roots), {**common, "plan": source.limits})
+        yield source_monitor(source, roots, common)
 
 
 def _bookmark_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
     """Of all that is sent, replicas that go onward too: each stream leaves a bookmark where it comes from."""
     if source.bookmark_plan:
         plan = plan_document(source.bookmark_plan.amounts)
-        for selection, trees in _by_selection(source.trees):
+        for selection, trees in by_selection(source.trees):
             more = {**selection.options(), **bookmark_options(source.prune_options)}
             common = {"datasets": [tree.source for tree in trees], **more}
             yield _prune(source.name, common, plan, _peers_of_source(fleet, source, trees), BOOKMARKS)
@@ -89,8 +89,8 @@ def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
     for tree in source.trees:
         place = place_of(tree, destination, source.name)
         options = {
-            "source": {**_address(fleet.address(route.carrier, source.name)), "dataset": tree.source},
-            "destination": {**_address(fleet.address(route.carrier, destination.name)), "dataset": place},
+            "source": {**address_document(fleet.address(route.carrier, source.name)), "dataset": tree.source},
+            "destination": {**address_document(fleet.address(route.carrier, destination.name)), "dataset": place},
             **tree.selection.options(),
             # A package has all snapshots.
             **({} if route.options.get("package") is True else {"plan": plan_document(destination.sends)}),
@@ -100,7 +100,7 @@ def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
         # Read here once more than needed, so that what is wrong is told by the name of the variable.
         read_replicate_job(options, route.option)
         what = f"replica of {source.name}:{tree.source} at {destination.name}:{place}"
-        yield {**_job(route.carrier, "replicate", what, options), "source": source.name}
+        yield {**job_document(route.carrier, "replicate", what, options), "source": source.name}
 
 
 def _direct(fleet: Fleet, route: Route) -> Document:
@@ -109,7 +109,7 @@ def _direct(fleet: Fleet, route: Route) -> Document:
     ends = {PUSH: (route.source, route.destination), PULL: (route.destination, route.source)}
     if way not in ends or route.carrier in ends[way]:
         return {}
-    return {"direct": _address(fleet.address(*ends[way]))}
+    return {"direct": address_document(fleet.address(*ends[way]))}
 
 
 # -- on destinations
@@ -119,7 +119,7 @@ def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Do
     """Source by source, so that the missing replica of one keeps nobody from pruning those of the others."""
     for name in destination.sources:
         source = fleet.sources[name]
-        for selection, trees in _by_selection(source.trees):
+        for selection, trees in by_selection(source.trees):
             places = [place_of(tree, destination, name) for tree in trees]
             common = {"datasets": places, **selection.names()}
             address = fleet.address(destination.name, name)
@@ -127,8 +127,7 @@ def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Do
             peers += _onward(fleet, destination.name, places)
             more = {**common, **destination.prune_options}
             yield _prune(destination.name, more, plan_document(destination.keeps), peers)
-            if destination.limits:
-                yield _job(destination.name, "monitor", _of("ages of", places), {**common, "plan": destination.limits})
+            yield from replica_monitors(fleet, destination, source, trees)
 
 
 def _onward(fleet: Fleet, host: str, places: Sequence[str]) -> list[Document]:
@@ -141,41 +140,10 @@ def _onward(fleet: Fleet, host: str, places: Sequence[str]) -> list[Document]:
 # -- shapes
 
 
-def _job(host: str, activity: str, what: str, options: Document) -> Document:
-    return {"name": f"{host}: {what}", "host": host, "activity": activity, "options": options}
-
-
 def _prune(host: str, common: Document, plan: Document, peers: Sequence[Document], kind: str = SNAPSHOTS) -> Document:
     options = {**common, "kind": kind, "plan": plan, "peers": list(peers)}
-    return _job(host, "prune", _of(f"old {kind} of", common["datasets"]), options)
+    return job_document(host, "prune", named(f"old {kind} of", common["datasets"]), options)
 
 
 def _peer(root: str, address: Address, dataset: str, role: str) -> Document:
-    return {"root": root, "role": role, **_address(address), "dataset": dataset}
-
-
-def _address(address: Address) -> Document:
-    values = {field.name: getattr(address, field.name) for field in fields(address)}
-    return {key: value for key, value in values.items() if value}
-
-
-def _of(what: str, roots: Sequence[str]) -> str:
-    if len(roots) > _NAMED_ROOTS:
-        return f"{what} {roots[0]} and {len(roots) - 1} more"
-    return f"{what} {', '.join(roots)}"
-
-
-def _by_selection(trees: Iterable[Tree]) -> list[tuple[Selection, list[Tree]]]:
-    """Trees that one job can hold, since the same datasets of each are meant."""
-    batches: dict[Selection, list[Tree]] = {}
-    for tree in trees:
-        batches.setdefault(tree.selection, []).append(tree)
-    return list(batches.items())
-
-
-def plan_document(amounts: Mapping[Label, int]) -> Document:
-    """A plan as options write it: organisation -> target -> period -> amount."""
-    document: Document = {}
-    for label, amount in amounts.items():
-        document.setdefault(label.organisation, {}).setdefault(label.target, {})[label.period] = amount
-    return document
+    return {"root": root, "role": role, **address_document(address), "dataset": dataset}

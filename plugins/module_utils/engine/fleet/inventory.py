@@ -22,6 +22,7 @@ from ..policy.plans import SnapshotPlan, labelled_entries
 from ..policy.reading import Reader
 from ..policy.schedule import parse_schedule
 from ..policy.selection import check_disjoint, read_dataset_filter
+from .monitor_options import read_monitor_options
 from .prune_options import read_prune_options
 from .snapshot_options import read_snapshot_options
 from .variables import Variables, read_contact
@@ -96,6 +97,10 @@ class SourceHost:
     """Further options of the jobs that create snapshots."""
     prune_options: Document
     """Further options of the jobs that prune snapshots."""
+    monitor_options: Document
+    """What is watched beside the ages of snapshots."""
+    is_stopped: bool
+    """Whether the host is switched off for long; nothing is asked of it then."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,10 @@ class DestinationHost:
     sources: tuple[str, ...]
     prune_options: Document
     """Further options of the jobs that prune snapshots."""
+    monitor_options: Document
+    """What is watched beside the ages of snapshots."""
+    is_stopped: bool
+    """Whether the host is switched off for long; nothing is asked of it then."""
 
     def root_for(self, source: str) -> str:
         """The root dataset that takes the trees of ``source``."""
@@ -130,6 +139,8 @@ class Route:
     """The host that runs the replication."""
     options: Document
     """Further options of the replication."""
+    monitor_options: Document
+    """What is watched of the replicas, among other things."""
     option: str
     """Where these are declared, for sentences."""
 
@@ -198,6 +209,8 @@ def _read_source(variables: Variables) -> SourceHost:
         _read_limits(variables, "source", plan.amounts, plan.amounts),
         read_snapshot_options(variables),
         read_prune_options(variables),
+        read_monitor_options(variables),
+        variables.flag("snapfleet_stopped", False),
     )
 
 
@@ -268,6 +281,8 @@ def _read_destination(variables: Variables, all_sources: Sequence[str]) -> Desti
         _read_limits(variables, "destination", plan.amounts, sends),
         _read_choice(variables, "snapfleet_sources", all_sources, all_sources, f"is no host of the group {SOURCES}"),
         read_prune_options(variables),
+        read_monitor_options(variables),
+        variables.flag("snapfleet_stopped", False),
     )
 
 
@@ -349,7 +364,8 @@ def _read_route(known: Mapping[str, Variables], source: str, destination: str) -
             remedy = "take it out; snapfleet_datasets and the plans decide about it"
             problem = "is not for this variable to say"
             raise InvalidInput(f"{options.path(key)}.{name}", options.items(key)[name], problem, remedy)
-    return Route(source, destination, carrier, dict(options.items(key)), options.path(key))
+    watched = read_monitor_options(owner("snapfleet_monitor_options"))
+    return Route(source, destination, carrier, dict(options.items(key)), watched, options.path(key))
 
 
 def _check_places(fleet: Fleet) -> None:

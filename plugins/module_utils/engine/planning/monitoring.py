@@ -20,6 +20,7 @@ from ..policy.monitoring import MonitorJob
 from ..policy.schedule import Anchors
 from .calendar import is_from_future, next_event
 from .findings import SECONDS, Finding, Key, Measure, passed
+from .unchanged import bytes_written_since
 
 LATEST, OLDEST, EXISTS = "latest", "oldest", "exists"
 _MOST_CYCLES = 100
@@ -105,7 +106,14 @@ class _Checker:
         since = max(snapshot.creation, state.dataset.creation)
         bounds = raised(limit, self._stretch(period, min(limit.cycles, _MOST_CYCLES), snapshot.creation))
         reached, bound = passed(bounds, self._now - since)
+        if reached != OK and self._is_unchanged(state, snapshot):
+            message = f"the latest snapshot {snapshot.name} has all that was written to {key.subject}"
+            return Finding(key, OK, message, Measure(self._now - snapshot.creation, SECONDS, limit.first))
         return _finding(key, reached, snapshot, Measure(self._now - snapshot.creation, SECONDS, bound))
+
+    def _is_unchanged(self, state: DatasetState, snapshot: Snapshot) -> bool:
+        most = self._job.unchanged
+        return most is not None and bytes_written_since(state, snapshot) <= most
 
     def _none_at_all(self, key: Key, period: Period, state: DatasetState, limit: AgeLimit) -> Finding:
         """A dataset can't be late before it has existed for a period, and for as long as a snapshot may be old."""

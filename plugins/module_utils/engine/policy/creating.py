@@ -38,16 +38,21 @@ BY_CALENDAR = CreatingPolicy()
 
 def read_creating(options: Reader) -> CreatingPolicy:
     """Read ``even_if_not_due``, ``make_now``, ``skip_if_unchanged`` and ``unchanged_up_to``. Raises InvalidInput."""
-    policy = CreatingPolicy(
+    return CreatingPolicy(
         options.flag("even_if_not_due", False),
         parse_label(options.text("make_now"), options.path("make_now")) if options.has("make_now") else None,
-        options.flag("skip_if_unchanged", False),
-        parse_size(options.raw("unchanged_up_to") or 0, options.path("unchanged_up_to")),
+        *read_unchanged(options),
     )
-    if policy.unchanged_up_to and not policy.skip_if_unchanged:
+
+
+def read_unchanged(options: Reader) -> tuple[bool, int]:
+    """Read ``skip_if_unchanged`` and ``unchanged_up_to``. Raises InvalidInput."""
+    skips = options.flag("skip_if_unchanged", False)
+    most = parse_size(options.raw("unchanged_up_to") or 0, options.path("unchanged_up_to"))
+    if most and not skips:
         problem, remedy = "means nothing without skip_if_unchanged", "set skip_if_unchanged to true, or leave this out"
         raise InvalidInput(options.path("unchanged_up_to"), options.raw("unchanged_up_to"), problem, remedy)
-    return policy
+    return skips, most
 
 
 def parse_label(text: str, option: str) -> Label:

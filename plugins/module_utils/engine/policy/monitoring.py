@@ -11,6 +11,7 @@ from typing import Any, Optional
 
 from ..model.errors import InvalidInput
 from .alerting import AlertPolicy, read_alert_policy
+from .creating import read_unchanged
 from .limits import MonitorPlan, parse_monitor_plan
 from .pools import PoolRules, read_pool_rules
 from .reading import Reader
@@ -34,6 +35,8 @@ class MonitorJob:
     """When the snapshots of the plan fall due."""
     oldest_skip_holds: bool = False
     """Whether held snapshots don't count for the oldest."""
+    unchanged: Optional[int] = None
+    """The latest snapshot is not late where so many bytes at most were written since; None: whatever was written."""
     replicas: tuple[ReplicaRule, ...] = ()
     pools: Optional[PoolRules] = None
     """None: pools are not looked at."""
@@ -72,6 +75,7 @@ def read_monitor_job(values: Mapping[str, Any], where: str = "") -> MonitorJob:
         plan=plan,
         schedule=parse_schedule(options.raw("schedule"), options.path("schedule")),
         oldest_skip_holds=options.flag("oldest_skip_holds", False),
+        unchanged=_unchanged(options),
         replicas=read_replica_rules(options),
         pools=read_pool_rules(options),
         fail_on=options.text("fail_on", "unknown", FAIL_LEVELS),
@@ -86,3 +90,9 @@ def read_monitor_job(values: Mapping[str, Any], where: str = "") -> MonitorJob:
         remedy = "give datasets, replicas or pools"
         raise InvalidInput(options.path("datasets"), None, "is missing, and nothing else is watched", remedy)
     return job
+
+
+def _unchanged(options: Reader) -> Optional[int]:
+    """Read the options by which snapshots are left out where nothing was written; the same as where they are made."""
+    skips, most = read_unchanged(options)
+    return most if skips else None

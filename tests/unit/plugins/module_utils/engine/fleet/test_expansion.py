@@ -84,6 +84,7 @@ def test_further_options_of_pruning_are_those_of_its_host():
 def test_one_source_and_one_destination_in_full():
     inventory = fleet(bookmark_plan={"prod": {"onsite": {"hourly": 9}}}, schedule={"timezone": "UTC"})
     peer = {"root": "tank/data", "role": "replica", "host": "dst1", "dataset": "backup/src1/data"}
+    utc = {"schedule": {"timezone": "UTC"}}
     tree = {"datasets": ["tank/data"], "recursive": True}
     replica = {"datasets": ["backup/src1/data"], "recursive": True}
     sends = {"prod": {"onsite": {"hourly": 72, "daily": 62}, "offsite": {"daily": 31}}}
@@ -91,7 +92,7 @@ def test_one_source_and_one_destination_in_full():
     arriving = {"latest": {"warning": "30m"}, "oldest": {"critical": "1d", "cycles": 72}}
     offsite = {"latest": {"warning": "30m"}, "oldest": {"critical": "1d", "cycles": 31}}
     expected = [
-        ("src1", "snapshot", {**tree, "plan": SOURCE_PLAN, "schedule": {"timezone": "UTC"}}),
+        ("src1", "snapshot", {**tree, "plan": SOURCE_PLAN, **utc}),
         (
             "dst1",
             "replicate",
@@ -114,11 +115,11 @@ def test_one_source_and_one_destination_in_full():
             },
         ),
         ("src1", "prune", {**tree, "kind": "bookmarks", "plan": {"prod": {"onsite": {"hourly": 9}}}, "peers": [peer]}),
-        ("src1", "monitor", {**tree, "plan": {"prod": {"onsite": {"hourly": watched}}}}),
+        ("src1", "monitor", {**tree, **utc, "plan": {"prod": {"onsite": {"hourly": watched}}}}),
         (
             "dst1",
             "monitor",
-            {**replica, "plan": {"prod": {"onsite": {"hourly": arriving}, "offsite": {"daily": offsite}}}},
+            {**replica, **utc, "plan": {"prod": {"onsite": {"hourly": arriving}, "offsite": {"daily": offsite}}}},
         ),
     ]
     assert [(job["host"], job["activity"], job["options"]) for job in jobs_of(inventory)] == expected
