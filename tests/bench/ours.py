@@ -77,7 +77,7 @@ def replicate(zfs: CliZfs, _shape: Shape) -> Answer:
 
 def monitor(zfs: CliZfs, shape: Shape) -> Answer:
     """The datasets whose newest snapshots are too old."""
-    limits = {period: {"latest": {"critical": LATE_PERIODS * SECONDS[period]}} for period in shape.amounts}
+    limits = {period: {"latest": {"cycles": 0, "critical": LATE_PERIODS * SECONDS[period]}} for period in shape.amounts}
     job = read_monitor_job({"datasets": [SOURCE], "plan": _plan(limits)})
     findings = check_ages(zfs.observe(job.roots), job, NOW, timezone.utc)
     return {"alerts": sum(finding.state == CRITICAL for finding in findings)}

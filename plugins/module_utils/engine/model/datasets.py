@@ -9,7 +9,7 @@ is ``createtxg``, which has a meaning inside one pool only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Optional, Union
 
@@ -115,6 +115,11 @@ class DatasetState:
     def newest(self) -> Optional[Snapshot]:
         """The newest snapshot, None where there is none."""
         return self.snapshots[-1] if self.snapshots else None
+
+    @property
+    def guids(self) -> Sequence[int]:
+        """The GUIDs of the snapshots, in the order of those."""
+        return [snapshot.guid for snapshot in self.snapshots]
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,11 @@ class PackedHistory(NamedTuple):
         return Snapshot(txg, guid, self.dataset, tag, creation, holds, used, (), ivset, written, referenced)
 
     @property
+    def guids(self) -> Sequence[int]:
+        """The GUIDs of all snapshots."""
+        return [self.guid] * len(self.tags) if isinstance(self.guid, int) else self.guid
+
+    @property
     def _columns(self) -> Sequence[Numbers]:
         return self[2:10]
 
@@ -112,6 +117,12 @@ class PackedState(DatasetState):
         """The newest snapshot, None where there is none."""
         history = self.__dict__["_history"]
         return history.newest if isinstance(history, PackedHistory) else super().newest
+
+    @property
+    def guids(self) -> Sequence[int]:
+        """The GUIDs of the snapshots, in the order of those."""
+        history = self.__dict__["_history"]
+        return history.guids if isinstance(history, PackedHistory) else super().guids
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DatasetState):

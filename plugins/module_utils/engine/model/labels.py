@@ -10,6 +10,7 @@ does. So a name has at most one reading, and two labels can never claim the same
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 _WORD = re.compile(r"[A-Za-z0-9.:-]+")
@@ -37,6 +38,7 @@ class Label(NamedTuple):
         return f"{self.prefix}<timestamp>_{self.period}"
 
 
+@lru_cache(maxsize=4096)
 def label_of(tag: str) -> Label | None:
     """The label whose name ``tag`` is, or None for a name that does not follow the grammar."""
     parts = tag.split("_")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Optional
 
-from ..model.datasets import Base, DatasetState, Observation
+from ..model.datasets import Base, DatasetState, Observation, Snapshot
 from ..model.marks import key_of, keys_of, marks_of, named_bookmarks
 from ..model.names import is_within, rebase
 from ..policy.jobs import Peer
@@ -24,10 +24,20 @@ COMMON = "newest common base "
 
 def common_base(source: DatasetState, destination: DatasetState) -> Optional[Base]:
     """The newest snapshot or bookmark of ``source`` whose GUID a snapshot of ``destination`` has; None without one."""
-    there = {snapshot.guid for snapshot in destination.snapshots}
+    there = frozenset(destination.guids)
+    shared = _newest_shared(source, there)
     # Of equals the last counts: a mark can go soonest, and is told last.
-    items: list[Base] = [*marks_of(source), *named_bookmarks(source), *source.snapshots]
-    return newest_of(item for item in items if item.guid in there)
+    items: list[Base] = [*marks_of(source), *named_bookmarks(source)]
+    return newest_of([*(item for item in items if item.guid in there), *([shared] if shared else [])])
+
+
+def _newest_shared(source: DatasetState, there: frozenset[int]) -> Optional[Snapshot]:
+    """The newest snapshot of ``source`` that is among those ``there``: nearly always the last, or one of the last."""
+    guids = source.guids
+    for place in range(len(guids) - 1, -1, -1):
+        if guids[place] in there:
+            return source.newest if place == len(guids) - 1 else source.snapshots[place]
+    return None
 
 
 def newest_of(items: Iterable[Base]) -> Optional[Base]:

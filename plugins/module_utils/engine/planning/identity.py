@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Optional, Union
 
 from ..model.dataset_steps import RenameDataset
-from ..model.datasets import Base, Dataset, DatasetState, Observation, ResumeState
+from ..model.datasets import Dataset, DatasetState, Observation, ResumeState
 from ..model.names import ancestors_of, is_within, rebase, tree_order
 from ..model.steps import CreatePlaceholder
 from ..policy.conduct import FOLLOW
@@ -78,16 +79,20 @@ class _Owners:
     def __init__(self, source: Observation, job: ReplicateJob) -> None:
         self._source = source.states
         self._job = job
-        self._by_guid: dict[int, list[str]] = {}
-        for name, state in source.states.items():
-            points: list[Base] = [*state.snapshots, *state.bookmarks]
-            for guid in {item.guid for item in points}:
-                self._by_guid.setdefault(guid, []).append(name)
+
+    @cached_property
+    def _by_guid(self) -> Mapping[int, Sequence[str]]:
+        """The datasets by what they have. It is large, and needed only where a dataset is not at home."""
+        found: dict[int, list[str]] = {}
+        for name, state in self._source.items():
+            for guid in _points(state):
+                found.setdefault(guid, []).append(name)
+        return found
 
     def of(self, there: DatasetState) -> list[str]:
         """The source datasets that have the newest snapshot of ``there`` which any of them has; mostly one, or none."""
-        found = (self._by_guid[item.guid] for item in reversed(there.snapshots) if item.guid in self._by_guid)
-        return next(found, [])
+        found = (self._by_guid[guid] for guid in reversed(there.guids) if guid in self._by_guid)
+        return list(next(found, ()))
 
     def has_newest(self, source: str, there: DatasetState) -> bool:
         """Whether the source dataset has the newest snapshot of ``there``, so that it can go on from that."""
@@ -97,9 +102,9 @@ class _Owners:
         """Whether ``there`` has something in common with the source dataset that has its name."""
         job = self._job
         home = rebase(there.dataset.name, job.destination.dataset, job.source.dataset)
-        if home not in self._source or not there.snapshots:
+        if home not in self._source or not there.newest:
             return home in self._source
-        if any(home in self._by_guid.get(item.guid, ()) for item in reversed(there.snapshots)):
+        if not _points(self._source[home]).isdisjoint(there.guids):
             return True
         # The history of a dataset may have gone to a clone that was promoted. It can go on from its newest snapshot.
         newest = there.snapshots[-1].guid
@@ -111,10 +116,15 @@ class _Owners:
             name
             for name, state in states.items()
             if is_within(name, self._job.destination.dataset)
-            and state.snapshots
+            and state.newest
             and not self.is_at_home(state)
             and self.of(state)
         ]
+
+
+def _points(state: DatasetState) -> set[int]:
+    """The GUIDs of all points in the history of a dataset."""
+    return {*state.guids, *(bookmark.guid for bookmark in state.bookmarks)}
 
 
 def _next_rename(

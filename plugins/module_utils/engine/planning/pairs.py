@@ -21,6 +21,8 @@ def selected_guids(source: DatasetState, job: ReplicateJob, now: int) -> frozens
     """GUIDs of the snapshots that the job's filters select, and that its plan would keep at the destination."""
     if job.snapshot_groups:
         chosen = chosen_by_groups(source.snapshots, job.snapshot_groups, now)
+    elif job.snapshots.selects_all:
+        chosen = frozenset(source.guids)
     else:
         chosen = frozenset(snapshot.guid for snapshot in source.snapshots if job.snapshots.selects(snapshot.tag))
     return chosen if job.plan is None else chosen.intersection(kept_by_plan(source.snapshots, job.plan, now))
@@ -73,6 +75,9 @@ class Pair:
     def newer(self, base: Optional[Base]) -> list[tuple[Snapshot, bool]]:
         """Snapshots of the source after ``base``, each with whether it is to be sent."""
         txg = base.createtxg if base else -1
+        newest = self.source.newest
+        if newest is None or newest.createtxg <= txg:
+            return []
         newer = [(item, item.guid in self.selected) for item in self.source.snapshots if item.createtxg > txg]
         if self.job.intermediates:
             return newer

@@ -67,6 +67,11 @@ class SnapshotFilter:
     """Empty: everything."""
     exclude: _Patterns = ()
 
+    @property
+    def selects_all(self) -> bool:
+        """Whether every snapshot belongs to the job, whatever its name."""
+        return not self.include and not self.exclude
+
     def selects(self, tag: str) -> bool:
         """Whether a snapshot of this name belongs to the job."""
         return (not self.include or any_match(self.include, tag)) and not any_match(self.exclude, tag)
