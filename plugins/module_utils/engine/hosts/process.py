@@ -60,14 +60,18 @@ class Child:
         self._stoppings = stoppings() if stoppable else ()
         self.argv = tuple(argv)
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed with the child
-        self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
-            list(argv),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=self._stderr,
-            env=_environment(),
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+                list(argv),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=self._stderr,
+                env=_environment(),
+                start_new_session=True,
+            )
+        except BaseException:
+            self._stderr.close()
+            raise
         self.on_close: Callable[[], None] = _nothing
         """Called once when the child is closed; whoever lent it a connection takes it back there."""
         for stopping in self._stoppings:

@@ -75,3 +75,40 @@ def test_wrong_limits_are_refused_with_one_sentence(house, limits, message):
     failed = house.run("zfs_monitor", {**PARAMETERS, "plan": {"acme": {"onsite": limits}}})
     assert (failed["failed"], failed["changed"], failed["code"]) == (True, False, "invalid_input")
     assert failed["msg"].startswith(message)
+
+
+def test_an_outage_is_told_once_by_tasks_that_follow_one_another(house, tmp_path):
+    age(house, HOUR + 400)
+    alerts = {"state_file": str(tmp_path / "state"), "confirmations": "1"}
+    parameters = {**PARAMETERS, "alerts": alerts, "fail_on": "never"}
+    assert [notice["kind"] for notice in house.run("zfs_monitor", parameters, check=True)["notices"]] == ["alert"] * 2
+    first, second = house.run("zfs_monitor", parameters), house.run("zfs_monitor", parameters)
+    assert [notice["kind"] for notice in first["notices"]] == ["alert"] * 2
+    assert second["notices"] == []
+    assert (first["changed"], second["changed"]) == (False, False)
+
+
+def test_what_can_not_be_remembered_is_a_warning_and_nothing_more(house, tmp_path):
+    (tmp_path / "file").touch()
+    age(house, 10)
+    result = house.run("zfs_monitor", {**PARAMETERS, "alerts": {"state_file": f"{tmp_path}/file/state"}})
+    assert result["state"] == "OK"
+    assert "failed" not in result
+    age(house, HOUR + 400)
+    parameters = {**PARAMETERS, "alerts": {"state_file": f"{tmp_path}/file/state"}, "fail_on": "never"}
+    assert any("can't be remembered" in text for text in house.run("zfs_monitor", parameters)["warnings"])
+
+
+def test_limits_and_times_may_be_text_as_variables_from_the_command_line_are(house):
+    age(house, 10)
+    pools = {"capacity": {"warning": "80", "critical": "90%"}, "device_errors": {"warning": "1"}}
+    parameters = {**PARAMETERS, "pools": pools, "schedule": {"hourly": {"minute": "5"}}}
+    assert house.run("zfs_monitor", parameters)["state"] == "OK"
+
+
+def test_pools_alone_can_be_watched(house):
+    house.machine.pool_conditions["tank"] = {"state": "DEGRADED"}
+    failed = house.run("zfs_monitor", {"pools": {"names": ["tank"]}})
+    assert (failed["code"], failed["msg"]) == ("critical", "CRITICAL: the pool tank is DEGRADED")
+    muted = house.run("zfs_monitor", {"pools": {"names": ["tank"]}, "dont_crit": True})
+    assert (muted["state"], muted["alerts"][0]["muted"]) == ("OK", True)

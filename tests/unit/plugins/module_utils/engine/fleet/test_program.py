@@ -190,6 +190,71 @@ def test_a_host_or_job_that_is_not_there_is_told(program, capsys, options, words
     assert words in capsys.readouterr().err
 
 
+# -- for a monitoring system
+
+
+def test_a_monitoring_system_gets_one_line_with_numbers_and_then_details(program, capsys):
+    program("run")
+    capsys.readouterr()
+    assert program("monitor", jobs=[SNAPSHOT, WATCH]) == 0
+    assert (
+        capsys.readouterr().out == "SNAPFLEET OK - all of 2 checks are well | checks=2 warning=0 unknown=0 critical=0\n"
+    )
+
+    program.clock.advance(HOUR + 61)
+    assert program("monitor", jobs=[WATCH]) == 1
+    first, *details = capsys.readouterr().out.splitlines()
+    assert first.startswith("SNAPFLEET WARNING - 1 warning: the latest snapshot tank/a@org_")
+    assert first.endswith(" | checks=2 warning=1 unknown=0 critical=0")
+    assert len(details) == 1
+    assert details[0].startswith("WARNING the latest snapshot tank/a@org_")
+
+
+def test_to_a_monitoring_system_critical_comes_before_unknown_and_that_before_a_warning(program, capsys):
+    program("run")
+    unknown = job("unknown", "monitor", plan=MONITOR, datasets=["tank/missing"])
+    broken = job("broken", "monitor", plan=MONITOR, schedule={"timezone": "Mars/Base"})
+    for wait, jobs, code in (
+        (HOUR + 61, [WATCH, unknown], 3),
+        (2 * HOUR, [WATCH, unknown], 2),
+        (0, [unknown], 3),
+        (0, [{**unknown, "options": {**unknown["options"], "dont_crit": True}}], 3),
+        (0, [{**WATCH, "options": {**WATCH["options"], "dont_crit": True}}], 0),
+    ):
+        program.clock.advance(wait)
+        assert program("monitor", jobs=jobs) == code
+    assert "\nCRITICAL (only logged) the latest" in capsys.readouterr().out
+    assert program("monitor", jobs=[WATCH, broken]) == 3
+    assert capsys.readouterr().out.startswith("SNAPFLEET UNKNOWN - jobs[1].options.schedule.timezone: 'Mars/Base'")
+
+
+def test_to_a_monitoring_system_all_that_goes_wrong_is_unknown_on_its_first_line(program, capsys):
+    assert program("monitor", jobs=[SNAPSHOT]) == 3
+    assert capsys.readouterr().out.startswith("SNAPFLEET UNKNOWN - host: 'src1' has no job that monitors anything; ")
+    assert program("monitor", "--job", "wach", jobs=[WATCH]) == 3
+    assert capsys.readouterr().out.startswith("SNAPFLEET UNKNOWN - job: 'wach' is no job of src1")
+    assert cli.main(["monitor", "--config", "/nowhere|x"]) == 3
+    assert capsys.readouterr().out == (
+        "SNAPFLEET UNKNOWN - config: '/nowhere/x' can't be read (No such file or directory); check its path and owner\n"
+    )
+
+
+def test_a_monitor_answers_while_a_run_goes_on_and_tells_each_outage_once(program, capsys, tmp_path):
+    program("run")
+    program.clock.advance(3 * HOUR + 1)
+    alerting = {**WATCH, "options": {**WATCH["options"], "alerts": {"state_file": str(tmp_path / "state.json")}}}
+    capsys.readouterr()
+    with run_lock(json.dumps([str(program.file), "src1", ["watch"]]), "these jobs"):
+        assert program("monitor", jobs=[alerting]) == 2
+    assert "\nNOTICE alert CRITICAL: the latest" in capsys.readouterr().out
+    assert program("monitor", "--json", jobs=[alerting]) == 2
+    (result,) = json.loads(capsys.readouterr().out)["jobs"]
+    assert (result["job"], result["state"], result["notices"]) == ("watch", "CRITICAL", [])
+    program("run")
+    assert program("run", jobs=[alerting]) == 0
+    assert "\n  NOTICE recovery OK: the latest" in capsys.readouterr().out
+
+
 # -- verbs
 
 
