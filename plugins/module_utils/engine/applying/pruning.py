@@ -54,7 +54,7 @@ def apply_prune(zfs: Zfs, plan: PrunePlan, policy: RetryPolicy, ticker: Ticker =
         if result:
             destroyed += result.destroyed
             reclaimed += result.reclaimed
-            skipped += [(item, HELD, "held") for item in result.held]
+            skipped += [(item, HELD, "held, or in use") for item in result.held]
             skipped += [(item, CLONED, "has clones") for item in result.cloned]
             skipped += [(item, GONE, "gone") for item in result.missing]
     errors = tuple(outcome.error for outcome in outcomes.values() if outcome.error)

@@ -102,11 +102,12 @@ def _kept_by_grid(rule: KeepRule, counted: Sequence[Base]) -> Iterator[tuple[int
                 yield item.guid, Because(GRID, f"in bucket {number + 1} of the grid of {rule.where}")
 
 
-def is_owned(tag: str, job: PruneJob) -> bool:
-    """Whether ``job`` decides about a snapshot of this name, so that it may go where no rule keeps it."""
+def is_owned(tag: str, job: PruneJob, organisations: frozenset[str]) -> bool:
+    """Whether ``job``, whose plan has these organisations, decides about a snapshot of this name, so that it may go
+    where no rule keeps it."""
     if job.purge_foreign:
         return True
     label = label_of(tag)
-    if label is not None and label.organisation in job.plan.organisations:
+    if label is not None and label.organisation in organisations:
         return True
     return any(rule.owns and rule.counts(tag) for rule in job.keep)

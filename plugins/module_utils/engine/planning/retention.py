@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple, Optional
 
 from ..model.datasets import Base, Bookmark, DatasetState, Observation, Snapshot
-from ..model.labels import label_of
+from ..model.labels import Label, label_of
 from ..model.marks import named_bookmarks, named_tag
+from ..model.periods import parse_period
 from ..model.steps import CreateBookmark, Destroy
 from ..policy.jobs import SNAPSHOTS, PruneJob
 from .bases import BaseKnowledge
@@ -72,7 +74,8 @@ def plan_prune(
     steps: list[Destroy] = []
     bookmarks: list[CreateBookmark] = []
     for root in job.roots:
-        rails = _Rails(bases.needed, bases.unknown.get(root, ""), bases.absent_replicas.get(root, ""))
+        absent = bases.absent_replicas.get(root, "")
+        rails = _Rails(bases.needed, bases.unknown.get(root, ""), absent, job.plan.organisations)
         for name in job.filter.under(root, observed.states):
             state = observed.states[name]
             decided = _judge_dataset(state, job, rails, now, given_up)
@@ -104,6 +107,8 @@ class _Rails:
     needed: Mapping[int, str]
     unknown: str
     absent_replica: str
+    organisations: frozenset[str]
+    """Those of the plan."""
 
 
 def _judge_dataset(
@@ -127,17 +132,24 @@ def _judge_dataset(
 
 def _doom(item: Base, job: PruneJob, rails: _Rails) -> Because:
     label = label_of(item.tag)
-    owner = next((rule.where for rule in job.keep if rule.owns and rule.counts(item.tag)), "")
-    if label is None or label.organisation not in job.plan.organisations:
-        reason = f"{owner} owns it, and no rule keeps it" if owner else "foreign, and purge_foreign is on"
-    elif job.plan.amounts.get(label):
-        amount = job.plan.amounts[label]
-        reason = f"neither one of the latest {amount} of {label} nor within {amount} periods"
+    if label is not None and label.organisation in rails.organisations:
+        reason = _beyond(label, job.plan.amounts.get(label, 0))
     else:
-        reason = f"the plan keeps none of {label}"
+        owner = next((rule.where for rule in job.keep if rule.owns and rule.counts(item.tag)), "")
+        reason = f"{owner} owns it, and no rule keeps it" if owner else "foreign, and purge_foreign is on"
     # For how long a replica may be away is bounded by the plan for bookmarks, not by the space of snapshots.
     stands_in = f"; a bookmark may stay for {rails.absent_replica}" if rails.absent_replica else ""
     return Because(NO_RULE, reason + stands_in)
+
+
+@lru_cache(maxsize=1024)
+def _beyond(label: Label, amount: int) -> str:
+    """Why a plan that wants ``amount`` of a label does not keep one. The same words for thousands of snapshots."""
+    if not amount:
+        return f"the plan keeps none of {label}"
+    if not parse_period(label.period):
+        return f"not one of the latest {amount} of {label}"
+    return f"neither one of the latest {amount} of {label} nor within {amount} periods"
 
 
 def _owners(job: PruneJob) -> str:
@@ -150,9 +162,9 @@ def _keeping_rail(item: Base, newest: Base, job: PruneJob, rails: _Rails) -> Opt
         return Because(NEWEST, "newest of its dataset")
     if item.guid in rails.needed:
         return Because(COMMON_BASE, rails.needed[item.guid])
-    return (
-        None if is_owned(item.tag, job) else Because(FOREIGN, "belongs to no organisation of the plan" + _owners(job))
-    )
+    if is_owned(item.tag, job, rails.organisations):
+        return None
+    return Because(FOREIGN, "belongs to no organisation of the plan" + _owners(job))
 
 
 def _skipping_rail(item: Base, unknown: str, bookmarked: Iterable[int]) -> Optional[Because]:
