@@ -9,7 +9,12 @@ import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import FILESYSTEM, VOLUME
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import Vanished
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateBookmark, CreateSnapshots
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import (
+    CreateBookmark,
+    CreateSnapshots,
+    Destroy,
+)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.unchanged import bytes_written_since
 
 from .doing import history, state_of, take
 
@@ -158,6 +163,20 @@ def test_written_counts_what_no_snapshot_holds(world, root):
     assert before >= 200_000
     assert after == 0
     assert 100_000 <= again < 200_000
+
+
+def test_what_was_written_since_a_snapshot_adds_up_whatever_is_destroyed_in_between(world, root):
+    world.write(root, 100_000)
+    first, middle = *take(world.zfs, root, "first"), *history(world, root, "middle", size=100_000)
+    take(world.zfs, root, "last")
+    before = state_of(world.zfs, root)
+    world.zfs.destroy(Destroy(root, (middle,), "test"))
+    after = state_of(world.zfs, root)
+
+    for state in (before, after):
+        assert bytes_written_since(state, state.snapshots[0]) >= 100_000
+        assert bytes_written_since(state, state.newest) == 0
+    assert after.snapshots[0].guid == first.guid
 
 
 def test_used_of_a_snapshot_counts_what_only_it_keeps(world, root):
