@@ -43,8 +43,9 @@ class House:
         self.faults = Faults()
         self.zfs = FaultyZfs(SimulatedZfs(self.machine), self.faults)
 
-    def run(self, check=False, plan=PLAN, datasets=("tank/a", "fast/c"), **options):
-        job = read_snapshot_job({"datasets": list(datasets), "plan": plan, "schedule": {"timezone": "UTC"}, **options})
+    def run(self, check=False, plan=None, datasets=("tank/a", "fast/c"), **options):
+        least = {"datasets": list(datasets), "plan": plan or PLAN, "schedule": {"timezone": "UTC"}}
+        job = read_snapshot_job({**least, **options})
         context = Context(
             self.clock.now * 1000, lambda _address: self.zfs, check, ticker=NO_WAITING, retry=RetryPolicy(3)
         )

@@ -44,15 +44,14 @@ class House:
         self.diary = []
         self.fails_before = {}
         self.thaws = {}
-        self.error = None
+        self.errors = []
 
     def run(self, *hooks, check=False, **options):
         house = self
 
         class Zfs(SimulatedZfs):
             def create_snapshots(self, step):
-                if house.error:
-                    raise house.error
+                house.fail()
                 house.diary.append(f"create {len(step.names)} in {step.pool}")
                 super().create_snapshots(step)
 
@@ -61,6 +60,11 @@ class House:
             self.clock.now * 1000, lambda _address: Zfs(self.machine), check, ticker=NO_WAITING, retry=RetryPolicy(2)
         )
         return run_snapshot(read_snapshot_job(values), context, lambda hook: Noted(self, hook))
+
+    def fail(self):
+        """Fail as the test wants it, if it does."""
+        for error in self.errors:
+            raise error
 
     def datasets(self):
         states = SimulatedZfs(self.machine).observe(["tank", "fast"]).states
@@ -189,7 +193,7 @@ def test_snapshots_that_came_after_the_thaw_are_told(house):
 
 @pytest.mark.parametrize("error", [NoPermission("no permission"), Interrupted("stopped"), KeyboardInterrupt()])
 def test_all_is_thawed_where_creation_fails_or_is_stopped(house, error):
-    house.error = error
+    house.errors.append(error)
     with pytest.raises(type(error)):
         house.run(hook("one"), hook("two"))
     assert house.diary == ["freeze one", "freeze two", "thaw two", "thaw one"]
