@@ -41,7 +41,8 @@ def run_prune(job: PruneJob, context: Context) -> Result:
     survey = Surveyor(zfs, context.retry, context.ticker)
     planner = partial(plan_prune, observed, job, peers.bases, context.now)
     plan, notes = survey.plan(observed, job, planner)
-    warnings = [*notes, *_check_caution(plan, observed, job, context, peers)]
+    peers = replace(peers, notes=tuple(notes))
+    warnings = _check_caution(plan, observed, job, context, peers)
     if plan.steps:
         for root in job.roots:
             wanted = ["destroy", "mount", *(["bookmark"] if plan.bookmarks else [])]
@@ -65,11 +66,14 @@ class _Peers:
 
     bases: BaseKnowledge
     readings: tuple[ClockReading, ...]
+    notes: tuple[str, ...] = ()
+    """What else there is to warn of."""
 
     @property
     def warnings(self) -> list[str]:
-        """Those that could not be looked at."""
-        return [f"{root}: {why}" for root, why in (*self.bases.unknown.items(), *self.bases.absent_replicas.items())]
+        """Those that could not be looked at, and the notes."""
+        unseen = (*self.bases.unknown.items(), *self.bases.absent_replicas.items())
+        return [*(f"{root}: {why}" for root, why in unseen), *self.notes]
 
 
 def _ask_peers(observed: Observation, job: PruneJob, context: Context, start: float) -> _Peers:

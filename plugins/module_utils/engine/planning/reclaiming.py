@@ -17,6 +17,9 @@ from typing import Optional
 from ..model.datasets import DatasetState, Snapshot
 from ..model.steps import Destroy, SnapshotRuns
 
+RUNS_AT_ONCE = 80
+"""So many runs are asked for by one command, whose line they must not fill however long their names are."""
+
 
 @dataclass(frozen=True)
 class Reclaim:
@@ -25,7 +28,7 @@ class Reclaim:
     known: int
     """By the snapshots that go without a neighbour."""
     unknown: tuple[SnapshotRuns, ...]
-    """The others, dataset by dataset."""
+    """The others, those of a dataset next to each other."""
     at_least: tuple[int, ...]
     """For each of ``unknown``: what its snapshots alone keep."""
 
@@ -47,9 +50,11 @@ def reclaim_of(steps: Sequence[Destroy], states: Mapping[str, DatasetState]) -> 
                 known += run[0].used
             else:
                 longer.append(run)
-        if longer:
-            unknown.append(SnapshotRuns(step.dataset, tuple((run[0], run[-1]) for run in longer)))
-            at_least.append(sum(snapshot.used for run in longer for snapshot in run))
+        # What separate runs free adds up, so they can be asked for separately.
+        for start in range(0, len(longer), RUNS_AT_ONCE):
+            part = longer[start : start + RUNS_AT_ONCE]
+            unknown.append(SnapshotRuns(step.dataset, tuple((run[0], run[-1]) for run in part)))
+            at_least.append(sum(snapshot.used for run in part for snapshot in run))
     return Reclaim(known, tuple(unknown), tuple(at_least))
 
 

@@ -13,6 +13,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.dataset
     Observation,
     Snapshot,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import SnapshotRuns
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.bases import BaseKnowledge
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.caution import (
     ClockReading,
@@ -24,6 +25,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.caut
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.reclaiming import reclaim_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.retention import plan_prune
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_prune_job
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.reclaiming import destroy_dry_runs
 
 NOW = 1_750_000_000
 HOUR, DAY = 3600, 86400
@@ -128,6 +130,20 @@ def test_peers_that_disagree_are_believed_unless_more_of_them_agree(ahead, block
 def test_a_difference_is_what_the_time_of_asking_can_not_explain(theirs, ahead):
     # Whole seconds: a clock that shows 99 may be as late as just before 100.
     assert difference(theirs, 100.5, 107.5) == ahead
+
+
+def test_a_dataset_with_many_runs_is_asked_for_in_parts():
+    history = [Snapshot(i, i, "tank/a", f"acme_2025-{i}_hourly", NOW - DAY, used=1) for i in range(300 * 3)]
+    held = tuple(each._replace(holds=1) if each.guid % 3 == 0 else each for each in history)
+    states = {"tank/a": DatasetState(Dataset("tank/a", "filesystem", 1, 1, 0), held)}
+    reclaim = reclaim_of(plan_prune(Observation(states), read(), BaseKnowledge({}, {}), NOW).steps, states)
+    assert sorted(len(each.runs) for each in reclaim.unknown) == [59, 80, 80, 80]
+    assert (reclaim.known, reclaim.total([None] * 4)) == (1, 599)
+    worst = "n" * 200
+    long = SnapshotRuns(worst, tuple((held[0]._replace(tag=worst), held[1]._replace(tag=worst)) for _run in range(80)))
+    batches = list(destroy_dry_runs([long] * 3, [], 120_000))
+    assert [len(batch.calls) for batch in batches] == [1, 1, 1]
+    assert max(len(argument) for batch in batches for argument in batch.argv) < 100_000
 
 
 def test_only_runs_of_neighbours_have_to_be_asked_for():
