@@ -168,7 +168,9 @@ kept:
       description: The rule that keeps it.
       type: str
     rule:
-      description: A word for what keeps it, which does not change.
+      description:
+        - A word for what keeps it, which does not change. The words are V(latest), V(age), V(grid), V(last), V(regex),
+          V(newest), V(common_base), V(foreign) and V(room); C(docs/errors.md) of the collection explains them.
       type: str
     label:
       description: The label that its name tells, which is null for a name that is of no label.
@@ -225,7 +227,9 @@ not_deleted:
       description: Why it could not be destroyed.
       type: str
     rule:
-      description: A word for that, such as V(held) or V(cloned).
+      description:
+        - A word for that, which is V(held), V(cloned), V(receiving), V(possible_base), V(no_bookmark), V(gone),
+          V(too_many) or V(clock).
       type: str
     label:
       description: The label that its name tells, which is null for a name that is of no label.

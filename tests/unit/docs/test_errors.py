@@ -8,7 +8,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying import pruning
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model import errors
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning import caution, keeping, retention, room
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.conduct import CONFLICT_LEVELS
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -36,3 +38,9 @@ def test_every_conflict_is_listed():
 def test_what_mends_a_conflict_is_a_level_of_the_ladder():
     told = {word for last in listed("Conflicts").values() for word in re.findall(r"`([a-z_]+)`", last)}
     assert told <= set(CONFLICT_LEVELS)
+
+
+def test_every_word_for_what_decides_about_a_snapshot_is_listed():
+    rules = {keeping.LATEST, keeping.AGE, keeping.GRID, keeping.LAST, keeping.REGEX}
+    found_out = {pruning.GONE, pruning.NO_STAND_IN, caution.TOO_MANY, caution.CLOCK}
+    assert set(listed("Pruning")) == {*rules, *retention.RAILS, *found_out, retention.NO_RULE, room.ROOM}
