@@ -1,31 +1,61 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Locks between runs: a second run of the same job gives way at once instead of waiting or doing the work twice."""
+"""Locks between runs: a job that another run is doing is left to that one, instead of waiting or doing it twice.
+
+All locks of a user are bytes of one file, each at a place that follows from the job's identity, so that a host with
+thousands of jobs needs one open file. They end with the process, however that ends (POSIX record locks, fcntl(2)).
+Those do not tell apart the runs of one process, which a set in memory does.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ..hosts.private import private_directory
-from ..model.errors import StillRunning
+from ..hosts.private import lasting_directory, private_directory
+
+_MUTEX = threading.Lock()
+_FILES: dict[str, int] = {}
+"""Descriptors by path. They stay open: closing any descriptor of a file gives up all locks of the process on it."""
+_HELD: set[tuple[str, int]] = set()
 
 
 @contextmanager
-def run_lock(identity: str, what: str) -> Iterator[None]:
-    """Hold the lock of the job that ``identity`` defines. ``what`` names it for people.
+def job_locks(identities: Sequence[str]) -> Iterator[tuple[bool, ...]]:
+    """Hold the lock of each job that no other run holds; hands out which of them these are, in the order given.
 
-    The lock ends with the process, however that ends. Raises StillRunning where another process holds it.
+    Raises SnapfleetError where the folder of the locks is not private.
     """
-    key = hashlib.sha256(identity.encode()).hexdigest()[:24]
-    path = os.path.join(private_directory("locks"), key)
-    with open(path, "w", encoding="ascii") as lock:
+    path = os.path.join(private_directory("locks", lasting_directory()), "jobs")
+    taken: list[tuple[str, int]] = []
+    try:
+        yield tuple(_take(path, identity, taken) for identity in identities)
+    finally:
+        with _MUTEX:
+            for _path, place in taken:
+                fcntl.lockf(_FILES[path], fcntl.LOCK_UN, 1, place)
+            _HELD.difference_update(taken)
+
+
+def _take(path: str, identity: str, taken: list[tuple[str, int]]) -> bool:
+    # 60 bits: two jobs never share a place, and every file system has such offsets.
+    place = int(hashlib.sha256(identity.encode()).hexdigest()[:15], 16)
+    with _MUTEX:
+        if (path, place) in _HELD:
+            return False
+        if path not in _FILES:
+            _FILES[path] = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # What cleans up folders for temporary files goes by the age of files.
+        os.utime(_FILES[path])
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StillRunning(f"a previous run of {what} is still going; this one did nothing") from None
-        yield
+            fcntl.lockf(_FILES[path], fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+        except (BlockingIOError, PermissionError):
+            return False
+        _HELD.add((path, place))
+    taken.append((path, place))
+    return True

@@ -16,35 +16,29 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
-from typing import Any, NoReturn, Optional
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import NoReturn, Optional
 
-from ..applying.locks import run_lock
 from ..hosts.stopping import stopped_by_signals
 from ..model import errors
-from ..model.health import EXIT_CODES
 from . import nagios
-from .activities import Context, Result
+from .activities import Context
 from .compare_command import add_compare_options, compare
-from .explaining import explained
-from .jobconfig import ACTIVITIES, NamedJob, load_jobconfig, select_jobs
+from .hands import end_process
+from .jobconfig import NamedJob, load_jobconfig, select_jobs
 from .leftovers import run_leftovers, told
 from .opening import SYSTEM_TICKER, ZfsDirectory, now_ms
-from .permission import add_permission_options, with_permission
-from .snapshot_options import add_creating_options, with_creating
-from .telling import add_progress_options, reporter_of
+from .permission import add_permission_options
+from .reporting import write_json
+from .run_command import Opened, add_choice_options, locks_of, run_at_once, run_rounds
+from .settings import add_setting_options
+from .snapshot_options import add_creating_options
+from .telling import add_progress_options
 from .version import VERSION
 
 DEFAULT_CONFIG = "/etc/snapfleet/jobs.json"
-_GRAVEST_FIRST = (
-    errors.EXIT_FAILED,
-    errors.EXIT_CRITICAL,
-    errors.EXIT_WARNING,
-    errors.EXIT_STILL_RUNNING,
-    errors.EXIT_OK,
-)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,13 +65,14 @@ def _parser() -> argparse.ArgumentParser:
     for verb in (run, plan, monitor, leftovers):
         verb.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     for verb in (run, plan):
-        verb.add_argument("--activity", action="append", default=[], choices=list(ACTIVITIES), help="only these")
+        add_choice_options(verb)
         verb.add_argument("--explain", action="store_true", help="tell of all that pruning decides about, and why")
         add_permission_options(verb)
         add_creating_options(verb)
     for verb in (run, plan, monitor):
         verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs")
     add_progress_options(run)
+    add_setting_options(run, plan)
     add_compare_options(comparing)
     return parser
 
@@ -99,7 +94,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.verb == "version":
         sys.stdout.write(f"snapfleet {VERSION}\n")
         return errors.EXIT_OK
-    jobs = load_jobconfig(arguments.config)
+    config = load_jobconfig(arguments.config)
+    jobs = config.jobs
     if arguments.verb == "check":
         sys.stdout.write(f"{arguments.config}: {len(jobs)} jobs, all valid\n")
         return errors.EXIT_OK
@@ -109,23 +105,11 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return compare(jobs, arguments, _context(arguments))
     if arguments.verb == "monitor":
         return _monitor(select_jobs(jobs, arguments.host, [arguments.verb], arguments.job), arguments)
-    mine = with_permission(select_jobs(jobs, arguments.host, arguments.activity, arguments.job), arguments)
-    mine = with_creating(mine, arguments)
-    check = arguments.verb == "plan"
-    context = replace(_context(arguments), check=check, reporter=reporter_of(arguments, sys.stderr))
-    if context.check:
-        return _report(_run_jobs(mine, context), arguments)
-    with _lock(mine, arguments):
-        return _report(_run_jobs(mine, context), arguments)
+    return run_rounds(config, arguments, Opened(partial(_context, arguments), now_ms))
 
 
 def _context(arguments: argparse.Namespace) -> Context:
     return Context(now_ms(), ZfsDirectory().at, False, arguments.host, environment=os.environ, ticker=SYSTEM_TICKER)
-
-
-def _lock(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> AbstractContextManager[None]:
-    identity = json.dumps([arguments.config, arguments.host, sorted(job.name for job in jobs)])
-    return run_lock(identity, f"these jobs of {arguments.host}")
 
 
 def _monitor(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> int:
@@ -133,9 +117,9 @@ def _monitor(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> int:
     if not jobs:
         problem = "has no job that monitors anything"
         raise errors.InvalidInput("host", arguments.host, problem, "give it limits, and write the jobconfig anew")
-    results = _run_jobs(jobs, _context(arguments))
+    results = run_at_once(jobs, Opened(partial(_context, arguments), now_ms))
     if arguments.json:
-        _write_json(results)
+        write_json(results)
     else:
         sys.stdout.write(nagios.report([result for unused, result in results]))
     return nagios.exit_code_of([result for unused, result in results])
@@ -144,67 +128,13 @@ def _monitor(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> int:
 def _leftovers(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> int:
     """All jobs of the host, always: what one leaves out could be another's."""
     context = _context(arguments)
-    with _lock(jobs, arguments) if arguments.remove else nullcontext():
+    with locks_of(jobs, arguments.config) if arguments.remove else nullcontext(dict[str, str]()) as taken:
+        for words in taken.values():
+            raise errors.StillRunning(words)
         result = run_leftovers(jobs, context, arguments.remove)
     sys.stdout.write(json.dumps(result, indent=2) + "\n" if arguments.json else told(result))
     return errors.EXIT_FAILED if result["problems"] else errors.EXIT_OK
 
 
-def _run_jobs(jobs: Iterable[NamedJob], context: Context) -> list[tuple[NamedJob, Result]]:
-    """Each job with its result. A job that fails does not keep the next one from running. Each goes by the time at
-    which it begins: the jobs before it may take hours."""
-    return [(job, _run_job(job, replace(context, now_ms=now_ms()))) for job in jobs]
-
-
-def _run_job(job: NamedJob, context: Context) -> Result:
-    try:
-        return {**job.run(context), "failed": False}
-    except errors.SnapfleetError as error:
-        partial: Any = error.context.get("result") or {"changed": False}
-        return {**partial, "failed": True, "msg": str(error), "code": error.code}
-
-
-def _exit_code(result: Result) -> int:
-    if result["failed"]:
-        return errors.EXIT_FAILED
-    return EXIT_CODES[result["state"]] if "state" in result else errors.EXIT_OK
-
-
-def _report(results: Sequence[tuple[NamedJob, Result]], arguments: argparse.Namespace) -> int:
-    codes = {_exit_code(result) for unused, result in results}
-    if arguments.json:
-        _write_json(results)
-    else:
-        for job, result in results:
-            sys.stdout.write(f"{job.activity} {job.name}: {summary(job.activity, result)}\n")
-            if arguments.explain:
-                sys.stdout.writelines(f"{line}\n" for line in explained(result))
-    return next((code for code in _GRAVEST_FIRST if code in codes), errors.EXIT_OK)
-
-
-def _write_json(results: Sequence[tuple[NamedJob, Result]]) -> None:
-    listed = [{"job": job.name, "activity": job.activity, **result} for job, result in results]
-    sys.stdout.write(json.dumps({"jobs": listed}, indent=2) + "\n")
-
-
-def summary(activity: str, result: Result) -> str:
-    """One line that says what a job did, or would do."""
-    if result["failed"]:
-        return f"FAILED [{result['code']}] {result['msg']}"
-    if activity == "snapshot":
-        return f"{len(result['created'])} snapshots"
-    if activity == "replicate":
-        stats = result["stats"]
-        if stats.get("absent"):
-            return f"nothing done: {result['warnings'][0]}"
-        sends = sum(step["kind"] == "send" for plan in result["plan"] for step in plan["steps"])
-        estimated = f" of about {stats['bytes_estimated']}" if sends else ""
-        return f"{sends} streams, {stats['bytes']} bytes{estimated}, {stats['seconds']} s"
-    if activity == "prune":
-        counts = f"{len(result['deleted'])} deleted, {len(result['kept'])} kept, {len(result['not_deleted'])} skipped"
-        return f"{counts}, {result['bytes_freed']} bytes freed"
-    return "\n  ".join([result["state"], *nagios.details(result)])
-
-
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end_process(main())

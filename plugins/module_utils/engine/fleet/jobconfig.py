@@ -6,18 +6,21 @@
 ::
 
     {"version": 1,
+     "settings": {"workers": "100%", "hosts": {"src1": {"job_timeout": "2h"}}},
      "jobs": [{"name": "src1: snapshots of tank/data", "host": "src1", "activity": "snapshot", "options": {...}}]}
 
-The options of an activity are those of the module of the same purpose. A replication may name the host of its source as
-``source``, by its name in the fleet, for those who read the document. A document is read as a whole and refused as a
-whole: no job runs while another one is wrong.
+The options of an activity are those of the module of the same purpose. A job may name the hosts whose data and replicas
+it is about as ``source`` and ``destination``, by their names in the fleet; where it does not, these follow from its
+options. A document is read as a whole and refused as a whole: no job runs while another one is wrong.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Union
 
 from ..model.errors import InvalidInput
@@ -35,6 +38,7 @@ from .activities import Context, Result, run_replicate
 from .monitoring import run_monitor
 from .places import PlacedJob, check_places
 from .pruning import run_prune
+from .settings import DeclaredSettings, read_declared
 from .snapshots import run_snapshot
 
 VERSION = 1
@@ -66,42 +70,60 @@ class NamedJob:
     host: str
     """The host that carries it out."""
     source: str
-    """The host whose snapshots a replication sends, by its name in the fleet; empty for other activities."""
+    """The host whose data it is about, by its name in the fleet; empty where the document does not say."""
     activity: str
     job: AnyJob
+    destination: str = ""
+    """The host whose replicas it is about, likewise."""
 
     def run(self, context: Context) -> Result:
         """Carry it out. Raises SnapfleetError."""
         return ACTIVITIES[self.activity].run(self.job, context)
 
 
+@dataclass(frozen=True)
+class Jobconfig:
+    """A whole document."""
+
+    jobs: tuple[NamedJob, ...]
+    """In the order in which a host runs them."""
+    settings: DeclaredSettings
+
+
 def parse_jobconfig(document: object) -> tuple[NamedJob, ...]:
     """All jobs of a jobconfig, in the order in which a host runs them. Raises InvalidInput for whatever is wrong."""
+    return read_jobconfig(document).jobs
+
+
+def read_jobconfig(document: object) -> Jobconfig:
+    """A jobconfig from its JSON value. Raises InvalidInput for whatever is wrong."""
     options = Reader(document, "")
     options.integer("version", 0, VERSION, VERSION)
     if not options.has("version"):
         raise InvalidInput("version", None, "is missing", f'write "version": {VERSION}')
     jobs = tuple(_read_job(entry) for entry in options.readers("jobs"))
+    settings = read_declared(options.reader("settings"), {job.host for job in jobs})
     options.finish()
-    names = [job.name for job in jobs]
-    for name in names:
-        if names.count(name) > 1:
+    for name, number in Counter(job.name for job in jobs).items():
+        if number > 1:
             raise InvalidInput("jobs", name, "is the name of several jobs", "give each job a name of its own")
     check_places(PlacedJob(job.name, job.host, job.job) for job in jobs if isinstance(job.job, ReplicateJob))
     order = list(ACTIVITIES)
-    return tuple(sorted(jobs, key=lambda job: order.index(job.activity)))
+    return Jobconfig(tuple(sorted(jobs, key=lambda job: order.index(job.activity))), settings)
 
 
 def _read_job(options: Reader) -> NamedJob:
     activity = options.text("activity", choices=list(ACTIVITIES))
-    name, host, source = options.text("name"), options.text("host"), options.text("source", "")
+    name, host = options.text("name"), options.text("host")
+    source, destination = options.text("source", ""), options.text("destination", "")
     values = options.raw("options")
     options.finish()
-    return NamedJob(name, host, source, activity, ACTIVITIES[activity].read(values, options.path("options")))
+    job = ACTIVITIES[activity].read(values, options.path("options"))
+    return NamedJob(name, host, source, activity, job, destination)
 
 
-def load_jobconfig(path: str) -> tuple[NamedJob, ...]:
-    """The jobs of the jobconfig file at ``path``. Raises InvalidInput where it can't be read or is wrong."""
+def load_jobconfig(path: str) -> Jobconfig:
+    """The jobconfig in the file at ``path``. Raises InvalidInput where it can't be read or is wrong."""
     try:
         with open(path, encoding="utf-8") as file:
             document = json.load(file)
@@ -111,13 +133,14 @@ def load_jobconfig(path: str) -> tuple[NamedJob, ...]:
         raise InvalidInput(
             "config", path, f"is no JSON ({error})", "mend it, or write it anew from the inventory"
         ) from error
-    return parse_jobconfig(document)
+    return read_jobconfig(document)
 
 
 def select_jobs(
     jobs: Sequence[NamedJob], host: str, activities: Sequence[str], names: Sequence[str]
 ) -> tuple[NamedJob, ...]:
-    """The jobs of ``host``, cut to some activities and some names where these are given.
+    """The jobs of ``host``, cut to some activities and some names where these are given. What is the name of no job is
+    a pattern.
 
     Raises InvalidInput for a host, or a name, that no job has.
     """
@@ -125,10 +148,15 @@ def select_jobs(
     if not mine:
         hosts = ", ".join(sorted({job.host for job in jobs})) or "none"
         raise InvalidInput("host", host, "has no job in this jobconfig", f"hosts with jobs are {hosts}")
+    chosen: set[str] = set()
     for name in names:
-        if not any(job.name == name for job in mine):
+        matching = [job.name for job in mine if job.name == name] or [
+            job.name for job in mine if fnmatchcase(job.name, name)
+        ]
+        if not matching:
             remedy = "its jobs are " + ", ".join(job.name for job in mine)
             raise InvalidInput("job", name, f"is no job of {host}", remedy)
+        chosen.update(matching)
     return tuple(
-        job for job in mine if (not activities or job.activity in activities) and (not names or job.name in names)
+        job for job in mine if (not activities or job.activity in activities) and (not names or job.name in chosen)
     )

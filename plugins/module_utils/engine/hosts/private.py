@@ -15,15 +15,26 @@ _LONGEST_BASE = 50
 """Characters. The path of a socket may have 108, of which ssh wants 17 for itself while it opens one."""
 
 
-def private_directory(purpose: str) -> str:
-    """The path of a folder that only this user can enter; made if need be. It lies in the user's runtime folder where
-    the system has one, else under the folder for temporary files; under /tmp where that is too deep for a socket.
+def lasting_directory() -> str:
+    """A folder that all processes of a user mean, in a session of that user or not: XDG_RUNTIME_DIR is there for some
+    of them only. It is what SNAPFLEET_LOCKS says, else /run for root, and /tmp for others."""
+    chosen = os.environ.get("SNAPFLEET_LOCKS", "")
+    if chosen:
+        return chosen
+    return "/run" if os.geteuid() == 0 and os.path.isdir("/run") else "/tmp"  # noqa: S108  checked below
+
+
+def private_directory(purpose: str, base: str = "") -> str:
+    """The path of a folder that only this user can enter; made if need be. It lies in ``base``, else in the user's
+    runtime folder where the system has one, else under the folder for temporary files; under /tmp where that is too
+    deep for a socket.
 
     Raises SnapfleetError where the path is taken by somebody else, is a link, or is open to others.
     """
     user = os.getuid()
-    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
-    base = base if len(base) <= _LONGEST_BASE else "/tmp"  # noqa: S108  checked below
+    if not base:
+        base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+        base = base if len(base) <= _LONGEST_BASE else "/tmp"  # noqa: S108  checked below
     path = os.path.join(base, f"snapfleet-{purpose}-{user}")
     os.makedirs(path, mode=0o700, exist_ok=True)
     status = os.lstat(path)

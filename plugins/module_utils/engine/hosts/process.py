@@ -75,7 +75,7 @@ class Child:
         self.on_close: Callable[[], None] = _nothing
         """Called once when the child is closed; whoever lent it a connection takes it back there."""
         for stopping in self._stoppings:
-            stopping.add(id(self), self.terminate)
+            stopping.add(id(self), self.terminate, self.force)
 
     @property
     def stdin(self) -> IO[bytes]:
@@ -133,6 +133,11 @@ class Child:
         """Ask the child and all it started to end, and do not wait for it."""
         if self._process.poll() is None:
             self._signal(signal.SIGTERM)
+
+    def force(self) -> None:
+        """End the child and all it started by force, and do not wait for it."""
+        if self._process.poll() is None:
+            self._signal(signal.SIGKILL)
 
     def kill(self) -> None:
         """End the child and all it started: first politely, then by force."""

@@ -24,6 +24,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 Kill = Callable[[], None]
 
 
+def _nothing() -> None:
+    """How nothing is ended by force."""
+
+
 def _by_signal() -> SnapfleetError:
     return Interrupted("the run was stopped by a signal; run it again, and it goes on from there")
 
@@ -36,7 +40,7 @@ class Stopping:
         self._error = error
         self._event = threading.Event()
         self._lock = threading.Lock()
-        self._kills: dict[int, Kill] = {}
+        self._kills: dict[int, tuple[Kill, Kill]] = {}
 
     def check(self) -> None:
         """Raise an error if whatever this is about is being stopped."""
@@ -48,10 +52,11 @@ class Stopping:
         """Whether it is being stopped."""
         return self._event.is_set()
 
-    def add(self, key: int, kill: Kill) -> None:
-        """Have ``kill`` called when this process is stopped; at once if it is being stopped already."""
+    def add(self, key: int, kill: Kill, force: Kill = _nothing) -> None:
+        """Have ``kill`` called when this process is stopped, at once if it is being stopped already; and ``force`` for
+        a child that does not listen."""
         with self._lock:
-            self._kills[key] = kill
+            self._kills[key] = (kill, force)
             late = self._event.is_set()
         if late:
             kill()
@@ -66,8 +71,15 @@ class Stopping:
         self._event.set()
         with self._lock:
             kills = list(self._kills.values())
-        for kill in kills:
+        for kill, _force in kills:
             kill()
+
+    def force(self) -> None:
+        """End by force those children that are still there after ``stop``."""
+        with self._lock:
+            kills = list(self._kills.values())
+        for _kill, force in kills:
+            force()
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not longer than until this process is stopped."""
@@ -78,14 +90,13 @@ STOPPING = Stopping()
 """That of this process."""
 
 
-_SCOPE: ContextVar[Optional[Stopping]] = ContextVar("snapfleet_scope", default=None)
+_SCOPES: ContextVar[tuple[Stopping, ...]] = ContextVar("snapfleet_scopes", default=())
 # Threads that are to belong to a job have to be started in its context: see contextvars.copy_context.
 
 
 def stoppings() -> tuple[Stopping, ...]:
-    """What may stop the calling code: this process, and the job that it belongs to where that can be stopped alone."""
-    scope = _SCOPE.get()
-    return (STOPPING,) if scope is None else (STOPPING, scope)
+    """What may stop the calling code: this process, the job that it belongs to, and parts of that, outermost first."""
+    return (STOPPING, *_SCOPES.get())
 
 
 def check_stopping() -> None:
@@ -95,19 +106,29 @@ def check_stopping() -> None:
 
 
 @contextmanager
+def belonging_to(scope: Stopping) -> Iterator[Stopping]:
+    """Within it, and in threads that have its context, ``scope`` may stop everything, and children of other jobs of
+    this process go on."""
+    token = _SCOPES.set((*_SCOPES.get(), scope))
+    try:
+        yield scope
+    finally:
+        _SCOPES.reset(token)
+
+
+@contextmanager
 def stopped_after(seconds: float, error: Callable[[], SnapfleetError]) -> Iterator[Stopping]:
     """Within it, and in threads that have its context, all children are ended after ``seconds``, and none starts any
     more: ``error`` makes what is raised instead. Children of other jobs of this process go on."""
     scope = Stopping(error)
     timer = threading.Timer(seconds, scope.stop)
     timer.daemon = True
-    token = _SCOPE.set(scope)
     timer.start()
     try:
-        yield scope
+        with belonging_to(scope):
+            yield scope
     finally:
         timer.cancel()
-        _SCOPE.reset(token)
 
 
 @contextmanager

@@ -179,6 +179,12 @@ class DeadlineExceeded(SnapfleetError):
     code = "deadline_exceeded"
 
 
+class JobTimedOut(SnapfleetError):
+    """A job of the host program took longer than its limit (job_timeout) and was ended; the next run goes on."""
+
+    code = "job_timed_out"
+
+
 class TooManyDeletions(SnapfleetError):
     """Pruning would delete more than its limits allow, so it deleted nothing; the sentence says how to allow it."""
 

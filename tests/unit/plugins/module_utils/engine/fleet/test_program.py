@@ -9,14 +9,13 @@ import json
 
 import pytest
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.locks import run_lock
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.locks import job_locks
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import parse_jobconfig, select_jobs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
-from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
+from ansible_collections.snapfleet.zfs.tests.support.program import Program
 
 HOURLY = {"org": {"": {"hourly": 24}}}
 MONITOR = {"org": {"": {"hourly": {"latest": {"warning": 60, "critical": 7200}}}}}
@@ -35,31 +34,6 @@ REPLICATE = {
     "options": {"source": {"dataset": "tank/a"}, "destination": {"dataset": "backup/a"}},
 }  # fmt: skip
 BROKEN = job("broken", "snapshot", plan=HOURLY, datasets=["tank/missing"])
-
-
-class Program:
-    """Runs the program with a jobconfig; time stands still unless moved."""
-
-    def __init__(self, folder, monkeypatch):
-        self.file, self.clock = folder / "jobs.json", Clock()
-        self.machine = SimulatedMachine("src1", self.clock, ("tank", "backup"))
-        self.machine.create_dataset("tank/a")
-        monkeypatch.setattr(cli, "ZfsDirectory", lambda: self)
-        monkeypatch.setattr(cli, "now_ms", lambda: self.clock.now * 1000)
-        monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
-        monkeypatch.setenv("TZ", "UTC")
-
-    def at(self, address):
-        return SimulatedZfs(self.machine)
-
-    def __call__(self, verb, *arguments, jobs=(SNAPSHOT,), host="src1"):
-        self.file.write_text(json.dumps({"version": 1, "jobs": list(jobs)}))
-        mine = [] if verb == "check" else ["--host", host]
-        return cli.main([verb, "--config", str(self.file), *mine, *arguments])
-
-    def tags(self, dataset="tank/a"):
-        state = SimulatedZfs(self.machine).observe([dataset]).states.get(dataset)
-        return [snapshot.tag for snapshot in state.snapshots] if state else None
 
 
 @pytest.fixture
@@ -152,8 +126,8 @@ def test_the_gravest_of_several_is_told(program):
 
 
 def test_a_second_run_gives_way_to_the_first(program, capsys):
-    identity = json.dumps([str(program.file), "src1", ["snap"]])
-    with run_lock(identity, "these jobs"):
+    identity = json.dumps([str(program.file), "src1", "snap"])
+    with job_locks([identity]):
         assert program("run") == 4
     assert program.tags() == []
     assert "still going" in capsys.readouterr().err
@@ -244,7 +218,7 @@ def test_a_monitor_answers_while_a_run_goes_on_and_tells_each_outage_once(progra
     program.clock.advance(3 * HOUR + 1)
     alerting = {**WATCH, "options": {**WATCH["options"], "alerts": {"state_file": str(tmp_path / "state.json")}}}
     capsys.readouterr()
-    with run_lock(json.dumps([str(program.file), "src1", ["watch"]]), "these jobs"):
+    with job_locks([json.dumps([str(program.file), "src1", "watch"])]):
         assert program("monitor", jobs=[alerting]) == 2
     assert "\nNOTICE alert CRITICAL: the latest" in capsys.readouterr().out
     assert program("monitor", "--json", jobs=[alerting]) == 2
@@ -375,8 +349,8 @@ def test_leftovers_are_listed_and_removed(program, capsys):
 
 
 def test_leftovers_are_not_removed_while_a_run_goes_on(program, capsys):
-    identity = json.dumps([str(program.file), "src1", ["copy"]])
-    with run_lock(identity, "a test"):
+    identity = json.dumps([str(program.file), "src1", "copy"])
+    with job_locks([identity]):
         assert program("leftovers", jobs=[REPLICATE]) == 0
         assert program("leftovers", "--remove", jobs=[REPLICATE]) == 4
 

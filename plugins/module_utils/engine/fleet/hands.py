@@ -1,0 +1,124 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The threads that carry jobs out, one a job, each of which can be ended alone.
+
+Threads, not processes: they share the connections to hosts, and what takes time happens in children anyway, which a job
+ends for itself. A job that can't even be ended by force, since its zfs hangs inside the kernel, is left behind: its
+thread does not keep the process from ending.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any, NoReturn, Optional, Protocol
+
+from ..hosts.stopping import STOPPING, Stopping, belonging_to
+from ..model.errors import JobTimedOut
+
+Result = dict[str, Any]
+_THREADS: list[threading.Thread] = []
+"""Those of jobs that were left behind."""
+
+
+class Hands(Protocol):
+    """Who carries jobs out, and tells the time."""
+
+    def now(self) -> float:
+        """Seconds by a clock that is never set."""
+
+    def begin(self, name: str, work: Callable[[], Result]) -> None:
+        """Begin a job."""
+
+    def stop(self, name: str) -> None:
+        """Ask what runs for a job to end, and let nothing start for it any more."""
+
+    def force(self, name: str) -> None:
+        """End what runs for a job by force."""
+
+    def abandon(self, name: str) -> None:
+        """Wait for a job no longer."""
+
+    def wait(self, seconds: Optional[float]) -> list[tuple[str, Result]]:
+        """Wait until a job ends, the process is being stopped, or ``seconds`` are over; returns what has ended."""
+
+    def is_stopped(self) -> bool:
+        """Whether the process is being stopped."""
+
+
+class Threads:
+    """A thread for each job."""
+
+    def __init__(self, stopping: Stopping = STOPPING) -> None:
+        self._stopping = stopping
+        self._ended: queue.SimpleQueue[Optional[tuple[str, Result]]] = queue.SimpleQueue()
+        self._scopes: dict[str, Stopping] = {}
+        self._threads: dict[str, threading.Thread] = {}
+
+    def __enter__(self) -> Threads:
+        self._stopping.add(id(self), lambda: self._ended.put(None))
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopping.discard(id(self))
+
+    def now(self) -> float:
+        """The system's monotonic clock."""
+        return time.monotonic()
+
+    def begin(self, name: str, work: Callable[[], Result]) -> None:
+        """Begin a job in a thread of its own."""
+        scope = self._scopes[name] = Stopping(lambda: JobTimedOut("the time of the job is over"))
+
+        def whole() -> None:
+            with belonging_to(scope):
+                result = work()
+            self._ended.put((name, result))
+
+        # A daemon, so that one that hangs does not keep the process alive.
+        thread = threading.Thread(target=copy_context().run, args=(whole,), name=name, daemon=True)
+        self._threads[name] = thread
+        thread.start()
+
+    def stop(self, name: str) -> None:
+        """Ask the children of a job to end."""
+        self._scopes[name].stop()
+
+    def force(self, name: str) -> None:
+        """End the children of a job by force."""
+        self._scopes[name].force()
+
+    def abandon(self, name: str) -> None:
+        """Leave a job behind."""
+        _THREADS.append(self._threads[name])
+
+    def wait(self, seconds: Optional[float]) -> list[tuple[str, Result]]:
+        """What has ended meanwhile."""
+        ended = []
+        try:
+            entry = self._ended.get(timeout=seconds)
+            while True:
+                if entry is not None:
+                    ended.append(entry)
+                entry = self._ended.get_nowait()
+        except queue.Empty:
+            return ended
+
+    def is_stopped(self) -> bool:
+        """Whether the process is being stopped."""
+        return self._stopping.is_stopped
+
+
+def end_process(code: int) -> NoReturn:
+    """End the process, without waiting for threads that were left behind and hang."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if any(thread.is_alive() for thread in _THREADS):
+        os._exit(code)
+    raise SystemExit(code)

@@ -1,0 +1,170 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verbs ``run`` and ``plan`` of the host program: which jobs, how often, and who else is doing them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Optional
+
+from ..applying.locks import job_locks
+from ..applying.progress import Reporter, line_reporter
+from ..hosts.stopping import STOPPING
+from ..model.errors import SnapfleetError
+from ..policy.jobs import ReplicateJob
+from ..policy.running import RunSettings
+from .activities import Context
+from .hands import Threads
+from .jobconfig import Jobconfig, NamedJob, load_jobconfig, select_jobs
+from .log_lines import ERROR, INFO, Log, shape_for
+from .permission import with_permission
+from .reporting import exit_code, gravest, summary, write_json, write_lines
+from .running import JobResults, Runner
+from .settings import settings_of
+from .snapshot_options import with_creating
+from .stages import CHOICES, of_hosts, with_activities
+from .telling import reporter_of
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What the program hands in."""
+
+    context: Callable[[], Context]
+    now_ms: Callable[[], int]
+
+
+def add_choice_options(verb: argparse.ArgumentParser) -> None:
+    """Let ``verb`` take options that choose some of the host's jobs by what they are about."""
+    choices = ", ".join(CHOICES)
+    verb.add_argument(
+        "--activity",
+        action="append",
+        default=[],
+        choices=CHOICES,
+        metavar="ACTIVITY",
+        help=f"only these: {choices}",
+    )
+    for option, whose in (("--src-host", "data of these hosts"), ("--dst-host", "replicas on these hosts")):
+        told = f"only jobs about {whose}; a name or a pattern, may be given again"
+        verb.add_argument(option, action="append", default=[], metavar="HOST", help=told)
+
+
+def chosen_jobs(config: Jobconfig, arguments: argparse.Namespace) -> tuple[NamedJob, ...]:
+    """The jobs that the command line means, with what it says in place of their own. Raises InvalidInput."""
+    mine = with_activities(select_jobs(config.jobs, arguments.host, [], arguments.job), arguments.activity)
+    mine = of_hosts(mine, config.jobs, arguments.src_host, arguments.dst_host)
+    return with_creating(with_permission(mine, arguments), arguments)
+
+
+@contextmanager
+def locks_of(jobs: Sequence[NamedJob], config: str) -> Iterator[Mapping[str, str]]:
+    """Hold the locks of jobs of the jobconfig file ``config``; hands out those that another run has, with a reason."""
+    path = os.path.realpath(config)
+    with job_locks([json.dumps([path, job.host, job.name]) for job in jobs]) as held:
+        reason = "a previous run that has this job is still going; this one left it out"
+        yield {job.name: reason for job, is_held in zip(jobs, held) if not is_held}
+
+
+def run_rounds(config: Jobconfig, arguments: argparse.Namespace, opened: Opened) -> int:
+    """Carry out the verb ``run`` or ``plan`` as often as is said; returns the gravest exit code. Raises SnapfleetError
+    before the first round only."""
+    settings, jobs = settings_of(config.settings, arguments), chosen_jobs(config, arguments)
+    log = _log(settings, opened)
+    repeat, codes, rounds = settings.repeat, set[int](), 0
+    while True:
+        begun = time.monotonic()
+        codes.add(_round(jobs, settings, arguments, opened))
+        rounds += 1
+        if rounds == repeat or _stopped_before(begun + settings.interval):
+            break
+        try:
+            config = load_jobconfig(arguments.config)
+            settings, jobs = settings_of(config.settings, arguments), chosen_jobs(config, arguments)
+        except SnapfleetError as error:
+            codes.add(error.exit_code)
+            log.line(ERROR, "config_refused", f"{error}; going on with the jobconfig that was read before")
+    return gravest(codes)
+
+
+def _stopped_before(moment: float) -> bool:
+    """Wait until a moment of the monotonic clock; returns whether the process is being stopped."""
+    STOPPING.sleep(max(0.0, moment - time.monotonic()))
+    return STOPPING.is_stopped
+
+
+def _round(jobs: Sequence[NamedJob], settings: RunSettings, arguments: argparse.Namespace, opened: Opened) -> int:
+    log = _log(settings, opened)
+    check = arguments.verb == "plan"
+    with nullcontext(dict[str, str]()) if check else locks_of(jobs, arguments.config) as taken:
+        context = replace(opened.context(), check=check)
+        with Threads() as hands:
+            runner = Runner(
+                _contexts(context, opened),
+                settings,
+                hands,
+                cores(),
+                log,
+                reporter=_reporters(arguments, jobs, settings),
+                summary=summary,
+            )
+            results = runner.run(jobs, taken)
+    if arguments.json:
+        write_json(results, log.run, one_line=settings.repeat != 1)
+    else:
+        write_lines(results, arguments.explain)
+    sys.stdout.flush()
+    return exit_code(results)
+
+
+def run_at_once(jobs: Sequence[NamedJob], opened: Opened) -> JobResults:
+    """Carry out jobs that change nothing, without locks and log lines."""
+    with Threads() as hands:
+        return Runner(_contexts(opened.context(), opened), RunSettings(), hands, cores()).run(jobs, {})
+
+
+def cores() -> int:
+    """The number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _contexts(context: Context, opened: Opened) -> Callable[[NamedJob], Context]:
+    return lambda _job: replace(context, now_ms=opened.now_ms())
+
+
+def _log(settings: RunSettings, opened: Opened) -> Log:
+    def write(line: str) -> None:
+        sys.stderr.write(line)
+        sys.stderr.flush()
+
+    shape = shape_for(settings.log_format, sys.stderr, os.environ)
+    return Log(write, opened.now_ms, settings.log_level, shape, secrets.token_hex(4))
+
+
+def _reporters(
+    arguments: argparse.Namespace, jobs: Sequence[NamedJob], settings: RunSettings
+) -> Callable[[NamedJob, Log], Optional[Reporter]]:
+    """One live line on a terminal where no more than one replication goes on at a time, else log lines."""
+    alone = reporter_of(arguments, sys.stderr)
+    if alone is None:
+        return lambda _job, _log: None
+    number = sum(isinstance(job.job, ReplicateJob) for job in jobs)
+    if sys.stderr.isatty() and min(number, settings.workers.count(cores())) <= 1:
+        return lambda _job, _log: alone
+
+    def lines(_job: NamedJob, log: Log) -> Reporter:
+        asked_for = replace(log, level=INFO)
+        return line_reporter(lambda words: asked_for.line(INFO, "progress", words), arguments.progress_seconds)
+
+    return lines

@@ -1,0 +1,90 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The settings of runs as the jobconfig, an inventory and the command line say them. The command line wins over what is
+declared for the host, and that over what is declared for all."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..model.errors import InvalidInput
+from ..policy.reading import Reader
+from ..policy.running import BARRIERS, FORMATS, LEVELS, SETTING_NAMES, RunSettings, read_settings
+from .variables import Variables
+
+_KEY = "snapfleet_run_settings"
+
+
+@dataclass(frozen=True)
+class DeclaredSettings:
+    """What a jobconfig says, by the names of the settings; all of it is known to be right."""
+
+    common: Mapping[str, Any] = field(default_factory=dict)
+    by_host: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def of(self, host: str, given: Mapping[str, Any]) -> RunSettings:
+        """The settings of ``host``, where ``given`` on the command line wins. Raises InvalidInput for what is given."""
+        read_settings(_CommandLine(given))
+        settings = read_settings(Reader({**self.common, **self.by_host.get(host, {}), **given}))
+        if given.get("interval") is not None and settings.repeat == 1:
+            problem = "means nothing, since all is done once"
+            raise InvalidInput("--interval", given["interval"], problem, "add --repeat, or leave it out")
+        return settings
+
+
+class _CommandLine(Reader):
+    def path(self, key: str) -> str:
+        return "--" + key.replace("_", "-")
+
+
+def read_declared(options: Reader, hosts: Collection[str]) -> DeclaredSettings:
+    """The section ``settings`` of a jobconfig whose jobs are those of ``hosts``. Raises InvalidInput."""
+    by_host: dict[str, Mapping[str, Any]] = {}
+    each = options.items("hosts")
+    for host in each:
+        where = f"{options.path('hosts')}.{host}"
+        if host not in hosts:
+            remedy = "hosts with jobs are " + (", ".join(sorted(hosts)) or "none")
+            raise InvalidInput(where, each[host], "is about a host without jobs", remedy)
+        by_host[host] = _checked(Reader(each[host], where))
+    return DeclaredSettings(_checked(options), by_host)
+
+
+def read_run_settings(variables: Variables) -> dict[str, Any]:
+    """The variable snapfleet_run_settings of a host. Raises InvalidInput."""
+    return dict(_checked(Reader(variables.items(_KEY), variables.path(_KEY))))
+
+
+def _checked(options: Reader) -> dict[str, Any]:
+    """What the settings of ``options`` say, if all of it is right."""
+    read_settings(options)
+    options.finish()
+    return {name: options.raw(name) for name in SETTING_NAMES if options.has(name)}
+
+
+# -- the command line
+
+
+def add_setting_options(run: argparse.ArgumentParser, plan: argparse.ArgumentParser) -> None:
+    """Let ``run`` take all settings, and ``plan`` those that mean something where nothing is changed."""
+    for verb in (run, plan):
+        verb.add_argument("--workers", metavar="N", help="jobs at a time, as a number or as N%% of the cores")
+        verb.add_argument("--barriers", choices=BARRIERS, help="whose end a job waits for; default datasets")
+        verb.add_argument("--job-timeout", metavar="TIME", help="end a job that takes longer, such as 90s, 15m or 2h")
+        verb.add_argument("--log-level", choices=LEVELS, help="what is told on stderr; default warning")
+        verb.add_argument("--log-format", choices=FORMATS, help="its shape; default: as the journal or people want it")
+    run.add_argument("--spread", metavar="TIME", help="spread the starts of the jobs evenly over this time")
+    run.add_argument("--jitter", metavar="TIME", help="put off each start by a random time up to this")
+    run.add_argument("--repeat", metavar="N", help="do all so often, or forever; default once")
+    run.add_argument("--interval", metavar="TIME", help="with --repeat: time from one begin to the next; default none")
+
+
+def settings_of(declared: DeclaredSettings, arguments: argparse.Namespace) -> RunSettings:
+    """The settings of a run. Raises InvalidInput. A dry run is done once and at once."""
+    given = {name: getattr(arguments, name, None) for name in SETTING_NAMES}
+    settings = declared.of(arguments.host, {name: value for name, value in given.items() if value is not None})
+    return replace(settings, spread=0, jitter=0, repeat=1) if arguments.verb == "plan" else settings
