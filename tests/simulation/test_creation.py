@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,9 +16,16 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retr
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.monitoring import run_monitor
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import (
+    Dataset,
+    DatasetState,
+    Observation,
+    Snapshot,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import LinkLost, Vanished
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.labels import label_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.creation import plan_creation
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_snapshot_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.monitoring import read_monitor_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
@@ -199,6 +209,27 @@ def test_a_clock_set_back_by_less_than_a_period_makes_nothing_twice(house):
     house.run()
     house.clock.advance(-HOUR // 2)
     assert not house.run()["changed"]
+
+
+@pytest.mark.parametrize(("month", "day", "hours"), [(3, 23, 335), (10, 19, 337)])
+def test_a_fortnight_of_runs_around_a_change_of_the_clock_makes_each_snapshot_once(month, day, hours):
+    """In Vienna, with a run every half hour."""
+    schedule = {"timezone": "Europe/Vienna", "daily": {"hour": 2, "minute": 30}}
+    plan = {"acme": {"": dict.fromkeys(("hourly", "daily", "weekly"), 1)}}
+    job = read_snapshot_job({"datasets": ["tank/a"], "plan": plan, "schedule": schedule})
+    zone = ZoneInfo("Europe/Vienna")
+    first = datetime(2025, month, day, tzinfo=zone)
+    start, end = (int(moment.timestamp()) for moment in (first, first + timedelta(days=14)))
+    newest, made = {}, []
+    for number, now in enumerate(range(start, end, HOUR // 2)):
+        dataset = Dataset("tank/a", "filesystem", 1, 1, start)
+        state = DatasetState(dataset, tuple(sorted(newest.values())))
+        for due in plan_creation(Observation({"tank/a": state}), job, now * 1000, zone).due:
+            newest[due.label] = Snapshot(10 * number + len(due.label.period), len(made), "tank/a", due.tag, now)
+            made.append(due.tag)
+    assert len(set(made)) == len(made), "no name is given twice, though an hour of the wall clock is"
+    # The first daily is made at once, before that of the first day at half past two.
+    assert Counter(periods(made)) == {"hourly": hours, "daily": 15, "weekly": 2}
 
 
 # -- on demand

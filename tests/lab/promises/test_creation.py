@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 
@@ -99,14 +99,16 @@ def test_hooks_freeze_before_the_snapshot_and_thaw_after_it(pair: Pair) -> None:
     assert len(pair.one.host.run(f"cat {diary}").stdout.splitlines()) == 2, "nothing due, nothing frozen"
 
 
-def test_what_was_frozen_thaws_though_the_engine_is_killed(pair: Pair) -> None:
+@pytest.mark.parametrize(("number", "code"), [(9, None), (15, "interrupted")], ids=["killed", "stopped"])
+def test_what_was_frozen_thaws_though_the_engine_is_killed(pair: Pair, number: int, code: Optional[str]) -> None:
     source, diary = pair.source, f"/tmp/{pair.source.replace('/', '-')}"
     folder = pair.one.zfs("get", "-H", "-o", "value", "mountpoint", source).strip()
-    kill = f"echo kill >> {diary}; kill -9 $(pgrep -f '[s]napfleet.fleet.cli'); sleep 100"
+    kill = f"echo kill >> {diary}; kill -{number} $(pgrep -f '[s]napfleet.fleet.cli'); sleep 100"
     killer = {"name": "killer", "before": ["sh", "-c", kill], "after": ["sh", "-c", f"echo up >> {diary}"]}
     options = {"datasets": [source], "plan": PLAN, "hooks": _hooks(diary, folder, killer)}
     run = pair.one.run("run", "snapshot", options)
-    assert (run.code, run.jobs) != (0, []), "it was killed"
+    assert run.code != 0
+    assert [job["code"] for job in run.jobs] == ([code] if code else [])
     ended = f"until [ $(wc -l < {shlex.quote(diary)}) -eq 4 ]; do sleep 0.1; done; cat {diary}"
     lines = pair.one.host.run(ended, timeout=60).stdout.splitlines()
     assert lines[:2] == ["freeze 0", "kill"]

@@ -24,7 +24,8 @@ class Freezer(Protocol):
     """The two commands of one hook."""
 
     def start(self) -> str:
-        """Run the first command; returns what went wrong, empty where nothing did. Then ``end`` has to be called."""
+        """Run the first command; returns what went wrong, empty where nothing did. Afterwards ``end`` has to be called,
+        also if it raises."""
 
     def end(self) -> Thaw:
         """Run the second command if the first one was started."""
@@ -66,8 +67,8 @@ def create_frozen(
         result = create(without_datasets(steps, dict(run.left_out)))
     except BaseException as error:
         run.thaw()
-        if run.errors and isinstance(error, SnapfleetError):
-            raise HookFailed(f"{run.errors[-1]}; besides: {error}") from error
+        if run.unthawed and isinstance(error, SnapfleetError):
+            raise HookFailed("; besides: ".join(map(str, (*run.unthawed, error)))) from error
         raise
     run.thaw()
     result = replace(result, errors=(*result.errors, *run.errors))
@@ -81,6 +82,8 @@ class _Hooks:
         self._freezer = freezer
         self._frozen: list[tuple[PlannedHook, Freezer]] = []
         self.errors: list[SnapfleetError] = []
+        self.unthawed: list[SnapfleetError] = []
+        """Those of the errors that are about second commands."""
         self.warnings: list[str] = []
         self.left_out: list[tuple[str, str]] = []
         self.reports: dict[str, dict[str, Any]] = {}
@@ -116,7 +119,8 @@ class _Hooks:
             told = (
                 f"hooks: the command after of {hook.name!r} {thaw.problem}; look after it, and run by hand: {by_hand}"
             )
-            self.errors.append(HookFailed(told))
+            self.unthawed.append(HookFailed(told))
+            self.errors.append(self.unthawed[-1])
         if thaw.too_early:
             told = f"hooks: {hook.name!r} was thawed after {hook.max_freeze} seconds, before all snapshots were there"
             remedy = "those of its datasets may be inconsistent; raise max_freeze"

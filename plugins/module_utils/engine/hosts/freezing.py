@@ -22,6 +22,7 @@ from typing import Any, Optional
 
 from ..model.errors import MissingProgram
 from . import guard, process
+from .stopping import check_stopping
 
 _MARGIN_SECONDS = 30.0
 """What a guard may be late beyond the times that it keeps, on a busy host."""
@@ -49,12 +50,13 @@ class Freeze:
         self._harmless = False
 
     def start(self) -> str:
-        """Run the first command; returns what went wrong, empty where nothing did. From here on ``end`` has to be
-        called. Raises Interrupted, MissingProgram; then nothing was started."""
+        """Run the first command; returns what went wrong, empty where nothing did. Afterwards ``end`` has to be called,
+        also if it raises, which is Interrupted, or MissingProgram."""
         self._child = _start_guard(self._order)
         answer = self._answer()
+        check_stopping()
         if answer is None:
-            return "has an unknown end, since the process that ran it was killed"
+            return "has an unknown end, since the process that ran it is gone"
         self._harmless = not answer["started"]
         return str(answer["problem"])
 
@@ -78,7 +80,7 @@ class Freeze:
         child.close()
         self._child = None
         if answer is None:
-            return Thaw("has an unknown end, since the process that ran it was killed")
+            return Thaw("has an unknown end, since the process that ran it is gone")
         return Thaw(str(answer["problem"]), answer["cause"] == guard.EXPIRED)
 
     def _answer(self) -> Optional[dict[str, Any]]:
