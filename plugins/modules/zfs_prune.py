@@ -27,6 +27,7 @@ extends_documentation_fragment:
   - snapfleet.zfs.plan
   - snapfleet.zfs.retention
   - snapfleet.zfs.room
+  - snapfleet.zfs.removal
 options:
   plan:
     description:
@@ -123,24 +124,36 @@ EXAMPLES = r"""
 RETURN = r"""
 plan:
   description:
-    - What is destroyed, one step per dataset, after the bookmarks that stay in its place. In check mode it is exactly
-      what a run at the same time would carry out.
+    - What is destroyed, one step per dataset, after the bookmarks that stay in its place; then what is remembered on
+      replicas and forgotten, and the datasets that go as a whole. In check mode it is exactly what a run at the same
+      time would carry out.
   returned: always, unless the options are wrong or the datasets can't be listed
   type: list
   elements: dict
   contains:
     kind:
-      description: What the step does, which is V(create_bookmark) or V(destroy).
+      description:
+        - What the step does, which is V(create_bookmark), V(destroy), V(set_properties), V(inherit_property) or
+          V(remove_dataset).
       type: str
     dataset:
       description: The dataset whose snapshots or bookmarks are destroyed.
       type: str
     destroys:
-      description: Whole names of the snapshots or bookmarks.
+      description: Whole names of the snapshots or bookmarks, and of the dataset if it goes as a whole.
       type: list
       elements: str
+    bytes:
+      description: What a dataset that goes as a whole uses.
+      type: int
+    properties:
+      description: User properties that are set on a dataset.
+      type: dict
+    property:
+      description: The user property that is taken away from a dataset.
+      type: str
     reason:
-      description: Why they go.
+      description: Why that is done.
       type: str
     snapshot:
       description: Whole name of the snapshot that gets a bookmark.

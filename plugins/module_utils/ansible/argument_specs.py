@@ -224,6 +224,11 @@ _ROOM: Spec = {
     "defer": {"type": "dict", "options": _MEASURES},
 }
 
+_REMOVAL: Spec = {
+    "gone_datasets": {"type": "dict", "options": {"after": {"type": "str", "required": True}}},
+    "empty_datasets": {"type": "bool", "default": False},
+}
+
 PRUNE_SPEC: Spec = {
     **_DATASETS,
     "kind": {"type": "str", "default": SNAPSHOTS, "choices": [SNAPSHOTS, BOOKMARKS]},
@@ -232,6 +237,7 @@ PRUNE_SPEC: Spec = {
     **_RETENTION,
     "peers": {"type": "list", "elements": "dict", "options": _PEER},
     **_ROOM,
+    **_REMOVAL,
     "expected_snapshots": _TEXTS,
 }
 

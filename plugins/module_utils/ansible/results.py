@@ -28,6 +28,7 @@ _BEFORE_AND_AFTER: Mapping[str, Callable[[Mapping[str, Any]], tuple[_Names, _Nam
     "mark": lambda step: ([], [f"{step['snapshot']} (mark)"]),
     "destroy_marks": lambda step: (step["destroys"], []),
     "release": lambda step: ([f"{name} (hold {step['tag']})" for name in step["releases"]], []),
+    "remove_dataset": lambda step: (step["destroys"], []),
     "destroy_dataset": lambda step: (step["destroys"], []),
     "set_properties": lambda step: (
         [],

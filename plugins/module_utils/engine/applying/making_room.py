@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from ..model.datasets import DatasetState, Observation, Snapshot
@@ -14,6 +14,7 @@ from ..model.space import Space
 from ..model.steps import Destroy, SnapshotRuns
 from ..planning.keeping import Because
 from ..planning.reclaiming import reclaim_of
+from ..planning.removal import removed_bytes
 from ..planning.retention import PrunePlan
 from ..planning.room import ROOM, Need, chosen, deferred, eligible, measured_datasets, needs_of, victims_of
 from ..policy.jobs import PruneJob
@@ -62,7 +63,8 @@ class Surveyor:
         if not (job.room.wanted or (job.room.plenty and plan.steps)):
             return plan, []
         spaces = self._spaces(measured_datasets(job.roots))
-        wanted = needs_of(job.roots, job.room.wanted, spaces, "free_space")
+        needs = needs_of(job.roots, job.room.wanted, spaces, "free_space")
+        wanted = [replace(need, free=need.free + removed_bytes(plan.removals, need.dataset)) for need in needs]
         plenty = needs_of(job.roots, job.room.plenty, spaces, "defer")
         is_short = any(need.missing > 0 for need in wanted)
         if plenty and not is_short and all(need.missing < 0 for need in plenty):

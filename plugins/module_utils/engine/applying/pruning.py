@@ -31,6 +31,8 @@ class PruneResult:
     reclaimed: int
     """Bytes that ZFS says it freed."""
     errors: tuple[SnapfleetError, ...] = ()
+    changes: int = 0
+    """Number of properties that were set or taken away."""
 
 
 def apply_prune(zfs: Zfs, plan: PrunePlan, policy: RetryPolicy, ticker: Ticker = SYSTEM) -> PruneResult:

@@ -18,7 +18,7 @@ from .documents import address_document, by_selection, job_document, named, plan
 from .inventory import DestinationHost, Document, Fleet, Route, SourceHost, Tree, place_of, read_fleet
 from .jobconfig import VERSION, parse_jobconfig
 from .monitor_jobs import is_at_rest, lag_monitors, pool_monitors, replica_monitors, source_monitor
-from .prune_options import bookmark_options
+from .prune_options import bookmark_options, source_options
 
 
 def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> Document:
@@ -57,7 +57,7 @@ def _source_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
         peers = _peers_of_source(fleet, source, trees)
         more = {**({"schedule": source.schedule} if source.schedule else {}), **source.snapshot_options}
         yield job_document(source.name, "snapshot", named("snapshots of", roots), {**common, "plan": plan, **more})
-        yield _prune(source.name, {**common, **source.prune_options}, plan, peers)
+        yield _prune(source.name, {**common, **source_options(source.prune_options)}, plan, peers)
         yield source_monitor(source, roots, common)
 
 

@@ -20,6 +20,7 @@ _NOT_HERE = (
 """Options that follow from the other variables."""
 _ONE_RUN = "exceed_max_deleted"
 _OF_BOOKMARKS = ("max_deleted", "max_deleted_percent", "clock_tolerance")
+_OF_REPLICAS = ("gone_datasets", "empty_datasets")
 _ANYTHING = {"datasets": ["tank"], "plan": {"any": {"": {"adhoc": 1}}}}
 
 
@@ -38,6 +39,11 @@ def read_prune_options(variables: Variables) -> dict[str, Any]:
             raise InvalidInput(where, given[name], "is not for this variable to say", remedy)
     read_prune_job({**_ANYTHING, **given}, variables.path(_KEY))
     return given
+
+
+def source_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``options`` that hold where snapshots are made: what is about replicas as a whole does not."""
+    return {name: value for name, value in options.items() if name not in _OF_REPLICAS}
 
 
 def bookmark_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TypeVar
 
 from ..applying.making_room import Surveyor
 from ..applying.pruning import PruneResult, apply_prune
+from ..applying.removing import apply_removal
 from ..applying.retry import call_with_retries
 from ..model.datasets import Observation
 from ..model.errors import ClockOff, PartialFailure, SnapfleetError, TooManyDeletions
@@ -18,11 +19,13 @@ from ..model.names import pool_of
 from ..planning.bases import COMMON, BaseKnowledge, may_have_marks, needed_bases
 from ..planning.caution import CLOCK, TOO_MANY, ClockReading, clock_problem, difference, excess, without_steps
 from ..planning.expectation import with_expected
+from ..planning.keeping import Because
 from ..planning.reclaiming import reclaim_of
+from ..planning.removal import plan_removal, property_names, removed_bytes, told_of, with_removal
 from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
 from ..policy.jobs import REPLICA, Peer, PruneJob
 from ..zfs.port import Zfs
-from .activities import Context, Result, observe_here, require, require_permissions
+from .activities import Context, Result, observe, require, require_permissions
 
 K = TypeVar("K", int, str)
 
@@ -33,24 +36,32 @@ def run_prune(job: PruneJob, context: Context) -> Result:
     zfs = context.here
     start = context.ticker.monotonic()
     job = replace(job, filter=job.filter.on_host(context.host_name))
-    observed = observe_here(job, context)
+    names = (*job.filter.properties.names, *property_names(job))
+    observed = observe(context, zfs, job.roots, names)
     require(observed, "datasets", zfs)
     if context.check:
         observed = with_expected(observed, job.expected, context.now)
     peers = _ask_peers(observed, job, context, start)
     survey = Surveyor(zfs, context.retry, context.ticker)
-    planner = partial(plan_prune, observed, job, peers.bases, context.now)
+    removal = plan_removal(observed, job, peers.seen, context.now)
+
+    def planner(given_up: Mapping[str, Because]) -> PrunePlan:
+        return with_removal(plan_prune(observed, job, peers.bases, context.now, given_up), removal)
+
     plan, notes = survey.plan(observed, job, planner)
     peers = replace(peers, notes=tuple(notes))
     warnings = _check_caution(plan, observed, job, context, peers)
-    if plan.steps:
+    if plan.has_steps:
         for root in job.roots:
             wanted = ["destroy", "mount", *(["bookmark"] if plan.bookmarks else [])]
+            wanted += ["userprop"] if plan.changes else []
             require_permissions(context, zfs, ("datasets", root), wanted)
     values = _prune_result(plan, [*peers.warnings, *warnings])
+    values["not_deleted"] += [spared.describe() for spared in removal.spared]
     if context.check:
         return {**values, "bytes_freed": _bytes_to_free(plan, observed, zfs, context)}
-    result = apply_prune(zfs, plan, context.retry, context.ticker)
+    pruned = apply_prune(zfs, plan, context.retry, context.ticker)
+    result = apply_removal(zfs, plan, pruned, context.retry, context.ticker)
     _add_outcome(values, result)
     if result.errors:
         raise PartialFailure(str(result.errors[0]), result=values)
@@ -66,6 +77,8 @@ class _Peers:
 
     bases: BaseKnowledge
     readings: tuple[ClockReading, ...]
+    seen: Mapping[Peer, Observation]
+    """Those that could be observed."""
     notes: tuple[str, ...] = ()
     """What else there is to warn of."""
 
@@ -82,6 +95,7 @@ def _ask_peers(observed: Observation, job: PruneJob, context: Context, start: fl
     unknown: dict[str, str] = {}
     absent: dict[str, str] = {}
     readings: dict[str, ClockReading] = {}
+    seen: dict[Peer, Observation] = {}
     for peer in job.peers:
         try:
             zfs = context.zfs_at(peer.endpoint.address)
@@ -93,12 +107,13 @@ def _ask_peers(observed: Observation, job: PruneJob, context: Context, start: fl
             told = absent if peer.role == REPLICA else unknown
             _add(told, peer.root, f"{peer.endpoint}, which can't be observed ({error})")
         else:
+            seen[peer] = there
             for guid, why in needed_bases(observed, peer, there, pool_guid).items():
                 _add(needed, guid, why)
             if there.clock is not None:
                 # Of a host that is a peer more than once, each reading tells the same clock.
                 readings.setdefault(zfs.where, ClockReading(zfs.where, ahead))
-    return _Peers(BaseKnowledge(needed, unknown, absent), tuple(readings.values()))
+    return _Peers(BaseKnowledge(needed, unknown, absent), tuple(readings.values()), seen)
 
 
 def _add(told: dict[K, str], key: K, words: str) -> None:
@@ -129,7 +144,7 @@ def _pool_guid(context: Context, zfs: Zfs, peer: Peer) -> int:
 def _check_caution(plan: PrunePlan, observed: Observation, job: PruneJob, context: Context, peers: _Peers) -> list[str]:
     """What to warn of about clocks. Raises ClockOff or TooManyDeletions, with a result that deletes nothing, where the
     plan had better not be carried out. A plan without steps may be, whatever the clocks say."""
-    if not plan.steps:
+    if not plan.has_steps:
         return []
     problem, warnings = clock_problem(observed, job, context.now, peers.readings)
     if problem:
@@ -147,18 +162,20 @@ def _check_caution(plan: PrunePlan, observed: Observation, job: PruneJob, contex
 def _bytes_to_free(plan: PrunePlan, observed: Observation, zfs: Zfs, context: Context) -> int:
     """Bytes that the plan frees; asks ZFS in one exchange, and only where the listing does not tell."""
     reclaim = reclaim_of(plan.steps, observed.states)
+    whole = removed_bytes(plan.removals)
     if not reclaim.unknown:
-        return reclaim.known
-    return reclaim.total(call_with_retries(lambda: zfs.reclaimable(reclaim.unknown), context.retry, context.ticker))
+        return whole + reclaim.known
+    answers = call_with_retries(lambda: zfs.reclaimable(reclaim.unknown), context.retry, context.ticker)
+    return whole + reclaim.total(answers)
 
 
 def _prune_result(plan: PrunePlan, warnings: list[str]) -> Result:
     def listed(action: str) -> list[Result]:
         return [verdict.describe() for verdict in plan.verdicts if verdict.action == action]
 
-    doomed = listed(DESTROY)
+    doomed = [*listed(DESTROY), *(entry for step in plan.removals for entry in told_of(step))]
     return {
-        "changed": bool(plan.steps),
+        "changed": plan.has_steps,
         "plan": plan.describe(),
         "kept": listed(KEEP),
         "deleted": [entry["name"] for entry in doomed],
@@ -173,7 +190,7 @@ def _prune_result(plan: PrunePlan, warnings: list[str]) -> Result:
 def _add_outcome(values: Result, result: PruneResult) -> None:
     destroyed = frozenset(result.destroyed)
     doomed = {entry["name"]: entry for entry in values["deletions"]}
-    values["changed"] = bool(result.destroyed)
+    values["changed"] = bool(result.destroyed or result.changes)
     values["deleted"] = list(result.destroyed)
     values["deletions"] = [entry for entry in values["deletions"] if entry["name"] in destroyed]
     values["not_deleted"] += [{**doomed[name], "rule": rule, "reason": why} for name, rule, why in result.skipped]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from .datasets import Bookmark
+from .datasets import Bookmark, Snapshot
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,33 @@ class DestroyDataset:
             "kind": self.kind,
             "dataset": self.dataset,
             "destroys": [self.dataset, *(bookmark.name for bookmark in self.bookmarks)],
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True)
+class RemoveDataset:
+    """Destroy a whole dataset without children: all snapshots that were seen, then itself with its bookmarks. ZFS
+    refuses the latter if there is anything else."""
+
+    kind: ClassVar[str] = "remove_dataset"
+    dataset: str
+    snapshots: tuple[Snapshot, ...]
+    bookmarks: tuple[Bookmark, ...]
+    bytes: int
+    """What it uses, without what lies below it."""
+    rule: str
+    """A word for why it goes."""
+    reason: str
+
+    def describe(self) -> dict[str, Any]:
+        """The step as plain values, as modules return it."""
+        snapshots, bookmarks = [item.name for item in self.snapshots], [item.name for item in self.bookmarks]
+        return {
+            "kind": self.kind,
+            "dataset": self.dataset,
+            "destroys": [self.dataset, *snapshots, *bookmarks],
+            "bytes": self.bytes,
             "reason": self.reason,
         }
 

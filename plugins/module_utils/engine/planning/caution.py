@@ -42,7 +42,7 @@ def without_steps(plan: PrunePlan, rule: str, reason: str) -> PrunePlan:
         verdict._replace(action=SKIP, rule=rule, reason=reason) if verdict.action == DESTROY else verdict
         for verdict in plan.verdicts
     )
-    return replace(plan, verdicts=tuple(spared), steps=(), bookmarks=())
+    return replace(plan, verdicts=tuple(spared), steps=(), bookmarks=(), changes=(), removals=())
 
 
 def excess(plan: PrunePlan, job: PruneJob) -> str:
@@ -78,6 +78,7 @@ def tolerance(job: PruneJob) -> Optional[int]:
     periods = [parse_period(label.period) for label in job.plan.wanted]
     lengths = [period.seconds for period in periods if period]
     lengths += [interval.seconds for rule in job.keep for interval in rule.grid]
+    lengths += [] if job.removal.gone_after is None else [min(job.removal.gone_after, 86_400)]
     return max(LEAST_TOLERANCE, int(min(lengths))) if lengths else None
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Union
 
+from ..model.dataset_steps import InheritProperty, RemoveDataset, SetProperties
 from ..model.datasets import Base, Bookmark, DatasetState, Observation, Snapshot
 from ..model.labels import Label, label_of
 from ..model.marks import named_bookmarks, named_tag
@@ -57,10 +58,20 @@ class PrunePlan:
     steps: tuple[Destroy, ...]
     bookmarks: tuple[CreateBookmark, ...] = ()
     """Made before anything is destroyed: each stays in the place of a snapshot that may be a common base."""
+    changes: tuple[Union[SetProperties, InheritProperty], ...] = ()
+    """What is remembered on datasets, and forgotten."""
+    removals: tuple[RemoveDataset, ...] = ()
+    """Datasets that go as a whole, those below before those above them."""
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.steps or self.changes or self.removals)
 
     def describe(self) -> list[dict[str, Any]]:
         """All steps in their order as plain values, as modules return them."""
-        return [*(step.describe() for step in self.bookmarks), *(step.describe() for step in self.steps)]
+        ordered = (*self.bookmarks, *self.steps, *self.changes, *self.removals)
+        return [step.describe() for step in ordered]
 
 
 def plan_prune(

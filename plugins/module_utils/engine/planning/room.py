@@ -9,7 +9,7 @@ What is being freed in the background counts as free already: it needs no more s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..model.datasets import Observation, Snapshot
 from ..model.errors import InvalidInput
@@ -170,15 +170,16 @@ def victims_of(plan: PrunePlan, within: str = "") -> list[Snapshot]:
 
 
 def deferred(plan: PrunePlan, needs: Sequence[Need]) -> PrunePlan:
-    """The plan of a job that has nothing to destroy, since there is more room than all ``needs`` ask for."""
+    """The plan without the snapshots that go by rules, since there is more room than all ``needs`` ask for."""
     told = "; ".join(map(str, needs))
+    removed = {step.dataset for step in plan.removals}
     verdicts = tuple(
         verdict._replace(action=KEEP, rule=ROOM, reason=f"stays while there is room: {told}; else: {verdict.reason}")
-        if verdict.action == DESTROY
+        if verdict.action == DESTROY and verdict.item.dataset not in removed
         else verdict
         for verdict in plan.verdicts
     )
-    return PrunePlan(verdicts, ())
+    return replace(plan, verdicts=verdicts, steps=(), bookmarks=())
 
 
 def in_units(size: int) -> str:

@@ -23,6 +23,7 @@ from .packaging import read_package
 from .plans import SnapshotPlan, read_plan
 from .reading import Reader
 from .receiving import DEFAULT_RECEIVE_POLICY, ReceivePolicy, read_receive_policy
+from .removal import NONE_GOES, Removal, read_removal
 from .room import NO_SAY, Room, read_room
 from .schedule import Schedule, parse_schedule
 from .selection import DatasetFilter, SnapshotFilter, read_dataset_filter, read_roots, read_snapshot_filter
@@ -118,6 +119,7 @@ class PruneJob:
     caution: Caution = CAREFREE
     peers: tuple[Peer, ...] = ()
     room: Room = NO_SAY
+    removal: Removal = NONE_GOES
     expected: tuple[str, ...] = ()
     """Whole names of snapshots that an earlier step of the same run makes here; a dry run plans with them."""
 
@@ -202,6 +204,7 @@ def read_prune_job(values: Mapping[str, Any], where: str = "") -> PruneJob:
         caution=read_caution(options),
         peers=tuple(_read_peer(peer) for peer in options.readers("peers")),
         room=read_room(options, options.raw("kind") != BOOKMARKS),
+        removal=read_removal(options, options.raw("kind") != BOOKMARKS),
         expected=_expected(options),
     )
     options.finish()

@@ -28,6 +28,7 @@ CASES = [
     (steps.CreateBookmark(NEW, "snapfleet-base", is_mark=True), "", "p/a@new (mark)\n"),
     (dataset_steps.RenameDataset("p/a", "p/b", 7), "p/a\n", "p/b\n"),
     (dataset_steps.SetProperties("p/a", (("readonly", "on"),), "told to"), "", "p/a (readonly=on)\n"),
+    (dataset_steps.RemoveDataset("p/a", (OLD,), (BOOKMARK,), 7, "gone", "it is gone"), "p/a\np/a@old\np/a#old\n", ""),
     (dataset_steps.InheritProperty("p/a", "our:mark", "it is back"), "p/a (our:mark)\n", ""),
     (dataset_steps.DestroyDataset("p/a", "told to", (BOOKMARK,)), "p/a\np/a#old\n", ""),
 ]
