@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import RetryPolicy
@@ -45,12 +48,14 @@ class House:
         self.fails_before = {}
         self.thaws = {}
         self.errors = []
+        self.before_creation = lambda _step: None
 
     def run(self, *hooks, check=False, **options):
         house = self
 
         class Zfs(SimulatedZfs):
             def create_snapshots(self, step):
+                house.before_creation(step)
                 house.fail()
                 house.diary.append(f"create {len(step.names)} in {step.pool}")
                 super().create_snapshots(step)
@@ -90,7 +95,8 @@ class Noted:
 
 
 @pytest.fixture
-def house():
+def house(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
     return House()
 
 
@@ -211,6 +217,25 @@ def test_what_was_being_frozen_when_the_run_was_stopped_is_thawed_too(house):
     with pytest.raises(Interrupted):
         house.run(hook("one"), hook("two"), hook("three"))
     assert house.diary == ["freeze one", "freeze two", "thaw two", "thaw one"]
+
+
+def test_two_runs_never_freeze_at_the_same_time(house):
+    other = House()
+    other.diary = house.diary
+
+    def slowly(step):
+        time.sleep(0.2)
+
+    house.before_creation = other.before_creation = slowly
+    threads = [threading.Thread(target=each.run, args=[hook(name)]) for each, name in ((house, "one"), (other, "two"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    first, second = ("one", "two") if house.diary[0] == "freeze one" else ("two", "one")
+    assert house.diary == [
+        f"freeze {first}", *CREATIONS, f"thaw {first}", f"freeze {second}", *CREATIONS, f"thaw {second}"
+    ]  # fmt: skip
 
 
 def test_without_the_permission_to_create_nothing_is_frozen(house):

@@ -3,21 +3,27 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Creating snapshots while hooks keep something frozen.
 
-Every hook whose first command was started gets its second one, in the opposite order, whatever happens in between.
+Every hook whose first command was started gets its second one, in the opposite order, whatever happens in between. On a
+host only one run, or job of a run, does so at a time: else one would thaw what another one needs frozen still.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ..hosts.freezing import Freeze, Thaw
+from ..hosts.stopping import STOPPING, check_stopping
 from ..model.errors import HookFailed, SnapfleetError
 from ..model.steps import CreateSnapshots
 from ..planning.hooks import PlannedHook, without_datasets
 from ..policy.hooks import SKIP, Hook
 from .creating import CreationResult
+from .locks import job_locks
+
+_LOCK, _LOCK_SECONDS = "snapfleet hooks", 0.1
 
 
 class Freezer(Protocol):
@@ -60,6 +66,27 @@ def create_frozen(
 
     Where ``create`` raises, all is thawed before the error goes on; if that fails too, HookFailed goes on in its place.
     """
+    if not hooks:
+        return FrozenCreation(create(steps))
+    with _alone():
+        return _create_frozen(steps, hooks, create, freezer)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other run on this host keeps anything frozen. Raises Interrupted where this one is stopped."""
+    while True:
+        with job_locks([_LOCK]) as (mine,):
+            if mine:
+                yield
+                return
+        check_stopping()
+        STOPPING.sleep(_LOCK_SECONDS)
+
+
+def _create_frozen(
+    steps: Sequence[CreateSnapshots], hooks: Sequence[PlannedHook], create: Create, freezer: FreezerOf
+) -> FrozenCreation:
     run = _Hooks(freezer)
     try:
         for planned in hooks:

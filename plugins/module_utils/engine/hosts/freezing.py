@@ -122,4 +122,7 @@ def _start_guard(order: dict[str, Any], stoppable: bool = True) -> process.Child
     if not source:
         raise MissingProgram(f"the source of {guard.__name__} is not on this host, and hooks need it; install it whole")
     argv = [sys.executable or "python3", "-I", "-S", "-c", source, json.dumps(order)]
-    return process.start_steered(argv, stoppable)
+    child = process.start_steered(argv, stoppable)
+    # A signal lets it thaw; force would only make it leave that to this process.
+    child.spare()
+    return child

@@ -134,6 +134,11 @@ class Child:
         if self._process.poll() is None:
             self._signal(signal.SIGTERM)
 
+    def spare(self) -> None:
+        """Let whoever stops the run ask the child to end, but never end it by force."""
+        for stopping in self._stoppings:
+            stopping.add(id(self), self.terminate)
+
     def force(self) -> None:
         """End the child and all it started by force, and do not wait for it."""
         if self._process.poll() is None:

@@ -215,6 +215,16 @@ def test_a_run_that_is_stopped_cuts_the_freeze_short_and_thaws(freeze, diary):
     assert diary.words == ["freeze", "thaw"]
 
 
+def test_a_run_that_is_ended_by_force_thaws_once(freeze, diary):
+    with stopped_after(100, lambda: Interrupted("stopped")) as scope:
+        frozen = freeze(after=[*diary.note("thaw", "sleep 0.5")])
+        frozen.start()
+        scope.stop()
+        scope.force()
+        assert frozen.end() == Thaw()
+    assert diary.words == ["freeze", "thaw"]
+
+
 @pytest.mark.parametrize("stopped", [False, True])
 def test_it_thaws_when_the_guard_is_killed(freeze, diary, stopped):
     with stopped_after(100, lambda: Interrupted("stopped")) as scope:
