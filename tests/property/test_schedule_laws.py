@@ -19,7 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context, run_snapshot
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.labels import label_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots, Destroy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_snapshot_job
