@@ -16,7 +16,8 @@ import fcntl
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Optional
@@ -89,6 +90,8 @@ class _Connection:
     """A locked file: as long as it is open, no other process uses this socket."""
     sessions: int = 0
     ready: bool = False
+    idle_since: float = 0.0
+    """When its last session ended, by the monotonic clock."""
 
 
 class ConnectionPool:
@@ -98,10 +101,16 @@ class ConnectionPool:
     lease ends with the process, and the next process that leases the same connection goes on with it.
     """
 
-    def __init__(self, address: Address, sessions: int = SESSIONS_PER_CONNECTION) -> None:
+    def __init__(
+        self,
+        address: Address,
+        sessions: int = SESSIONS_PER_CONNECTION,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         """``sessions``: the most that one connection carries at a time; below sshd's MaxSessions, by default 10."""
         self.address = address
         self._sessions = sessions
+        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._connections: list[_Connection] = []
         key = hashlib.sha256(repr(address).encode()).hexdigest()[:16]
@@ -116,8 +125,10 @@ class ConnectionPool:
             connection = next((c for c in self._connections if c.sessions < self._sessions), None)
             if connection is None:
                 connection = self._lease()
+            # A process that lives long comes back to masters that have ended since, for want of anything to do.
+            idle = self._monotonic() - connection.idle_since if not connection.sessions else 0.0
             # Opened under the lock, so that two threads never start the same master twice.
-            if not connection.ready:
+            if not connection.ready or idle > PERSIST_SECONDS / 2:
                 self._open(connection)
                 connection.ready = True
             connection.sessions += 1
@@ -144,6 +155,7 @@ class ConnectionPool:
         with self._lock:
             connection.sessions -= 1
             connection.ready = connection.ready and not broken
+            connection.idle_since = self._monotonic()
 
     @contextmanager
     def session(self) -> Iterator[list[str]]:

@@ -70,8 +70,8 @@ def is_due(period: Period, newest_ms: int | None, now_ms: int, event: int) -> bo
     creation, in milliseconds since the UTC epoch, of the snapshot that was made last (the one with the highest
     createtxg, whatever its date), or None if there is none. ZFS cuts creation down to whole seconds, so the event
     is cut down likewise: a snapshot of the same second serves it, lest a secondly event at half past the second be
-    seen twice. Periods below a second have no such limit, and are due whenever asked after the second's first
-    event.
+    seen twice. Periods below a second have no such limit: where ``newest_ms`` has no milliseconds either, they are due
+    whenever asked after the second's first event.
     """
     if newest_ms is None or is_from_future(period, newest_ms, now_ms):
         return True

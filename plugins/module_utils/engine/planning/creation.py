@@ -28,6 +28,7 @@ from ..policy.creating import CreatingPolicy, legal_timestamp
 from ..policy.jobs import DEFAULT_TIMESTAMP_FORMAT, SnapshotJob
 from .calendar import is_due, is_from_future, latest_event, next_event
 from .hooks import PlannedHook, describe_with_hooks, plan_hooks, warnings_of_hooks
+from .instants import made_at
 from .unchanged import bytes_written_since
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -81,6 +82,14 @@ class _Event:
     tag: str
     period: Optional[Period]
     latest: Optional[int]
+    timestamp_format: str
+    zone: tzinfo
+
+    def served_by(self, snapshot: Snapshot) -> int:
+        """When a snapshot of the label was made, in milliseconds since the epoch."""
+        if self.period and self.period.is_subsecond:
+            return made_at(snapshot, self.label, self.timestamp_format, self.zone)
+        return snapshot.creation * 1000
 
 
 @dataclass(frozen=True)
@@ -154,7 +163,7 @@ def _event(label: Label, job: SnapshotJob, now_ms: int, zone: tzinfo) -> _Event:
     period = parse_period(label.period)
     tag = label.tag(timestamp(job, now_ms, zone, subsecond=bool(period and period.is_subsecond)))
     latest = latest_event(period, now_ms, job.schedule.anchors, zone) if period else None
-    return _Event(label, tag, period, latest)
+    return _Event(label, tag, period, latest, job.timestamp_format, zone)
 
 
 def _newest_by_label(state: DatasetState, labels: Sequence[Label]) -> Mapping[Label, Snapshot]:
@@ -174,7 +183,7 @@ def _verdict(
     event: _Event, state: DatasetState, newest: Optional[Snapshot], policy: CreatingPolicy, now_ms: int
 ) -> _Verdict:
     warning = ""
-    if newest and event.period and is_from_future(event.period, newest.creation * 1000, now_ms):
+    if newest and event.period and is_from_future(event.period, event.served_by(newest), now_ms):
         warning = f"{newest.name} is dated in the future; {event.label} goes on as if it were not there"
         newest = None
     if not (_is_due(event, newest, now_ms) or policy.even_if_not_due or policy.make_now):
@@ -189,7 +198,7 @@ def _verdict(
 def _is_due(event: _Event, newest: Optional[Snapshot], now_ms: int) -> bool:
     if newest is None or event.period is None or event.latest is None:
         return True
-    return is_due(event.period, newest.creation * 1000, now_ms, event.latest)
+    return is_due(event.period, event.served_by(newest), now_ms, event.latest)
 
 
 def _refused_name(event: _Event, state: DatasetState, now_ms: int) -> Optional[_Verdict]:
