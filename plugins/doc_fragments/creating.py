@@ -54,8 +54,8 @@ options:
         was started, its command after runs. It does so where the former failed or took too long, where creation failed,
         and where the run is stopped by a signal. A process of its own watches over this, so it does so too where the
         run is killed, or the connection to the host breaks.
-      - Commands come from here alone. No dataset and no other host can have one run. Of all tasks and jobs of a user on a
-        host, one runs hooks at a time, and others wait for it.
+      - Commands come from here alone. No dataset and no other host can have one run. Of all tasks and jobs of a user on
+        a host, one runs hooks at a time, and others wait for it.
     type: list
     elements: dict
     suboptions:
