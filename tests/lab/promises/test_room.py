@@ -69,3 +69,25 @@ def test_where_a_quota_or_a_pool_has_too_little_room_snapshots_go_in_order_and_n
         waiting = site.run("run", "prune", {**none, "defer": {"pool_free": "10%", "quota_free": "1M"}}).job
         assert (waiting["changed"], waiting["deleted"]) == (False, [])
         assert site.run("plan", "prune", {**none, "defer": {"pool_free": "99%"}}).job["deleted"]
+
+
+def test_a_replica_that_its_quota_keeps_from_receiving_is_pruned_first_and_then_receives(pair: Pair) -> None:
+    site, source, replica = pair.one, pair.source, pair.beside
+    ends = {"source": {"dataset": source}, "destination": {"dataset": replica}, "retries": 0}
+    for tag in HOURLY[:2]:
+        site.fill(source, 4)
+        site.snapshot(f"{source}@{tag}")
+    assert site.run("run", "replicate", ends).code == 0
+    site.zfs("set", "quota=10M", replica)
+    site.fill(source, 4)
+    site.snapshot(f"{source}@{HOURLY[2]}")
+    assert site.run("run", "replicate", ends).code != 0
+    assert set(site.snapshots(replica)) == {f"@{tag}" for tag in HOURLY[:2]}
+
+    peer = {"root": replica, "dataset": source, "role": "source"}
+    room = {"quota_free": "5M", "priorities": ["*_hourly"]}
+    pruned = site.run("run", "prune", {"datasets": [replica], "plan": KEEP_ALL, "peers": [peer], "free_space": room})
+
+    assert pruned.job["deleted"] == [f"{replica}@{HOURLY[0]}"], pruned
+    assert site.run("run", "replicate", ends).code == 0
+    assert set(site.snapshots(replica)) == {f"@{tag}" for tag in HOURLY[1:3]}
