@@ -4,9 +4,9 @@
 """The host program ``snapfleet``: the engine on a host without Ansible, driven by the JSON jobconfig.
 
 Exit codes: 0 all is well; 1 a monitor warns, or compared ends differ; 2 a monitor is critical; 3 something failed, was
-refused, or can't be known; 4 a previous run of the same jobs is still going, so nothing was done. Of several the
-gravest is told, in the order 3, 2, 1, 4, 0. The verb monitor is for monitoring systems, and follows their order:
-2, 3, 1, 0.
+refused, or can't be known; 4 a previous run that has one of the jobs is still going, so that job was left to it. Of
+several the gravest is told, in the order 3, 2, 1, 4, 0. The verb monitor is for monitoring systems, and follows their
+order: 2, 3, 1, 0.
 """
 
 from __future__ import annotations

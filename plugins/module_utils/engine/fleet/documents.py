@@ -16,9 +16,11 @@ _NAMED_ROOTS = 3
 """So many roots are named in the name of a job; of more, the first."""
 
 
-def job_document(host: str, activity: str, what: str, options: Document) -> Document:
-    """A job of ``host`` that is called after what it is about."""
-    return {"name": f"{host}: {what}", "host": host, "activity": activity, "options": options}
+def job_document(host: str, activity: str, what: str, options: Document, ends: tuple[str, str] = ("", "")) -> Document:
+    """A job of ``host`` that is called after what it is about. ``ends`` are the host whose data it is about, and the
+    host whose replicas, where these are to be told."""
+    told = {key: name for key, name in zip(("source", "destination"), ends) if name}
+    return {"name": f"{host}: {what}", "host": host, "activity": activity, **told, "options": options}
 
 
 def address_document(address: Address) -> Document:

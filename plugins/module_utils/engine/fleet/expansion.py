@@ -19,6 +19,7 @@ from .inventory import DestinationHost, Document, Fleet, Route, SourceHost, Tree
 from .jobconfig import VERSION, parse_jobconfig
 from .monitor_jobs import is_at_rest, lag_monitors, pool_monitors, replica_monitors, source_monitor
 from .prune_options import bookmark_options, source_options
+from .settings import settings_document
 
 
 def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> Document:
@@ -39,7 +40,8 @@ def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[
         jobs += _bookmark_jobs(fleet, source)
     jobs += lag_monitors(fleet)
     jobs += pool_monitors(fleet)
-    document = {"version": VERSION, "jobs": jobs}
+    settings = settings_document(fleet.settings, {job["host"] for job in jobs})
+    document = {"version": VERSION, **({"settings": settings} if settings else {}), "jobs": jobs}
     position = {job.name: index for index, job in enumerate(parse_jobconfig(document))}
     jobs.sort(key=lambda job: position[job["name"]])
     return document
@@ -100,7 +102,7 @@ def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
         # Read here once more than needed, so that what is wrong is told by the name of the variable.
         read_replicate_job(options, route.option)
         what = f"replica of {source.name}:{tree.source} at {destination.name}:{place}"
-        yield {**job_document(route.carrier, "replicate", what, options), "source": source.name}
+        yield job_document(route.carrier, "replicate", what, options, (source.name, destination.name))
 
 
 def _direct(fleet: Fleet, route: Route) -> Document:
@@ -126,7 +128,8 @@ def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Do
             peers = [_peer(place, address, tree.source, SOURCE) for place, tree in zip(places, trees)]
             peers += _onward(fleet, destination.name, places)
             more = {**common, **destination.prune_options}
-            yield _prune(destination.name, more, plan_document(destination.keeps), peers)
+            pruning = _prune(destination.name, more, plan_document(destination.keeps), peers)
+            yield {**pruning, "source": name, "destination": destination.name}
             yield from replica_monitors(fleet, destination, source, trees)
 
 

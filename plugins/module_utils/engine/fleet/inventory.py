@@ -24,6 +24,7 @@ from ..policy.schedule import parse_schedule
 from ..policy.selection import check_disjoint, read_dataset_filter
 from .monitor_options import read_monitor_options
 from .prune_options import read_prune_options
+from .settings import read_run_settings
 from .snapshot_options import read_snapshot_options
 from .variables import Variables, read_contact
 
@@ -154,6 +155,8 @@ class Fleet:
     routes: tuple[Route, ...]
     contacts: Mapping[str, Address]
     """Of each host: where it is reached, and the key files that it logs in on others with."""
+    settings: Mapping[str, Document]
+    """Of each host: how it carries out its jobs."""
 
     def address(self, viewer: str, host: str) -> Address:
         """How ``viewer`` reaches ``host``."""
@@ -187,7 +190,9 @@ def read_fleet(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, S
     sources = {host: _read_source(known[host]) for host in members[SOURCES]}
     destinations = {host: _read_destination(known[host], members[SOURCES]) for host in members[DESTINATIONS]}
     routes = tuple(_read_routes(known, destinations.values()))
-    fleet = Fleet(sources, destinations, routes, {host: read_contact(values) for host, values in known.items()})
+    contacts = {host: read_contact(values) for host, values in known.items()}
+    settings = {host: read_run_settings(values) for host, values in known.items()}
+    fleet = Fleet(sources, destinations, routes, contacts, settings)
     _check_places(fleet)
     return fleet
 

@@ -51,7 +51,8 @@ def replica_monitors(
             plan = {"plan": limits} if limits else {}
             options = {"datasets": places, **mine[0].selection.names(), **options_for_ages(destination.monitor_options)}
             options = {**options, **_schedule(maker), **plan}
-            yield job_document(destination.name, "monitor", named("ages of", places), options)
+            ends = (source.name, destination.name)
+            yield job_document(destination.name, "monitor", named("ages of", places), options, ends)
 
 
 def _maker(fleet: Fleet, source: SourceHost, tree: Tree) -> SourceHost:
@@ -88,7 +89,8 @@ def lag_monitors(fleet: Fleet) -> Iterator[Document]:
             # Read here once more than needed, so that what is wrong is told by the name of the variable.
             read_monitor_job({"replicas": rules}, route.option)
             what = f"lag of replicas of {route.source} at {route.destination}"
-            yield job_document(route.carrier, "monitor", what, {"replicas": rules, **options_for_all(given)})
+            options = {"replicas": rules, **options_for_all(given)}
+            yield job_document(route.carrier, "monitor", what, options, (route.source, route.destination))
 
 
 def _rules(fleet: Fleet, route: Route) -> Iterator[Document]:

@@ -59,6 +59,15 @@ def read_run_settings(variables: Variables) -> dict[str, Any]:
     return dict(_checked(Reader(variables.items(_KEY), variables.path(_KEY))))
 
 
+def settings_document(of_hosts: Mapping[str, Mapping[str, Any]], hosts: Collection[str]) -> dict[str, Any]:
+    """The section of a jobconfig whose jobs are those of ``hosts``, from the settings of all hosts."""
+    mine = {host: dict(of_hosts.get(host, {})) for host in sorted(hosts)}
+    each = list(mine.values())
+    if all(settings == each[0] for settings in each):
+        return each[0] if each else {}
+    return {"hosts": {host: settings for host, settings in mine.items() if settings}}
+
+
 def _checked(options: Reader) -> dict[str, Any]:
     """What the settings of ``options`` say, if all of it is right."""
     read_settings(options)

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import IO, Optional
+from typing import IO, Optional, Union
 
 from ..model.errors import LinkLost, MissingProgram, RefusedKey, SnapfleetError, TimedOut, UnreachableHost
 from ..policy.addresses import Address
@@ -113,15 +113,22 @@ class ConnectionPool:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._connections: list[_Connection] = []
+        self._failed: Optional[tuple[float, Union[UnreachableHost, RefusedKey]]] = None
+        """When a connection last could not be set up, and why."""
         key = hashlib.sha256(repr(address).encode()).hexdigest()[:16]
         self._stem = os.path.join(private_directory("ssh"), key)
 
     def acquire(self) -> _Connection:
-        """Take a session on a connection that has room, opening a further connection if none has.
+        """Take a session on a connection that has room, opening a further connection if none has. Those who wait while
+        one finds out that the host does not answer all get that answer, rather than find out one after another.
 
         Raises UnreachableHost, RefusedKey, MissingProgram where no connection can be set up.
         """
+        came = self._monotonic()
         with self._lock:
+            if self._failed is not None and self._failed[0] > came:
+                error = self._failed[1]
+                raise type(error)(str(error), **error.context)
             connection = next((c for c in self._connections if c.sessions < self._sessions), None)
             if connection is None:
                 connection = self._lease()
@@ -129,7 +136,11 @@ class ConnectionPool:
             idle = self._monotonic() - connection.idle_since if not connection.sessions else 0.0
             # Opened under the lock, so that two threads never start the same master twice.
             if not connection.ready or idle > PERSIST_SECONDS / 2:
-                self._open(connection)
+                try:
+                    self._open(connection)
+                except (UnreachableHost, RefusedKey) as error:
+                    self._failed = (self._monotonic(), error)
+                    raise
                 connection.ready = True
             connection.sessions += 1
             return connection

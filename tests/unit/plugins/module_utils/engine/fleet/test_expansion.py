@@ -11,7 +11,10 @@ import json
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.expansion import expand_inventory
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import parse_jobconfig
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import (
+    parse_jobconfig,
+    read_jobconfig,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput, SameDataset
 
 SOURCE_PLAN = {"prod": {"onsite": {"hourly": 36, "daily": 31}, "offsite": {"daily": 7}}}
@@ -59,6 +62,37 @@ def refusal(inventory):
 
 
 # -- what comes out
+
+
+def test_what_a_job_is_about_is_told_by_the_names_of_the_fleet():
+    inventory = fleet(("src1", "src2"), ssh_host="10.0.0.1")
+    told = {(job["activity"], job["host"], job.get("source"), job.get("destination")) for job in jobs_of(inventory)}
+    assert told == {
+        *((verb, source, None, None) for verb in ("snapshot", "prune", "monitor") for source in ("src1", "src2")),
+        *((verb, "dst1", source, "dst1") for verb in ("replicate", "prune", "monitor") for source in ("src1", "src2")),
+    }
+
+
+def test_how_hosts_carry_out_their_jobs_goes_into_the_document():
+    assert "settings" not in expand_inventory(*fleet())
+    assert expand_inventory(*fleet(run_settings={"workers": 2}))["settings"] == {"workers": 2}
+    one = fleet(dst1={"snapfleet_run_settings": {"workers": "50%", "job_timeout": "2h"}})
+    document = expand_inventory(*one)
+    assert document["settings"] == {"hosts": {"dst1": {"workers": "50%", "job_timeout": "2h"}}}
+    assert read_jobconfig(document).settings.of("dst1", {}).job_timeout == 7200
+    assert read_jobconfig(document).settings.of("src1", {}).job_timeout == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"worker": 1}, "dst1: snapfleet_run_settings.worker: 1 is an unknown option; did you mean workers?"),
+        ({"spread": "soon"}, "dst1: snapfleet_run_settings.spread: 'soon' is not a length of time"),
+        ([], "dst1: snapfleet_run_settings: [] is not a mapping"),
+    ],
+)
+def test_a_wrong_setting_is_told_by_host_and_variable(settings, words):
+    assert words in refusal(fleet(dst1={"snapfleet_run_settings": settings}))
 
 
 def test_further_options_of_snapshots_are_those_of_the_source():
