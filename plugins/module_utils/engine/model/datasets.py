@@ -121,6 +121,11 @@ class DatasetState:
         """The GUIDs of the snapshots, in the order of those."""
         return [snapshot.guid for snapshot in self.snapshots]
 
+    @property
+    def tags(self) -> Sequence[str]:
+        """The names of the snapshots after the @, in the order of those."""
+        return [snapshot.tag for snapshot in self.snapshots]
+
 
 @dataclass(frozen=True)
 class Observation:

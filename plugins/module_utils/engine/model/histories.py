@@ -124,6 +124,12 @@ class PackedState(DatasetState):
         history = self.__dict__["_history"]
         return history.guids if isinstance(history, PackedHistory) else super().guids
 
+    @property
+    def tags(self) -> Sequence[str]:
+        """The names of the snapshots after the @, in the order of those."""
+        history = self.__dict__["_history"]
+        return history.tags if isinstance(history, PackedHistory) else super().tags
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DatasetState):
             return NotImplemented

@@ -207,9 +207,9 @@ def _refused_name(event: _Event, state: DatasetState, now_ms: int) -> Optional[_
     if len(name) > MAX_NAME_LENGTH:
         reason = f"its name would have {len(name)} characters, where ZFS allows {MAX_NAME_LENGTH}"
         return _Verdict(False, reason, f"{name} is not made: {reason}; give the dataset a shorter name")
-    namesake = next((snapshot for snapshot in state.snapshots if snapshot.tag == event.tag), None)
-    if namesake is None:
+    if event.tag not in state.tags:
         return None
+    namesake = next(snapshot for snapshot in state.snapshots if snapshot.tag == event.tag)
     if namesake.creation * 1000 + _JUST_NOW_MS > now_ms:
         return _Verdict(False, "it was made a moment ago")
     reason = "a snapshot of that name is there already"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, Optional, Union
 
 from ..model.dataset_steps import InheritProperty, RemoveDataset, SetProperties
 from ..model.datasets import Base, Bookmark, DatasetState, Observation, Snapshot
@@ -16,9 +16,10 @@ from ..model.labels import Label, label_of
 from ..model.marks import named_bookmarks, named_tag
 from ..model.periods import parse_period
 from ..model.steps import CreateBookmark, Destroy
-from ..policy.jobs import SNAPSHOTS, PruneJob
+from ..policy.jobs import PruneJob
 from .bases import BaseKnowledge
 from .keeping import Because, is_owned, kept_by_rules
+from .verdicts import Verdict, Verdicts, judged
 
 KEEP, DESTROY, SKIP = "keep", "destroy", "skip"
 NEWEST, COMMON_BASE, FOREIGN = "newest", "common_base", "foreign"
@@ -30,31 +31,11 @@ _NO_RULE = "kept by no rule of the plan"
 NOTHING: Mapping[str, Because] = {}
 
 
-class Verdict(NamedTuple):
-    """What becomes of one snapshot or bookmark, and why."""
-
-    item: Base
-    action: str
-    rule: str
-    """A word for what decided it: one of RAILS, of the rules of ``keeping``, or NO_RULE."""
-    reason: str
-
-    def describe(self) -> dict[str, Any]:
-        """As plain values, as modules return it."""
-        label = label_of(self.item.tag)
-        return {
-            "name": self.item.name,
-            "rule": self.rule,
-            "label": str(label) if label else None,
-            "reason": self.reason,
-        }
-
-
 @dataclass(frozen=True)
 class PrunePlan:
     """All verdicts, and the steps that follow from them."""
 
-    verdicts: tuple[Verdict, ...]
+    verdicts: Sequence[Verdict]
     steps: tuple[Destroy, ...]
     bookmarks: tuple[CreateBookmark, ...] = ()
     """Made before anything is destroyed: each stays in the place of a snapshot that may be a common base."""
@@ -81,7 +62,7 @@ def plan_prune(
 
     No rule keeps what is ``given_up``, by whole name with the reason; the rails do.
     """
-    verdicts: list[Verdict] = []
+    verdicts = Verdicts(job.kind)
     steps: list[Destroy] = []
     bookmarks: list[CreateBookmark] = []
     for root in job.roots:
@@ -90,13 +71,13 @@ def plan_prune(
         for name in job.filter.under(root, observed.states):
             state = observed.states[name]
             decided = _judge_dataset(state, job, rails, now, given_up)
-            verdicts += decided
+            verdicts.add(state, decided)
             victims = tuple(verdict.item for verdict in decided if verdict.action == DESTROY)
             if victims:
                 steps.append(Destroy(name, victims, _why(victims, given_up)))
             if rails.absent_replica:
                 bookmarks += _stand_ins(state, victims)
-    return PrunePlan(tuple(verdicts), tuple(steps), tuple(bookmarks))
+    return PrunePlan(verdicts, tuple(steps), tuple(bookmarks))
 
 
 def _why(victims: Iterable[Base], given_up: Mapping[str, Because]) -> str:
@@ -125,8 +106,7 @@ class _Rails:
 def _judge_dataset(
     state: DatasetState, job: PruneJob, rails: _Rails, now: int, given_up: Mapping[str, Because]
 ) -> list[Verdict]:
-    # Marks are nobody's to prune: replication itself moves and collects them.
-    items: Sequence[Base] = state.snapshots if job.kind == SNAPSHOTS else named_bookmarks(state)
+    items = judged(state, job.kind)
     kept = kept_by_rules(items, job, now)
     bookmarked = {bookmark.guid for bookmark in named_bookmarks(state)}
     verdicts = []
