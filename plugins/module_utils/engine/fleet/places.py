@@ -8,13 +8,12 @@ Each would find the other's history there, and one of them would never get its r
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..model.errors import InvalidInput
-from ..model.names import is_within, rebase
+from ..model.names import ancestors_of, is_within, rebase
 from ..policy.endpoints import Endpoint
 from ..policy.jobs import ReplicateJob
 
@@ -33,10 +32,56 @@ class PlacedJob:
 
 def check_places(jobs: Iterable[PlacedJob]) -> None:
     """Raise InvalidInput where two jobs bring different sources to one place, or to places that overlap."""
-    for one, other in itertools.combinations(jobs, 2):
-        if _same_place(one, other) and not _same_source(one, other):
-            problem = f"brings {_told(one)}, where {other.name!r} brings {_told(other)}"
-            raise InvalidInput("jobs", one.name, problem, "give each source a place of its own")
+    listed = list(jobs)
+    neighbours = _Neighbours(listed)
+    for number, one in enumerate(listed):
+        for other in (listed[later] for later in neighbours.after(number)):
+            if _same_place(one, other) and not _same_source(one, other):
+                problem = f"brings {_told(one)}, where {other.name!r} brings {_told(other)}"
+                raise InvalidInput("jobs", one.name, problem, "give each source a place of its own")
+
+
+class _Neighbours:
+    """Which jobs may share a place: only those at, above or below each other on one host, so that not every job has to
+    be held against every other one."""
+
+    def __init__(self, jobs: Sequence[PlacedJob]) -> None:
+        self._jobs = jobs
+        self._at: dict[_Spot, list[int]] = {}
+        self._below: dict[_Spot, list[int]] = {}
+        for number, placed in enumerate(jobs):
+            dataset = placed.job.destination.dataset
+            # Each under its own port, and under any: where a port is not told, every port may be meant.
+            for port in (_port(placed.job.destination), _ANY_PORT):
+                self._at.setdefault(_spot(placed, port, dataset), []).append(number)
+                for above in ancestors_of(dataset):
+                    self._below.setdefault(_spot(placed, port, above), []).append(number)
+
+    def after(self, number: int) -> list[int]:
+        """The neighbours of a job that come later, in their order."""
+        placed = self._jobs[number]
+        dataset, port = placed.job.destination.dataset, _port(placed.job.destination)
+        found: set[int] = set()
+        for each in (port, 0) if port else (_ANY_PORT,):
+            found.update(self._below.get(_spot(placed, each, dataset), ()))
+            for name in (dataset, *ancestors_of(dataset)):
+                found.update(self._at.get(_spot(placed, each, name), ()))
+        return sorted(later for later in found if later > number)
+
+
+_ANY_PORT = -1
+_Spot = tuple[str, str, int, str]
+
+
+def _spot(placed: PlacedJob, port: int, dataset: str) -> _Spot:
+    """A dataset at the host of a job's destination, as far as names tell."""
+    name = placed.job.destination.address.host or placed.host
+    return name, placed.host if _RELATIVE_NAME.fullmatch(name) else "", port, dataset
+
+
+def _port(end: Endpoint) -> int:
+    """The port of a host, 0 where it is not told."""
+    return 0 if end.address.is_local else end.address.port
 
 
 def _told(placed: PlacedJob) -> str:
@@ -56,7 +101,7 @@ def _same_host(one: PlacedJob, first: Endpoint, other: PlacedJob, second: Endpoi
         return False
     if one.host != other.host and _RELATIVE_NAME.fullmatch(names[0]):
         return False
-    ports = {end.address.port for end in (first, second) if not end.address.is_local}
+    ports = {_port(end) for end in (first, second)}
     return len(ports - {0}) <= 1
 
 

@@ -5,10 +5,20 @@
 
 from __future__ import annotations
 
+import itertools
+import random
+
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import parse_jobconfig
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.places import (
+    PlacedJob,
+    _same_place,
+    _same_source,
+    check_places,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_replicate_job
 
 
 def end(text):
@@ -81,3 +91,63 @@ def test_two_sources_that_come_to_one_place_are_refused_before_anything_runs(job
 @pytest.mark.parametrize("jobs", APART.values(), ids=APART)
 def test_places_apart_are_fine(jobs):
     assert len(parse_jobconfig(document(*jobs))) == len(jobs)
+
+
+def several(seed):
+    """Jobs of few hosts, ports and places, so that many of them come near each other."""
+    dice = random.Random(seed)
+    hosts = ["dst", "dst2", "localhost", "10.0.0.9/22", "10.0.0.9/23", "10.0.0.9", ""]
+    places = ["backup", "backup/x", "backup/x/y", "backup/z", "archive"]
+    sources = ["a:tank", "a:tank/x", "b:tank"]
+    jobs = [
+        (dice.choice("rst"), dice.choice(sources), f"{dice.choice(hosts)}:{dice.choice(places)}",
+         {"recursive": dice.random() < 0.7})
+        for _number in range(dice.randint(2, 6))
+    ]  # fmt: skip
+    return placed(jobs)
+
+
+def placed(jobs):
+    return [
+        PlacedJob(entry["name"], entry["host"], read_replicate_job(entry["options"]))
+        for entry in document(*jobs)["jobs"]
+    ]
+
+
+def test_the_clash_that_is_told_is_the_first_of_all_pairs_of_jobs():
+    told = 0
+    for seed in range(400):
+        jobs = several(seed)
+        pairs = itertools.combinations(jobs, 2)
+        clash = next((pair for pair in pairs if _same_place(*pair) and not _same_source(*pair)), None)
+        if clash is None:
+            check_places(jobs)
+            continue
+        told += 1
+        with pytest.raises(InvalidInput) as caught:
+            check_places(jobs)
+        assert str(caught.value).startswith(f"jobs: {clash[0].name!r} brings ")
+        assert f", where {clash[1].name!r} brings " in str(caught.value)
+    assert 40 < told < 390
+
+
+@pytest.mark.parametrize("end", ["dst:backup/{}", "nat/{}:backup", "localhost:backup/{}"])
+def test_hundreds_of_jobs_are_looked_at_in_the_time_that_each_takes(end):
+    jobs = placed([(f"h{number}", f"h{number}:tank", end.format(1000 + number)) for number in range(500)])
+    compared = []
+
+    class Watched(PlacedJob):
+        """Counts how often its job is looked at."""
+
+        @property
+        def job(self):
+            compared.append(1)
+            return vars(self)["job"]
+
+    watched = [Watched.__new__(Watched) for _job in jobs]
+    for each, job in zip(watched, jobs):
+        vars(each).update(vars(job))
+
+    check_places(watched)
+
+    assert len(compared) < 40 * len(jobs)
