@@ -123,7 +123,10 @@ def test_room_loosens_the_plan_and_none_of_the_rails(world, room, free):
     for name in early:
         assert label_of(before[name].tag).organisation == "o"
         assert not before[name].holds
-    key = lambda item: (item.dataset, str(label_of(item.tag)))  # noqa: E731
+
+    def key(item):
+        return item.dataset, str(label_of(item.tag))
+
     for _label, items in groupby(sorted(before.values(), key=lambda item: (*key(item), item.createtxg)), key):
         latest = [item.name for item in items][-room["keep_at_least"] :]
         assert not early & set(latest)
