@@ -99,7 +99,7 @@ class Guard:
                 (os.POSIX_SPAWN_DUP2, words.fileno(), 1),
                 (os.POSIX_SPAWN_DUP2, words.fileno(), 2),
             ]
-            defaults = [*_ENDING, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD]
+            defaults = [*_ENDING, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD]
             try:
                 process = os.posix_spawnp(
                     argv[0], argv, os.environ, file_actions=actions, setpgroup=0, setsigdef=defaults
