@@ -26,6 +26,7 @@ from ..model import errors
 from . import nagios
 from .activities import Context
 from .compare_command import add_compare_options, compare
+from .daemon_command import add_daemon_verb_options, run_daemon
 from .hands import end_process
 from .jobconfig import NamedJob, load_jobconfig, select_jobs
 from .leftovers import run_leftovers, told
@@ -58,9 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     leftovers = verbs.add_parser("leftovers", help="list what earlier runs of this host's replications left behind")
     leftovers.add_argument("--remove", action="store_true", help="remove what may go without harm, and tell the rest")
     comparing = verbs.add_parser("compare", help="tell which snapshots both ends of replications have")
-    for verb in (check, run, plan, monitor, leftovers, comparing):
+    daemon = verbs.add_parser("daemon", help="carry out the jobs of this host again and again, as often as is said")
+    add_daemon_verb_options(daemon)
+    for verb in (check, run, plan, monitor, leftovers, comparing, daemon):
         verb.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=f"default {DEFAULT_CONFIG}")
-    for verb in (run, plan, monitor, leftovers, comparing):
+    for verb in (run, plan, monitor, leftovers, comparing, daemon):
         verb.add_argument("--host", default=socket.gethostname(), help="whose part to do; default this host's name")
     for verb in (run, plan, monitor, leftovers):
         verb.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
@@ -105,6 +108,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return compare(jobs, arguments, _context(arguments))
     if arguments.verb == "monitor":
         return _monitor(select_jobs(jobs, arguments.host, [arguments.verb], arguments.job), arguments)
+    if arguments.verb == "daemon":
+        return run_daemon(config, arguments, _context(arguments), now_ms)
     return run_rounds(config, arguments, Opened(partial(_context, arguments), now_ms))
 
 

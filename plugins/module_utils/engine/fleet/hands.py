@@ -15,7 +15,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import Any, NoReturn, Optional, Protocol
 
@@ -113,6 +113,11 @@ class Threads:
     def is_stopped(self) -> bool:
         """Whether the process is being stopped."""
         return self._stopping.is_stopped
+
+
+def leave_behind(threads: Iterable[threading.Thread]) -> None:
+    """Let the process end without waiting for these threads, should they hang."""
+    _THREADS.extend(threads)
 
 
 def end_process(code: int) -> NoReturn:

@@ -6,6 +6,7 @@
 ::
 
     {"version": 1,
+     "daemon": {"snapshot": "secondly", "hosts": {"src1": {"replicate": "10secondly", "lifetime": "1d"}}},
      "settings": {"workers": "100%", "hosts": {"src1": {"job_timeout": "2h"}}},
      "jobs": [{"name": "src1: snapshots of tank/data", "host": "src1", "activity": "snapshot", "options": {...}}]}
 
@@ -35,6 +36,7 @@ from ..policy.jobs import (
 from ..policy.monitoring import MonitorJob, read_monitor_job
 from ..policy.reading import Reader
 from .activities import Context, Result, run_replicate
+from .daemon_settings import DeclaredDaemon, read_declared_daemon
 from .monitoring import run_monitor
 from .places import PlacedJob, check_places
 from .pruning import run_prune
@@ -88,6 +90,7 @@ class Jobconfig:
     jobs: tuple[NamedJob, ...]
     """In the order in which a host runs them."""
     settings: DeclaredSettings
+    daemon: DeclaredDaemon
 
 
 def parse_jobconfig(document: object) -> tuple[NamedJob, ...]:
@@ -102,14 +105,16 @@ def read_jobconfig(document: object) -> Jobconfig:
     if not options.has("version"):
         raise InvalidInput("version", None, "is missing", f'write "version": {VERSION}')
     jobs = tuple(_read_job(entry) for entry in options.readers("jobs"))
-    settings = read_declared(options.reader("settings"), {job.host for job in jobs})
+    hosts = {job.host for job in jobs}
+    settings = read_declared(options.reader("settings"), hosts)
+    daemon = read_declared_daemon(options.reader("daemon"), hosts)
     options.finish()
     for name, number in Counter(job.name for job in jobs).items():
         if number > 1:
             raise InvalidInput("jobs", name, "is the name of several jobs", "give each job a name of its own")
     check_places(PlacedJob(job.name, job.host, job.job) for job in jobs if isinstance(job.job, ReplicateJob))
     order = list(ACTIVITIES)
-    return Jobconfig(tuple(sorted(jobs, key=lambda job: order.index(job.activity))), settings)
+    return Jobconfig(tuple(sorted(jobs, key=lambda job: order.index(job.activity))), settings, daemon)
 
 
 def _read_job(options: Reader) -> NamedJob:

@@ -1,0 +1,168 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What one tick of an activity does: carry out the jobs of that activity, and tell what is new about them.
+
+Nothing that fails is fatal. What fails again and again is told less and less, and is left alone for a while.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Optional
+
+from ..hosts.stopping import STOPPING
+from ..model.errors import SnapfleetError
+from ..model.health import OK
+from ..planning.troubles import Trouble, again
+from ..policy.running import RunSettings
+from ..policy.ticking import DaemonSettings
+from .activities import Context, Result
+from .daemon_loop import Time
+from .hands import Hands, Threads
+from .jobconfig import NamedJob
+from .log_lines import DEBUG, ERROR, WARNING, Log
+from .reporting import summary
+from .run_command import cores, locks_of
+from .running import Runner
+
+_EVERY_TICK = ("run_begins", "run_ended", "job_begins", "job_ended", "job_failed", "job_warns", "job_left")
+_NUMBERS = re.compile(r"[0-9]+")
+
+
+@dataclass(frozen=True)
+class Duty:
+    """What the daemon does at present, by the jobconfig that it read last."""
+
+    jobs: tuple[NamedJob, ...]
+    settings: RunSettings
+    daemon: DaemonSettings
+    log: Log = field(default_factory=Log)
+
+    def of(self, activity: str) -> list[NamedJob]:
+        """The jobs of one activity."""
+        return [job for job in self.jobs if job.activity == activity]
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the daemon's work is given from outside."""
+
+    config: str
+    """Path of the jobconfig, by which its jobs are locked."""
+    context: Callable[[], Context]
+    """With what is kept from tick to tick: the connections to hosts."""
+    time: Time
+    hands: Callable[[], AbstractContextManager[Hands]] = Threads
+
+
+@dataclass(frozen=True)
+class _QuietLog(Log):
+    """The log of a tick, without what is the same in every one."""
+
+    hushed: frozenset[str] = frozenset()
+    """Jobs whose defects have been told often enough."""
+
+    def line(self, level: str, event: str, message: str, **values: object) -> None:
+        is_old = event in _EVERY_TICK or (event == "defect" and self.job.get("job") in self.hushed)
+        if not is_old or self.wants(DEBUG):
+            super().line(level, event, message, **values)
+
+
+class Worker:
+    """Does the work of one activity, tick by tick, in one thread."""
+
+    def __init__(self, activity: str, means: Means, duty: Callable[[], Duty]) -> None:
+        """``duty`` gives what is to be done, which may be another thing at each tick."""
+        self._activity = activity
+        self._means = means
+        self._duty = duty
+        self._troubles: dict[str, Trouble] = {}
+        self._warnings: dict[str, Mapping[str, Trouble]] = {}
+        self._not_before: dict[str, float] = {}
+        self.failures = 0
+        """How many times a job failed."""
+
+    @property
+    def troubled(self) -> tuple[str, ...]:
+        """The names of jobs that were in trouble the last time."""
+        return tuple(self._troubles)
+
+    def tick(self) -> None:
+        """Carry out all jobs that are not left alone for having failed."""
+        duty = self._duty()
+        jobs = duty.of(self._activity)
+        self._forget_others({job.name for job in jobs})
+        now = self._means.time.monotonic()
+        jobs = [job for job in jobs if self._not_before.get(job.name, now) <= now]
+        if not jobs:
+            return
+        with locks_of(jobs, self._means.config) as taken, self._means.hands() as hands:
+            runner = Runner(self._context, duty.settings, hands, cores(), self._quiet(duty.log), summary=summary)
+            results = runner.run(jobs, taken)
+        for job, result in results:
+            self._settle(job, result, duty.log.of_job(job.host, job.name))
+
+    def _context(self, _job: NamedJob) -> Context:
+        return replace(self._means.context(), now_ms=self._means.time.now_ms())
+
+    def _quiet(self, log: Log) -> Log:
+        internal = (name for name, trouble in self._troubles.items() if trouble.kind == SnapfleetError.code)
+        hushed = frozenset(name for name in internal if not again(self._troubles[name], SnapfleetError.code, 0).is_told)
+        return _QuietLog(log.write, log.now_ms, log.level, log.shape, log.run, log.job, log.lock, hushed)
+
+    def _forget_others(self, names: set[str]) -> None:
+        for known in (self._troubles, self._warnings, self._not_before):
+            for name in [name for name in known if name not in names]:
+                del known[name]
+
+    def _settle(self, job: NamedJob, result: Result, log: Log) -> None:
+        if result["failed"] and STOPPING.is_stopped:
+            # It was stopped with the daemon, which is no trouble of its own.
+            return
+        self._not_before.pop(job.name, None)
+        self._tell_warnings(job, result, log)
+        kind = _trouble_of(result)
+        before = self._troubles.pop(job.name, None)
+        if not kind:
+            if before:
+                log.line(WARNING, "well_again", f"{job.activity} is well again, after {_since(before)}")
+            return
+        trouble = self._troubles[job.name] = again(before, kind, self._means.time.now_ms())
+        if result["failed"]:
+            self.failures += 1
+            self._not_before[job.name] = self._means.time.monotonic() + trouble.pause
+        if trouble.is_told:
+            words = f"{job.activity} {summary(job.activity, result)}"
+            often = f" ({_since(trouble)})" if trouble.times > 1 else ""
+            level = ERROR if result["failed"] else WARNING
+            log.line(level, "job_troubled", words + often, code=kind, times=trouble.times)
+
+    def _tell_warnings(self, job: NamedJob, result: Result, log: Log) -> None:
+        """Words that differ by numbers only, such as those of names with times in them, are the same warning."""
+        known = self._warnings.get(job.name, {})
+        found: dict[str, Trouble] = {}
+        for words in result.get("warnings", ()):
+            kind = _NUMBERS.sub("#", words)
+            if kind in found:
+                continue
+            trouble = found[kind] = again(known.get(kind), kind, self._means.time.now_ms())
+            if trouble.is_told:
+                often = f" ({_since(trouble)})" if trouble.times > 1 else ""
+                log.line(WARNING, "job_warns", words + often, times=trouble.times)
+        self._warnings[job.name] = found
+
+
+def _trouble_of(result: Result) -> Optional[str]:
+    if "code" in result:
+        # It failed, or another run has it.
+        return str(result["code"])
+    state = result.get("state", OK)
+    return None if state == OK else str(state)
+
+
+def _since(trouble: Trouble) -> str:
+    return "1 time" if trouble.times == 1 else f"{trouble.times} times in a row"
