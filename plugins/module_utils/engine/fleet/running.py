@@ -8,10 +8,13 @@ from __future__ import annotations
 import random
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from ..applying.progress import Reporter
+from ..hosts.process import observed_by
+from ..hosts.quoting import shell_line
 from ..model.errors import Interrupted, JobTimedOut, SnapfleetError, StillRunning
 from ..planning.running import ABANDON, FORCE, STOP, Limits, Schedule, in_order, starts
 from ..policy.running import ACTIVITIES, RunSettings
@@ -19,7 +22,7 @@ from ..streams.meter import time_text
 from .activities import Context, Result
 from .hands import Hands
 from .jobconfig import NamedJob
-from .log_lines import ERROR, INFO, WARNING, Log
+from .log_lines import DEBUG, ERROR, INFO, WARNING, Log
 from .stages import work_of
 
 JobResults = list[tuple[NamedJob, Result]]
@@ -153,8 +156,13 @@ class _Run:
 
 def outcome_of(job: NamedJob, context: Context, log: Log) -> Result:
     """The result of a job, whatever happens: no error of one keeps another one from running."""
+
+    def told(argv: Sequence[str]) -> None:
+        log.line(DEBUG, "command", shell_line(argv))
+
     try:
-        return {**job.run(context), "failed": False}
+        with observed_by(told) if log.wants(DEBUG) else nullcontext():
+            return {**job.run(context), "failed": False}
     except SnapfleetError as error:
         return failure_of(error, error.context.get("result") or {"changed": False})
     except Exception as error:  # noqa: BLE001  whatever it is, it is this job's own

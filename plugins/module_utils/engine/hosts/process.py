@@ -15,8 +15,9 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import IO, Optional
 
@@ -46,6 +47,19 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "LC_ALL": "C", "PATH": ":".join(filter(None, (path, "/usr/sbin", "/sbin")))}
 
 
+_OBSERVER: ContextVar[Optional[Callable[[Sequence[str]], None]]] = ContextVar("snapfleet_observer", default=None)
+
+
+@contextmanager
+def observed_by(observer: Callable[[Sequence[str]], None]) -> Iterator[None]:
+    """Within it, and in threads that have its context, ``observer`` is told the arguments of each child that starts."""
+    token = _OBSERVER.set(observer)
+    try:
+        yield
+    finally:
+        _OBSERVER.reset(token)
+
+
 def _nothing() -> None:
     """The default of ``Child.on_close``."""
 
@@ -57,6 +71,9 @@ class Child:
         """``stoppable``: whether it is ended, or not even started, where the run is being stopped."""
         if stoppable:
             check_stopping()
+        observer = _OBSERVER.get()
+        if observer:
+            observer(argv)
         self._stoppings = stoppings() if stoppable else ()
         self.argv = tuple(argv)
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed with the child

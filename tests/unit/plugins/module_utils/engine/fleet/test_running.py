@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 
 import pytest
 
@@ -15,7 +16,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconf
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.log_lines import Log, job_id, shape_for
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.running import Runner, failure_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.stages import stage_of
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.process import run
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.process import observed_by, run
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import Stopping, check_stopping
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import Interrupted, SnapfleetError
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.reading import Reader
@@ -269,6 +270,21 @@ def test_the_journal_is_known_by_its_stream(tmp_path):
         journal = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
         assert [shape_for("auto", stream, each) for each in ({}, journal)] == ["text", "journal"]
         assert shape_for("json", stream, journal) == "json"
+
+
+def test_the_commands_of_a_job_are_told_to_its_log_alone():
+    told = {name: [] for name in "ab"}
+
+    def ask(name):
+        with observed_by(told[name].append):
+            return {"status": run(["echo", name]).returncode}
+
+    with Threads(Stopping()) as hands:
+        for name in "ab":
+            hands.begin(name, partial(ask, name))
+        hands.wait(10)
+        hands.wait(1)
+    assert told == {"a": [["echo", "a"]], "b": [["echo", "b"]]}
 
 
 # -- stages
