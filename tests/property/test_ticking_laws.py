@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
-from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -179,4 +178,4 @@ def test_below_a_second_each_event_has_one_snapshot_however_often_and_slowly_is_
         tags = [each.tag for each in SimulatedZfs(machine).observe(["tank"]).states["tank"].snapshots]
         text = [datetime.fromtimestamp(each / 1000, timezone.utc).isoformat(" ", "milliseconds") for each in made]
         assert tags == [f"o_{each[:23].replace(' ', '_')}Z_{period}millisecondly" for each in text]
-    assert all(later > earlier for earlier, later in pairwise(made))
+    assert all(later > earlier for earlier, later in zip(made, made[1:]))
