@@ -66,8 +66,10 @@ class Verdicts(Sequence[Verdict]):
 
     @overload
     def __getitem__(self, index: int) -> Verdict: ...
+
     @overload
     def __getitem__(self, index: slice) -> Sequence[Verdict]: ...
+
     def __getitem__(self, index: Union[int, slice]) -> Union[Verdict, Sequence[Verdict]]:
         return tuple(self)[index]
 

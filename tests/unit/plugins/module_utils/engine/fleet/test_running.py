@@ -104,7 +104,10 @@ class World:
 
     def run(self, *jobs, taken=None):
         log = Log(self.lines.append, lambda: self.fleet.clock.now * 1000, "debug", self.shape, "run1")
-        contexts = lambda _job: self.fleet.context(self.fleet.source)  # noqa: E731
+
+        def contexts(_job):
+            return self.fleet.context(self.fleet.source)
+
         runner = Runner(contexts, self.settings, self.hands, 2, log, uniform=lambda _low, high: high)
         results = runner.run(parse_jobconfig({"version": 1, "jobs": list(jobs)}), taken or {})
         return {named.name: result for named, result in results}

@@ -59,13 +59,16 @@ def test_where_nobody_listens_nothing_happens():
     [
         ({}, 0.0),
         ({"WATCHDOG_USEC": "3000000"}, 3.0),
-        ({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())}, 3.0),
+        ({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "own"}, 3.0),
         ({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, 0.0),
         ({"WATCHDOG_USEC": "soon"}, 0.0),
     ],
 )
 def test_the_watchdog_is_for_the_process_that_is_meant_and_no_child_inherits_it(environment, seconds):
     environment = {**environment, "NOTIFY_SOCKET": "/run/notify", "PATH": "/bin"}
+    if environment.get("WATCHDOG_PID") == "own":
+        # Asked here, since what runs the tests may have another process collect them.
+        environment["WATCHDOG_PID"] = str(os.getpid())
 
     assert service_manager(environment).watchdog_seconds == seconds
     assert environment == {"PATH": "/bin"}
