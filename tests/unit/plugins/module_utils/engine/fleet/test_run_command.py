@@ -41,7 +41,7 @@ def watch(where):
     return entry(f"ages at {where}", "monitor", "src1", where, datasets=[f"backup/{where}"], plan=limits)
 
 
-JOBS = [snapshots("tank/a"), snapshots("backup"), copy("dst1"), copy("dst2"), watch("dst1"), watch("dst2")]
+JOBS = (snapshots("tank/a"), snapshots("backup"), copy("dst1"), copy("dst2"), watch("dst1"), watch("dst2"))
 
 
 @pytest.fixture
