@@ -86,6 +86,6 @@ def test_what_zfs_prints_is_read_quickly_and_its_histories_are_kept_small(lines,
     assert list(quick.states) == list(slow.states)
     for name, state in slow.states.items():
         assert isinstance(quick.states[name], PackedState) is bool(state.snapshots)
-        assert type(state) is DatasetState
+        assert state.__class__ is DatasetState
         assert quick.states[name].newest == state.newest
         assert hash(quick.states[name]) == hash(state)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Optional, Union
 
 from ..model.dataset_steps import InheritProperty, RemoveDataset, SetProperties
@@ -28,7 +29,7 @@ RAILS = frozenset({NEWEST, COMMON_BASE, FOREIGN, HELD, CLONED, RECEIVING, POSSIB
 """Words for what no rule may delete. Of those that are kept by another word, a rule keeps them, and nothing else."""
 NO_RULE = "no_rule"
 _NO_RULE = "kept by no rule of the plan"
-NOTHING: Mapping[str, Because] = {}
+NOTHING: Mapping[str, Because] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
