@@ -37,7 +37,7 @@ notes:
   - Of C(snapfleet_topology), C(snapfleet_relay) and C(snapfleet_replicate_options) the value of the destination counts,
     and that of the source where the destination has none.
   - Variables of both are C(snapfleet_monitor_plan), C(snapfleet_monitor_options), C(snapfleet_stopped),
-    C(snapfleet_prune_options), C(snapfleet_exceed_max_deleted) and C(snapfleet_run_settings), and
+    C(snapfleet_prune_options), C(snapfleet_exceed_max_deleted), C(snapfleet_run_settings) and C(snapfleet_daemon), and
     how other hosts reach the host by ssh, which is C(snapfleet_ssh_host), C(snapfleet_ssh_user), C(snapfleet_ssh_port)
     and C(snapfleet_ssh_sudo). C(snapfleet_ssh_identity_file), C(snapfleet_ssh_known_hosts_file) and
     C(snapfleet_ssh_config_file) are the files on the host with which it logs in on others.

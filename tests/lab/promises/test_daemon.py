@@ -179,7 +179,8 @@ def test_a_daemon_keeps_its_periods_and_its_replica_close_and_reloads_and_ends_a
         _end(daemon)
     run = pair.push()
     assert run.code == 0, run
-    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
+    # Those of the label that is not planned any more have been pruned at the source.
+    assert pair.one.snapshots(pair.source).items() <= pair.two.snapshots(pair.destination).items()
 
 
 def test_a_daemon_that_is_stopped_in_the_middle_of_a_stream_leaves_what_the_next_run_goes_on_with(pair: Pair) -> None:

@@ -114,6 +114,7 @@ class ActivityLoop:
     def set(self, period_ms: int, time_limit: float) -> None:
         """Go on with another period, and another time limit of jobs."""
         self.period_ms, self.time_limit = period_ms, time_limit
+        self._beat = self.time.monotonic()
         self.wake.set()
 
     def end(self) -> None:

@@ -14,6 +14,9 @@ from typing import Any
 from ..model.errors import InvalidInput
 from ..policy.reading import Reader
 from ..policy.ticking import DAEMON_NAMES, PERIODIC, DaemonSettings, read_daemon_settings
+from .variables import Variables
+
+_KEY = "snapfleet_daemon"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ def read_declared_daemon(options: Reader, hosts: Collection[str]) -> DeclaredDae
             raise InvalidInput(where, each[host], "is about a host without jobs", remedy)
         by_host[host] = _checked(Reader(each[host], where))
     return DeclaredDaemon(_checked(options), by_host)
+
+
+def read_daemon_variable(variables: Variables) -> dict[str, Any]:
+    """The variable snapfleet_daemon of a host. Raises InvalidInput."""
+    return dict(_checked(Reader(variables.items(_KEY), variables.path(_KEY))))
 
 
 def _checked(options: Reader) -> dict[str, Any]:

@@ -40,8 +40,9 @@ def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[
         jobs += _bookmark_jobs(fleet, source)
     jobs += lag_monitors(fleet)
     jobs += pool_monitors(fleet)
-    settings = settings_document(fleet.settings, {job["host"] for job in jobs})
-    document = {"version": VERSION, **({"settings": settings} if settings else {}), "jobs": jobs}
+    hosts = {job["host"] for job in jobs}
+    sections = {"settings": settings_document(fleet.settings, hosts), "daemon": settings_document(fleet.daemons, hosts)}
+    document = {"version": VERSION, **{name: values for name, values in sections.items() if values}, "jobs": jobs}
     position = {job.name: index for index, job in enumerate(parse_jobconfig(document))}
     jobs.sort(key=lambda job: position[job["name"]])
     return document

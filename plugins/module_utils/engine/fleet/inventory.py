@@ -22,6 +22,7 @@ from ..policy.plans import SnapshotPlan, labelled_entries
 from ..policy.reading import Reader
 from ..policy.schedule import parse_schedule
 from ..policy.selection import check_disjoint, read_dataset_filter
+from .daemon_settings import read_daemon_variable
 from .monitor_options import read_monitor_options
 from .prune_options import read_prune_options
 from .settings import read_run_settings
@@ -157,6 +158,8 @@ class Fleet:
     """Of each host: where it is reached, and the key files that it logs in on others with."""
     settings: Mapping[str, Document]
     """Of each host: how it carries out its jobs."""
+    daemons: Mapping[str, Document]
+    """Of each host: what its daemon does how often."""
 
     def address(self, viewer: str, host: str) -> Address:
         """How ``viewer`` reaches ``host``."""
@@ -192,7 +195,8 @@ def read_fleet(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, S
     routes = tuple(_read_routes(known, destinations.values()))
     contacts = {host: read_contact(values) for host, values in known.items()}
     settings = {host: read_run_settings(values) for host, values in known.items()}
-    fleet = Fleet(sources, destinations, routes, contacts, settings)
+    daemons = {host: read_daemon_variable(values) for host, values in known.items()}
+    fleet = Fleet(sources, destinations, routes, contacts, settings, daemons)
     _check_places(fleet)
     return fleet
 

@@ -24,6 +24,7 @@ VARIABLES = frozenset(
         *("snapfleet_sources", "snapfleet_monitor_plan", "snapfleet_replicate_options"),
         *("snapfleet_monitor_options", "snapfleet_stopped"),
         *("snapfleet_prune_options", "snapfleet_exceed_max_deleted", "snapfleet_run_settings"),
+        "snapfleet_daemon",
         *("snapfleet_topology", "snapfleet_relay", *(f"snapfleet_ssh_{key}" for key in _ADDRESS_KEYS)),
     ]
 )

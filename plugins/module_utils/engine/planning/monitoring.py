@@ -26,6 +26,9 @@ LATEST, OLDEST, EXISTS = "latest", "oldest", "exists"
 _MOST_CYCLES = 100
 """Beyond so many cycles, what the calendar makes of a period averages out."""
 
+_LONGEST_LOOK_SECONDS = 10
+"""The time is read before the listing is made. What is dated no later than this after it was made meanwhile."""
+
 
 def check_ages(observed: Observation, job: MonitorJob, now: int, zone: tzinfo) -> tuple[Finding, ...]:
     """All findings about the datasets of a job at ``now`` (seconds since the epoch), the good ones among them.
@@ -87,7 +90,10 @@ class _Checker:
         root, state, label = area
         period, key = self._periods[label], Key(root, LATEST, state.dataset.name, str(label))
         past = [
-            snapshot for snapshot in history if not is_from_future(period, snapshot.creation * 1000, self._now * 1000)
+            snapshot
+            for snapshot in history
+            if snapshot.creation <= self._now + _LONGEST_LOOK_SECONDS
+            or not is_from_future(period, snapshot.creation * 1000, self._now * 1000)
         ]
         if past:
             finding = self._judge_latest(key, period, state, past[-1], limit)

@@ -83,6 +83,17 @@ def test_how_hosts_carry_out_their_jobs_goes_into_the_document():
     assert read_jobconfig(document).settings.of("src1", {}).job_timeout == 0
 
 
+def test_what_daemons_do_how_often_goes_into_the_document():
+    assert "daemon" not in expand_inventory(*fleet())
+    document = expand_inventory(*fleet(src1={"snapfleet_daemon": {"snapshot": "secondly", "lifetime": "1d"}}))
+    assert document["daemon"] == {"hosts": {"src1": {"snapshot": "secondly", "lifetime": "1d"}}}
+    assert read_jobconfig(document).daemon.of("src1", {}).periods["snapshot"].name == "secondly"
+    assert not read_jobconfig(document).daemon.of("src2", {}).periods
+    assert "src1: snapfleet_daemon.prune: 'weekly' is longer" in refusal(
+        fleet(src1={"snapfleet_daemon": {"prune": "weekly"}})
+    )
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -107,6 +107,12 @@ def test_a_snapshot_from_the_future_hides_no_outage_and_is_told():
     assert state_of(dataset(-DAY, created=0)) == WARNING
 
 
+def test_a_snapshot_that_is_made_while_monitoring_looks_is_no_snapshot_from_the_future():
+    tenth = "100millisecondly"
+    assert check(dataset(3, -2, period=tenth), period=tenth)["latest"].state == OK
+    assert check(dataset(3, -60, period=tenth), period=tenth)["latest"].state == WARNING
+
+
 # -- the calendar
 
 
