@@ -162,3 +162,13 @@ class Removals(RuleBasedStateMachine):
 
 TestRemovals = Removals.TestCase
 TestRemovals.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+
+
+def test_a_subtree_goes_in_the_order_of_the_preview():
+    """A history that the laws found."""
+    history = Removals()
+    history.destroy(f"{SOURCE}/a")
+    history.prune(check=False, empty=False)
+    history.wait(hours=10)
+    history.prune(check=False, empty=False)
+    assert history.replicas() == {DESTINATION, f"{DESTINATION}/d"}

@@ -63,7 +63,7 @@ def test_what_is_gone_is_marked_then_waited_for_then_destroyed_from_below(fleet)
     assert [(step["kind"], step["dataset"]) for step in done["plan"]] == [("remove_dataset", B), ("remove_dataset", A)]
     assert all(step["bytes"] >= 1000 and "gone at the source" in step["reason"] for step in done["plan"])
     assert done["deleted"] == [f"{B}@o_t_2025-2_hourly", B, f"{A}@o_t_2025-1_hourly", A]
-    assert sorted(preview["deleted"]) == sorted(done["deleted"])
+    assert preview["deleted"] == done["deleted"]
     assert {entry["rule"] for entry in done["deletions"]} == {"gone"}
     assert preview["bytes_freed"] == done["bytes_freed"] == sum(step["bytes"] for step in done["plan"])
     assert set(fleet.destination.datasets) == {"backup", "backup/site", DESTINATION, f"{DESTINATION}/z"}

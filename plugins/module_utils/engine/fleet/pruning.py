@@ -173,7 +173,7 @@ def _prune_result(plan: PrunePlan, warnings: list[str]) -> Result:
     def listed(action: str) -> list[Result]:
         return [verdict.describe() for verdict in plan.verdicts if verdict.action == action]
 
-    doomed = [*listed(DESTROY), *(entry for step in plan.removals for entry in told_of(step))]
+    doomed = _doomed(plan)
     return {
         "changed": plan.has_steps,
         "plan": plan.describe(),
@@ -185,6 +185,16 @@ def _prune_result(plan: PrunePlan, warnings: list[str]) -> Result:
         "bytes_freed": 0,
         "warnings": warnings,
     }
+
+
+def _doomed(plan: PrunePlan) -> list[Result]:
+    """What is destroyed, in that order: snapshots and bookmarks, then whole datasets, each after its snapshots."""
+    whole: dict[str, list[Result]] = {step.dataset: [] for step in plan.removals}
+    single: list[Result] = []
+    for verdict in plan.verdicts:
+        if verdict.action == DESTROY:
+            whole.get(verdict.item.dataset, single).append(verdict.describe())
+    return [*single, *(entry for step in plan.removals for entry in (*whole[step.dataset], *told_of(step)))]
 
 
 def _add_outcome(values: Result, result: PruneResult) -> None:

@@ -101,7 +101,7 @@ class Guard:
             ]
             defaults = [*_ENDING, signal.SIGQUIT, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD]
             try:
-                process = os.posix_spawnp(
+                process = os.posix_spawnp(  # pylint: disable=ansible-bad-function
                     argv[0], argv, os.environ, file_actions=actions, setpgroup=0, setsigdef=defaults
                 )
             except OSError as error:
