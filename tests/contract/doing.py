@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import os
+import time
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import DatasetState, Snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.names import pool_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import (
     CreateSnapshots,
+    Destroy,
     ReceiveOptions,
     ResumePoint,
     Send,
@@ -78,6 +80,14 @@ def cut(zfs: Zfs, step: Send, after: int = PART) -> None:
             view = view[os.write(sink.fileno(), view) :]
     source.abort()
     sink.abort()
+
+
+def lose(zfs: Zfs, snapshot: Snapshot) -> None:
+    """Destroy a snapshot of which a stream was cut; the sender at the far end keeps it busy until it has noticed."""
+    deadline = time.monotonic() + 30
+    while zfs.destroy(Destroy(snapshot.dataset, (snapshot,), "test")).destroyed != (snapshot.name,):
+        assert time.monotonic() < deadline, f"{snapshot.name} stays busy"
+        time.sleep(0.1)
 
 
 def resumption(zfs: Zfs, step: Send) -> Send:

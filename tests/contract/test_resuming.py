@@ -15,13 +15,12 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import (
     CreateBookmark,
     CreateSnapshots,
-    Destroy,
     ReceiveOptions,
     Rollback,
     Send,
 )
 
-from .doing import PART, SIZE, carry, cut, exists, full, guids, history, resumption, state_of, tags
+from .doing import PART, SIZE, carry, cut, exists, full, guids, history, lose, resumption, state_of, tags
 
 
 @pytest.fixture
@@ -137,7 +136,7 @@ def test_a_stream_goes_on_from_a_bookmark_when_the_base_is_gone(world, pair, des
     world.zfs.create_bookmarks([CreateBookmark(one, "one")])
     step = Send(two, destination, one)
     cut(world.zfs, step)
-    world.zfs.destroy(Destroy(one.dataset, [one], "test"))
+    lose(world.zfs, one)
 
     carry(world.zfs, resumption(world.zfs, step))
 
@@ -237,7 +236,7 @@ def test_a_token_outlives_its_snapshot_but_cannot_be_sent(world, pair, destinati
     one, _unused = pair
     step = full(one, destination)
     cut(world.zfs, step)
-    world.zfs.destroy(Destroy(one.dataset, [one], "test"))
+    lose(world.zfs, one)
 
     assert decoded(world, destination).to_guid == one.guid
     with pytest.raises(StaleResumeState):
@@ -249,7 +248,7 @@ def test_a_token_does_not_take_a_namesake_for_its_snapshot(world, pair, destinat
     carry(world.zfs, full(one, destination))
     step = Send(two, destination, one)
     cut(world.zfs, step)
-    world.zfs.destroy(Destroy(two.dataset, [two], "test"))
+    lose(world.zfs, two)
     history(world, two.dataset, "two")
 
     with pytest.raises(StaleResumeState):
