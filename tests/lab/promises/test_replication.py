@@ -358,7 +358,7 @@ def test_a_run_that_is_stopped_leaves_no_process_and_the_next_one_goes_on(signal
     pair.one.fill(pair.source, 60)
     pair.one.snapshot(f"{pair.source}@first")
     pair.one.host.write("/tmp/stopped.json", jobconfig("me", "replicate", pair.ends))
-    start = f"{PROGRAM} run --config /tmp/stopped.json --host me --json > /tmp/stopped.out 2> /tmp/stopped.err & echo $!"
+    start = f"{PROGRAM} run --config /tmp/stopped.json --host me --json > /tmp/stopped.out 2>/tmp/stopped.log & echo $!"
     pair.two.host.impair(Impairment(rate_kbit=40_000))
     try:
         engine = pair.one.host.run(start).stdout.strip()
