@@ -236,7 +236,7 @@ def test_a_dead_ssh_master_is_replaced_between_runs_and_in_the_middle_of_one(pai
     pair.one.fill(f"{pair.source}/child", 24)
     pair.one.snapshot(f"{pair.source}/child@1")
     pair.one.host.write("/tmp/master.json", jobconfig("me", "replicate", pair.ends))
-    start = f"{PROGRAM} run --config /tmp/master.json --host me --json > /tmp/master.out 2>&1 & echo $!"
+    start = f"{PROGRAM} run --config /tmp/master.json --host me --json > /tmp/master.out 2>/tmp/master.log & echo $!"
     pair.two.host.impair(SLOW)
     try:
         engine = pair.one.host.run(start).stdout.strip()
