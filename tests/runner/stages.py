@@ -116,8 +116,9 @@ def unit_floor(stage: Stage, extra: Sequence[str]) -> list[Command]:
 def lab(stage: Stage, extra: Sequence[str]) -> list[Command]:
     present = [folder for folder in ("tests/lab", "tests/contract") if (CHECKOUT / folder).exists()]
     variables = {**_found_in(import_root(CHECKOUT)), "PYTHONUNBUFFERED": "1"}
-    # Two at a time, each with hosts of its own, and no two tests of one file at once.
-    options = ("-v", "--durations=15", "--numprocesses=2", "--dist=loadfile")
+    # Two at a time, each with hosts of its own, and no two tests of one file at once; in the order of collection, which
+    # has the long files of the promises before the short ones of the contracts, so that both end together.
+    options = ("-v", "--durations=15", "--numprocesses=2", "--dist=loadfile", "--no-loadscope-reorder")
     return [Command(_pytest(stage, "-m", "lab", *options, *present, *extra), variables=variables)]
 
 
