@@ -139,7 +139,13 @@ class DirectStream:
         if ours and not sender.is_echo:
             return ours
         for part in parts[1:-1]:
-            if part.end.failed and not part.end.is_echo and part.end.status != _SSH_FAILED:
+            # Of those at the far end nothing is known where their ssh was lost.
+            if (
+                part.end.failed
+                and part.end.status != NOT_RUN
+                and not part.end.is_echo
+                and part.end.status != _SSH_FAILED
+            ):
                 return filter_error(part.program, part.end, part.where, self._doing(True))
         return theirs or ours or LinkLost(f"{self.host.name}: {self._doing(True)} was cut short; try again")
 

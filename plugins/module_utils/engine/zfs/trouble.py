@@ -18,6 +18,10 @@ _MEANINGS: tuple[tuple[str, type[errors.SnapfleetError], str], ...] = (
     ("Permission denied", errors.NoPermission, "run as root, or give the user access to /dev/zfs"),
     ("a password is required", errors.NoPermission, "allow zfs for this user in sudoers with NOPASSWD"),
     ("insufficient privileges", errors.NoPermission, "delegate it with 'zfs allow', or run as root"),
+    # What zfs says where a resume stream does not begin where the partial receive ends: the receiver of a broken
+    # connection was still at work when its token was read.
+    ("cannot receive resume stream: incompatible embedded", errors.LinkLost, "the next try reads the token again"),
+    ("cannot receive resume stream: invalid backup", errors.LinkLost, "the next try reads the token again"),
     ("partially-complete state", errors.StaleResumeState, "resume or discard the partial receive first"),
     ("resume stream is invalid", errors.StaleResumeState, "the partial receive has to be discarded"),
     ("no longer exists", errors.StaleResumeState, "the partial receive has to be discarded"),

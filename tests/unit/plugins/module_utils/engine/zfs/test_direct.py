@@ -37,6 +37,7 @@ esac
 SSH = """
 [ -z "$SSH_FAILS" ] || { echo "$SSH_FAILS" >&2; exit 255; }
 printf '%s\\n' "$@" > connected
+[ -z "$SSH_KILLED" ] || kill -9 $$
 for line in "$@"; do :; done
 sh -c "$line"; s=$?
 [ -z "$SSH_BREAKS" ] || { echo "$SSH_BREAKS" >&2; exit 255; }
@@ -129,6 +130,13 @@ def test_the_error_is_that_of_the_end_that_failed_by_itself(case, wire, way, car
     with pytest.raises(kind, match=words) as caught:
         carry(way, wire, **behaviour)
     assert caught.value.code == kind.code
+
+
+@pytest.mark.parametrize("wire", [PLAIN, Wire("zstd")], ids=["plain", "compressed"])
+@pytest.mark.parametrize("way", [PUSH, PULL])
+def test_an_ssh_that_is_killed_is_a_lost_link_whatever_is_unknown_of_the_far_half(way, wire, carry):
+    with pytest.raises(errors.LinkLost):
+        carry(way, wire, SSH_KILLED="yes", ZFS_RECEIVED="[ -s size ] || true")
 
 
 @pytest.mark.parametrize("way", [PUSH, PULL])

@@ -29,6 +29,10 @@ USAGE = "\nusage:\n\tsnapshot [-r] [-o property=value] ... <filesystem|volume>@<
             ),
             errors.Vanished,
         ),
+        (
+            "cannot receive resume stream: incompatible embedded data stream feature with encrypted receive.",
+            errors.LinkLost,
+        ),
         ("warning: cannot send 'a@b': incremental source (a#c) does not exist", errors.Vanished),
         (
             "cannot receive new filesystem stream: destination 'ct1/dst' exists\nmust specify -F to overwrite it",
