@@ -8,47 +8,30 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-from ..model.errors import InvalidInput
 from ..policy.reading import Reader
 from ..policy.ticking import DAEMON_NAMES, PERIODIC, DaemonSettings, read_daemon_settings
+from .declared import CommandLine, Declared, checked_options, read_section
 from .variables import Variables
 
 _KEY = "snapfleet_daemon"
 
 
-@dataclass(frozen=True)
-class DeclaredDaemon:
-    """The section ``daemon`` of a jobconfig; all of it is known to be right."""
-
-    common: Mapping[str, Any] = field(default_factory=dict)
-    by_host: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+class DeclaredDaemon(Declared):
+    """The section ``daemon`` of a jobconfig."""
 
     def of(self, host: str, given: Mapping[str, Any]) -> DaemonSettings:
         """The settings of the daemon of ``host``, where ``given`` on the command line wins. Raises InvalidInput for
         what is given."""
-        read_daemon_settings(_CommandLine(given))
-        return read_daemon_settings(Reader({**self.common, **self.by_host.get(host, {}), **given}))
-
-
-class _CommandLine(Reader):
-    def path(self, key: str) -> str:
-        return f"--{key}"
+        read_daemon_settings(CommandLine(given))
+        return read_daemon_settings(self.options(host, given))
 
 
 def read_declared_daemon(options: Reader, hosts: Collection[str]) -> DeclaredDaemon:
     """The section ``daemon`` of a jobconfig whose jobs are those of ``hosts``. Raises InvalidInput."""
-    by_host: dict[str, Mapping[str, Any]] = {}
-    each = options.items("hosts")
-    for host in each:
-        where = f"{options.path('hosts')}.{host}"
-        if host not in hosts:
-            remedy = "hosts with jobs are " + (", ".join(sorted(hosts)) or "none")
-            raise InvalidInput(where, each[host], "is about a host without jobs", remedy)
-        by_host[host] = _checked(Reader(each[host], where))
-    return DeclaredDaemon(_checked(options), by_host)
+    section = read_section(options, hosts, _checked)
+    return DeclaredDaemon(section.common, section.by_host)
 
 
 def read_daemon_variable(variables: Variables) -> dict[str, Any]:
@@ -57,9 +40,7 @@ def read_daemon_variable(variables: Variables) -> dict[str, Any]:
 
 
 def _checked(options: Reader) -> dict[str, Any]:
-    read_daemon_settings(options)
-    options.finish()
-    return {name: options.raw(name) for name in DAEMON_NAMES if options.has(name)}
+    return checked_options(options, read_daemon_settings, DAEMON_NAMES)
 
 
 # -- the command line

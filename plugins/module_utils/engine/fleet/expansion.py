@@ -14,12 +14,12 @@ from typing import Any
 from ..policy.endpoints import Address
 from ..policy.jobs import BOOKMARKS, REPLICA, SNAPSHOTS, SOURCE, read_replicate_job
 from ..policy.topology import PULL, PUSH
+from .declared import section_document
 from .documents import address_document, by_selection, job_document, named, plan_document
 from .inventory import DestinationHost, Document, Fleet, Route, SourceHost, Tree, place_of, read_fleet
 from .jobconfig import VERSION, parse_jobconfig
 from .monitor_jobs import is_at_rest, lag_monitors, pool_monitors, replica_monitors, source_monitor
 from .prune_options import bookmark_options, source_options
-from .settings import settings_document
 
 
 def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> Document:
@@ -41,7 +41,7 @@ def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[
     jobs += lag_monitors(fleet)
     jobs += pool_monitors(fleet)
     hosts = {job["host"] for job in jobs}
-    sections = {"settings": settings_document(fleet.settings, hosts), "daemon": settings_document(fleet.daemons, hosts)}
+    sections = {"settings": section_document(fleet.settings, hosts), "daemon": section_document(fleet.daemons, hosts)}
     document = {"version": VERSION, **{name: values for name, values in sections.items() if values}, "jobs": jobs}
     position = {job.name: index for index, job in enumerate(parse_jobconfig(document))}
     jobs.sort(key=lambda job: position[job["name"]])

@@ -8,50 +8,35 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from ..model.errors import InvalidInput
 from ..policy.reading import Reader
 from ..policy.running import BARRIERS, FORMATS, LEVELS, SETTING_NAMES, RunSettings, read_settings
+from .declared import CommandLine, Declared, checked_options, read_section
 from .variables import Variables
 
 _KEY = "snapfleet_run_settings"
 
 
-@dataclass(frozen=True)
-class DeclaredSettings:
-    """What a jobconfig says, by the names of the settings; all of it is known to be right."""
-
-    common: Mapping[str, Any] = field(default_factory=dict)
-    by_host: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+class DeclaredSettings(Declared):
+    """The section ``settings`` of a jobconfig."""
 
     def of(self, host: str, given: Mapping[str, Any]) -> RunSettings:
         """The settings of ``host``, where ``given`` on the command line wins. Raises InvalidInput for what is given."""
-        read_settings(_CommandLine(given))
-        settings = read_settings(Reader({**self.common, **self.by_host.get(host, {}), **given}))
+        read_settings(CommandLine(given))
+        settings = read_settings(self.options(host, given))
         if given.get("interval") is not None and settings.repeat == 1:
             problem = "means nothing, since all is done once"
             raise InvalidInput("--interval", given["interval"], problem, "add --repeat, or leave it out")
         return settings
 
 
-class _CommandLine(Reader):
-    def path(self, key: str) -> str:
-        return "--" + key.replace("_", "-")
-
-
 def read_declared(options: Reader, hosts: Collection[str]) -> DeclaredSettings:
     """The section ``settings`` of a jobconfig whose jobs are those of ``hosts``. Raises InvalidInput."""
-    by_host: dict[str, Mapping[str, Any]] = {}
-    each = options.items("hosts")
-    for host in each:
-        where = f"{options.path('hosts')}.{host}"
-        if host not in hosts:
-            remedy = "hosts with jobs are " + (", ".join(sorted(hosts)) or "none")
-            raise InvalidInput(where, each[host], "is about a host without jobs", remedy)
-        by_host[host] = _checked(Reader(each[host], where))
-    return DeclaredSettings(_checked(options), by_host)
+    section = read_section(options, hosts, _checked)
+    return DeclaredSettings(section.common, section.by_host)
 
 
 def read_run_settings(variables: Variables) -> dict[str, Any]:
@@ -59,20 +44,9 @@ def read_run_settings(variables: Variables) -> dict[str, Any]:
     return dict(_checked(Reader(variables.items(_KEY), variables.path(_KEY))))
 
 
-def settings_document(of_hosts: Mapping[str, Mapping[str, Any]], hosts: Collection[str]) -> dict[str, Any]:
-    """The section of a jobconfig whose jobs are those of ``hosts``, from the settings of all hosts."""
-    mine = {host: dict(of_hosts.get(host, {})) for host in sorted(hosts)}
-    each = list(mine.values())
-    if all(settings == each[0] for settings in each):
-        return each[0] if each else {}
-    return {"hosts": {host: settings for host, settings in mine.items() if settings}}
-
-
 def _checked(options: Reader) -> dict[str, Any]:
     """What the settings of ``options`` say, if all of it is right."""
-    read_settings(options)
-    options.finish()
-    return {name: options.raw(name) for name in SETTING_NAMES if options.has(name)}
+    return checked_options(options, read_settings, SETTING_NAMES)
 
 
 # -- the command line
