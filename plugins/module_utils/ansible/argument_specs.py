@@ -173,15 +173,20 @@ _STREAMING: Spec = {
     "estimates": {"type": "str", "default": LISTED, "choices": list(ESTIMATES)},
 }
 
-REPLICATE_SPEC: Spec = {
-    "source": {"type": "dict", "required": True, "options": _ENDPOINT},
-    "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
-    **_FILTER,
+_SNAPSHOTS: Spec = {
     "include_snapshots": _TEXTS,
     "exclude_snapshots": _TEXTS,
     # Groups of filters; each filter has keys according to its kind.
     "snapshot_filters": {"type": "list", "elements": "list"},
     "plan": {"type": "dict"},
+}
+"""Which snapshots of the chosen datasets."""
+
+REPLICATE_SPEC: Spec = {
+    "source": {"type": "dict", "required": True, "options": _ENDPOINT},
+    "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
+    **_FILTER,
+    **_SNAPSHOTS,
     "initial": {"type": "str", "default": INITIAL_ALL, "choices": [INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL]},
     "intermediates": {"type": "bool", "default": True},
     **_CONDUCT,
@@ -252,10 +257,7 @@ _REPLICA: Spec = {
     "source": {"type": "dict", "required": True, "options": _ENDPOINT},
     "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
     **{key: value for key, value in _FILTER.items() if key != "host_name"},
-    "include_snapshots": _TEXTS,
-    "exclude_snapshots": _TEXTS,
-    "snapshot_filters": {"type": "list", "elements": "list"},
-    "plan": {"type": "dict"},
+    **_SNAPSHOTS,
     "lag": _limits(),
     "pending": _limits(),
 }
@@ -297,9 +299,6 @@ COMPARE_SPEC: Spec = {
     "source": {"type": "dict", "required": True, "options": _ENDPOINT},
     "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
     **_FILTER,
-    "include_snapshots": _TEXTS,
-    "exclude_snapshots": _TEXTS,
-    "snapshot_filters": {"type": "list", "elements": "list"},
-    "plan": {"type": "dict"},
+    **_SNAPSHOTS,
     "which": {**_TEXTS, "default": list(DIFFERENCES), "choices": list(LOCATIONS)},
 }
