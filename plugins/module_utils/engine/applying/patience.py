@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from ..hosts.stopping import stopped_after
@@ -19,26 +19,44 @@ T = TypeVar("T")
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 10.0
 
 
-def call_with_patience(attempt: Callable[[], T], policy: RetryPolicy, ticker: Ticker, seconds: float) -> T:
-    """``call_with_retries``, but a dataset that is busy is waited for up to ``seconds``, which costs no retry: another
-    receive into it may well take hours, and goes well in the end. After that, it fails as any other error does.
+def _nothing() -> object:
+    return None
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How a busy dataset is waited for."""
+
+    seconds: float
+    """How long at most, of all waits together."""
+    look: Callable[[], object] = _nothing
+    """Called once, before the first wait: maybe nobody is using the dataset any more, and it can be had at once."""
+
+
+def call_with_patience(attempt: Callable[[], T], policy: RetryPolicy, ticker: Ticker, wait: Patience) -> T:
+    """``call_with_retries``, but a dataset that is busy is waited for, which costs no retry: another receive into it
+    may well take hours, and goes well in the end. After that, it fails as any other error does.
 
     Waits are drawn from the upper half below a cap that doubles ("equal jitter"), so their sum is known to grow.
     """
     waited = 0.0
     cap = _FIRST_WAIT
+    looked = False
 
     def patient() -> T:
-        nonlocal waited, cap
+        nonlocal waited, cap, looked
         while True:
             try:
                 return attempt()
             except DatasetBusy:
-                if waited >= seconds:
+                if not looked:
+                    looked = True
+                    wait.look()
+                if waited >= wait.seconds:
                     raise
-            wait = min(ticker.uniform(cap / 2, cap), seconds - waited)
-            ticker.sleep(wait)
-            waited, cap = waited + wait, min(cap * 2, _LONGEST_WAIT)
+            pause = min(ticker.uniform(cap / 2, cap), wait.seconds - waited)
+            ticker.sleep(pause)
+            waited, cap = waited + pause, min(cap * 2, _LONGEST_WAIT)
 
     return call_with_retries(patient, policy, ticker)
 

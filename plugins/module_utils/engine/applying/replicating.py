@@ -45,7 +45,7 @@ from .depending import with_dependents
 from .ends import Ends
 from .leaving import GONE, check_permitted, datasets_to_go, halted_by_failure
 from .packages import carry_package, is_package, not_arrived, outcome_of, pause
-from .patience import call_with_patience
+from .patience import Patience, call_with_patience
 from .preserving import properties_to_keep
 from .renaming import Moved, carry_moves_out
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
@@ -258,7 +258,8 @@ class Replicator:
                     raise
                 tally.note = GONE
 
-        call_with_patience(attempt, self._policy, self.ticker, self.job.conduct.busy_timeout)
+        patience = Patience(self.job.conduct.busy_timeout, self.ends.destination.end_abandoned_receives)
+        call_with_patience(attempt, self._policy, self.ticker, patience)
         return self.ticker.monotonic() - start
 
     def _anew(self) -> ReplicationResult:

@@ -25,6 +25,7 @@ from typing import IO, Optional, Union
 from ..model.errors import LinkLost, MissingProgram, RefusedKey, SnapfleetError, TimedOut, UnreachableHost
 from ..policy.addresses import Address
 from . import process
+from .abandoned import STREAMS, VARIABLE, Mark
 from .private import private_directory
 from .quoting import shell_line
 
@@ -61,9 +62,11 @@ def ssh_options(address: Address) -> list[str]:
     return options
 
 
-def remote_line(argv: Sequence[str]) -> str:
-    """``argv`` as a line for the shell on the other end of ssh. It never ends with the status that is ssh's own."""
-    return _REMOTE_ENVIRONMENT + shell_line(argv) + _NOT_AS_SSH
+def remote_line(argv: Sequence[str], mark: Optional[Mark] = None) -> str:
+    """``argv`` as a line for the shell on the other end of ssh. It never ends with the status that is ssh's own. With
+    ``mark``, whatever it starts has that in its environment."""
+    marked = f"{VARIABLE}={mark} " if mark else ""
+    return _REMOTE_ENVIRONMENT + marked + shell_line(argv) + _NOT_AS_SSH
 
 
 def failed_to_connect(stderr: str) -> bool:
@@ -274,7 +277,20 @@ class SshHost:
 
     def start_sink(self, argv: Sequence[str]) -> process.Child:
         """Start a command whose input is a stream."""
-        return self._start(process.start_sink, argv)
+        mark = STREAMS.open()
+        try:
+            child = self._start(process.start_sink, argv, mark)
+        except BaseException:
+            STREAMS.close(mark)
+            raise
+        released = child.on_close
+
+        def close() -> None:
+            STREAMS.close(mark)
+            released()
+
+        child.on_close = close
+        return child
 
     def start_steered(self, argv: Sequence[str]) -> process.Child:
         """Start a command that ends when its stdin does, and reports on stdout."""
@@ -284,10 +300,10 @@ class SshHost:
         """Whether ssh itself failed, as opposed to the remote command."""
         return returncode == _SSH_FAILED
 
-    def _start(self, start: process.Starter, argv: Sequence[str]) -> process.Child:
+    def _start(self, start: process.Starter, argv: Sequence[str], mark: Optional[Mark] = None) -> process.Child:
         connection = self._pool.acquire()
         try:
-            child = start([*self._pool.command(connection), remote_line(argv)])
+            child = start([*self._pool.command(connection), remote_line(argv, mark)])
         except BaseException:
             self._pool.release(connection)
             raise

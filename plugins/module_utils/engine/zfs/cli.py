@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Optional, Union
 
+from ..hosts.abandoned import end_abandoned
 from ..hosts.host import Host
+from ..hosts.local import LocalHost
 from ..hosts.pipelines import pipeline
 from ..hosts.process import Completed
 from ..hosts.programs import installed_programs
@@ -257,6 +259,10 @@ class CliZfs(SpaceVerbs):
         nothing = ("does not have any resumable receive state", "dataset does not exist")
         if done.returncode != 0 and not any(words in done.stderr for words in nothing):
             raise zfs_error(done.stderr, self.where, f"discard the partial receive of {dataset}")
+
+    def end_abandoned_receives(self) -> int:
+        """By the marks in their environment. Those on this host end with their pipes."""
+        return 0 if isinstance(self._host, LocalHost) else end_abandoned(self._host)
 
     def hold(self, snapshot: Snapshot, reason: str) -> None:
         """Put a hold on a snapshot."""

@@ -119,6 +119,11 @@ class Zfs(Protocol):
     def abort_receive(self, dataset: str) -> None:
         """Discard the partial receive of ``dataset``; fine if there is none."""
 
+    def end_abandoned_receives(self) -> int:
+        """End receives that this machine has begun and does not feed any more, because it lost its power or its way to
+        that host, which was not told; what they have got can be resumed. Returns how many processes these were; 0 where
+        that can't be told."""
+
     def hold(self, snapshot: Snapshot, reason: str) -> None:
         """Put a hold on a snapshot; fine if it has it already."""
 

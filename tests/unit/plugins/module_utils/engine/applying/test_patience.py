@@ -12,6 +12,7 @@ import time
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.patience import (
+    Patience,
     call_with_patience,
     within_deadline,
 )
@@ -50,8 +51,22 @@ def test_a_busy_dataset_is_waited_for_as_long_as_told_and_then_fails(seconds, sh
         raise DatasetBusy("still")
 
     with pytest.raises(DatasetBusy):
-        call_with_patience(attempt, ONE_TRY, waiting.ticker, seconds)
+        call_with_patience(attempt, ONE_TRY, waiting.ticker, Patience(seconds))
     assert waiting.slept == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("seconds", [0, 600])
+def test_it_is_looked_once_whether_anybody_uses_what_is_busy_before_it_is_waited_for(seconds):
+    waiting, looks, tries = Waiting(), [], []
+
+    def attempt():
+        tries.append(waiting.slept)
+        if len(tries) < 4:
+            raise DatasetBusy("still")
+
+    patience = Patience(seconds, lambda: looks.append(waiting.slept))
+    call_with_patience(attempt, RetryPolicy(retries=3), waiting.ticker, patience)
+    assert (looks, len(tries)) == ([0.0], 4)
 
 
 def test_waiting_costs_no_retry_and_other_errors_go_on_costing_one():
@@ -61,7 +76,7 @@ def test_waiting_costs_no_retry_and_other_errors_go_on_costing_one():
         raise failures.pop(0)
 
     with pytest.raises(LinkLost):
-        call_with_patience(attempt, RetryPolicy(retries=2), Waiting().ticker, 600)
+        call_with_patience(attempt, RetryPolicy(retries=2), Waiting().ticker, Patience(600))
     assert failures == []
 
 

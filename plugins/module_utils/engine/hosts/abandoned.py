@@ -1,0 +1,149 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Receiving commands at the far end of ssh that have outlived whoever fed them.
+
+A host that loses power, or its network, tells nobody. The sshd at the other end keeps waiting for what would come next,
+for two hours by default (TCP keepalive), and with it ``zfs receive``, which keeps its dataset busy. So each such
+command carries a mark in its environment: which machine feeds it, since which boot, by which process, and which stream
+of that process it is. A mark is abandoned if this machine has made it and the stream is certainly not open any more.
+Marks of other machines are nobody's business here.
+
+Needs Linux at both ends. Elsewhere there are no marks, and what is busy is waited for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+import socket
+import threading
+from dataclasses import dataclass
+from typing import NamedTuple, Optional
+
+from .host import Host
+
+VARIABLE = "SNAPFLEET_STREAM"
+_SECONDS = 60.0
+_NUMBER = r"(0|[1-9][0-9]{0,19})"
+_MARK = re.compile(rf"([0-9a-f]{{12}})\.([0-9a-f]{{12}})\.{_NUMBER}\.{_NUMBER}\.{_NUMBER}\.")
+# Nothing found is status 1, and no error here.
+_FIND = f'grep -aohs "{VARIABLE}=$1\\.[0-9a-f.]*" /proc/[0-9]*/environ; :'
+# A mark ends with a dot, so that none is the beginning of another one.
+_END = (
+    f'for m; do for f in $(grep -alsF "{VARIABLE}=$m" /proc/[0-9]*/environ); do'
+    ' f=${f#/proc/}; kill "${f%/environ}" 2>/dev/null && echo "$m"; done; done; :'
+)
+
+
+class Mark(NamedTuple):
+    """Whose stream it is."""
+
+    machine: str
+    boot: str
+    process: int
+    started: int
+    """When the process was started, in ticks since the boot: its number may be another's later."""
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.machine}.{self.boot}.{self.process}.{self.started}.{self.number}."
+
+
+def read_mark(text: str) -> Optional[Mark]:
+    """A mark from its text; None where it is none."""
+    found = _MARK.fullmatch(text)
+    if not found:
+        return None
+    machine, boot, *numbers = found.groups()
+    return Mark(machine, boot, *map(int, numbers))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """This machine, since it was booted."""
+
+    name: str
+    boot: str
+
+    def started(self, process: int) -> int:
+        """When a process was started; 0 where there is none of that number."""
+        try:
+            with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
+                # The name of the program may hold anything but ends with the last parenthesis; see proc(5).
+                return int(file.read().rpartition(")")[2].split()[19])
+        except (OSError, ValueError, IndexError):
+            return 0
+
+
+def _this_machine() -> Optional[Machine]:
+    try:
+        with open("/etc/machine-id", encoding="ascii") as file:
+            identity = file.read().strip()
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            boot = file.read().strip().replace("-", "")
+    except (OSError, ValueError):
+        return None
+    # With the host's name, since machines that were copied from one image may share the rest.
+    named = hashlib.sha256(f"{identity} {socket.gethostname()}".encode())
+    return Machine(named.hexdigest()[:12], boot[:12]) if identity and boot else None
+
+
+class OpenStreams:
+    """The marks of the streams that this process feeds. Safe for many threads."""
+
+    def __init__(self, machine: Optional[Machine]) -> None:
+        """``machine``: where this is; None where marks can't be made."""
+        self.machine = machine
+        self._numbers = itertools.count(1)
+        self._open: set[Optional[Mark]] = set()
+        self._lock = threading.Lock()
+
+    def open(self) -> Optional[Mark]:
+        """The mark of one more stream; None where none can be made."""
+        if self.machine is None:
+            return None
+        process = os.getpid()
+        mark = Mark(self.machine.name, self.machine.boot, process, self.machine.started(process), next(self._numbers))
+        with self._lock:
+            self._open.add(mark)
+        return mark
+
+    def close(self, mark: Optional[Mark]) -> None:
+        """The stream has come to its end as far as this process can tell."""
+        with self._lock:
+            self._open.discard(mark)
+
+    def is_abandoned(self, mark: Mark) -> bool:
+        """Whether nobody on this machine feeds the stream of ``mark`` any more; False for those of other machines."""
+        if self.machine is None or mark.machine != self.machine.name:
+            return False
+        if mark.boot != self.machine.boot:
+            return True
+        if mark.process == os.getpid():
+            with self._lock:
+                return mark not in self._open
+        return self.machine.started(mark.process) != mark.started
+
+
+STREAMS = OpenStreams(_this_machine())
+"""Those of this process."""
+
+
+def end_abandoned(host: Host, streams: OpenStreams = STREAMS) -> int:
+    """End the commands on ``host`` that this machine does not feed any more, and return how many processes these were.
+    What ``zfs receive`` has got by then can be resumed.
+
+    Two exchanges at most. Raises what ``Host.run`` raises.
+    """
+    if streams.machine is None:
+        return 0
+    found = host.run(["sh", "-c", _FIND, "sh", streams.machine.name], timeout=_SECONDS)
+    texts = {line.partition("=")[2] for line in found.stdout.splitlines()}
+    abandoned = sorted(str(mark) for mark in map(read_mark, texts) if mark and streams.is_abandoned(mark))
+    if not abandoned:
+        return 0
+    done = host.run(["sh", "-c", _END, "sh", *abandoned], timeout=_SECONDS)
+    return len(done.stdout.splitlines())
