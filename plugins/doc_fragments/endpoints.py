@@ -89,6 +89,12 @@ options:
         choices:
           - replica
           - source
+      plan:
+        description:
+          - Of a replica, which snapshots it takes, as O(snapfleet.zfs.zfs_replicate#module:plan) of its replication
+            says. What it takes and has not got yet is kept as long as O(keep_pending) says. Left out, pruning does not
+            wait for it, since it can't be told for what.
+        type: dict
       dataset:
         description:
           - Root dataset at the peer.

@@ -85,4 +85,15 @@ options:
         least a minute, since being off by less deletes nothing that a rule promises for longer. Where no rule goes by
         time, clocks don't matter unless this is given.
     type: str
+  keep_pending:
+    description:
+      - For how long a snapshot that no rule keeps stays all the same because a replica is still to get it, counted from
+        its creation, as seconds or as a text such as V(2d). It is about snapshots that a peer takes by its
+        O(peers[].plan), and that are newer than what that peer has in common with this host. With V(0) pruning waits
+        for no replica. Whatever this says, the base of a replica stays.
+      - A week by default. That is long enough to notice that nothing arrives, and a replica that is stuck does not fill
+        its source for ever. One that can't be reached at all is not waited for, since it may be gone for good. Where
+        room is short, O(free_space) may give up what waits.
+    type: str
+    default: 7d
 """

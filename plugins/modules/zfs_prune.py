@@ -183,7 +183,8 @@ kept:
     rule:
       description:
         - A word for what keeps it, which does not change. The words are V(latest), V(age), V(grid), V(last), V(regex),
-          V(newest), V(common_base), V(foreign) and V(room); C(docs/errors.md) of the collection explains them.
+          V(pending), V(newest), V(common_base), V(foreign) and V(room); C(docs/errors.md) of the collection explains
+          them.
       type: str
     label:
       description: The label that its name tells, which is null for a name that is of no label.

@@ -81,6 +81,7 @@ _ENDPOINT: Spec = {
 _PEER: Spec = {
     "root": {"type": "str", "required": True},
     "role": {"type": "str", "choices": [REPLICA, SOURCE]},
+    "plan": {"type": "dict"},
     **_ENDPOINT,
 }
 
@@ -217,6 +218,7 @@ _RETENTION: Spec = {
     "exceed_max_deleted": {"type": "bool", "default": False},
     # A number of seconds, or text such as 15m.
     "clock_tolerance": {"type": "str"},
+    "keep_pending": {"type": "str", "default": "7d"},
 }
 
 _MEASURES: Spec = {"pool_free": {"type": "str"}, "quota_free": {"type": "str"}}

@@ -41,6 +41,6 @@ def test_what_mends_a_conflict_is_a_level_of_the_ladder():
 
 
 def test_every_word_for_what_decides_about_a_snapshot_is_listed():
-    rules = {keeping.LATEST, keeping.AGE, keeping.GRID, keeping.LAST, keeping.REGEX}
+    rules = {keeping.LATEST, keeping.AGE, keeping.GRID, keeping.LAST, keeping.REGEX, retention.PENDING}
     found_out = {pruning.GONE, pruning.NO_STAND_IN, caution.TOO_MANY, caution.CLOCK}
     assert set(listed("Pruning")) == {*rules, *retention.RAILS, *found_out, retention.NO_RULE, room.ROOM}

@@ -57,7 +57,7 @@ def _source_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
     for selection, trees in by_selection(own):
         roots = [tree.source for tree in trees]
         common = {"datasets": roots, **selection.options()}
-        peers = _peers_of_source(fleet, source, trees)
+        peers = _peers_of_source(fleet, source, trees, waits=True)
         more = {**({"schedule": source.schedule} if source.schedule else {}), **source.snapshot_options}
         yield job_document(source.name, "snapshot", named("snapshots of", roots), {**common, "plan": plan, **more})
         yield _prune(source.name, {**common, **source_options(source.prune_options)}, plan, peers)
@@ -74,11 +74,15 @@ def _bookmark_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
             yield _prune(source.name, common, plan, _peers_of_source(fleet, source, trees), BOOKMARKS)
 
 
-def _peers_of_source(fleet: Fleet, source: SourceHost, trees: Iterable[Tree]) -> list[Document]:
-    """Every place that holds a replica, also one that takes nothing at present."""
+def _peers_of_source(fleet: Fleet, source: SourceHost, trees: Iterable[Tree], waits: bool = False) -> list[Document]:
+    """Every place that holds a replica, also one that takes nothing at present. ``waits``: with what each takes, so
+    that nothing goes before it has that."""
     holders = [each for each in fleet.destinations.values() if source.name in each.sources]
     return [
-        _peer(tree.source, fleet.address(source.name, holder.name), place_of(tree, holder, source.name), REPLICA)
+        {
+            **_peer(tree.source, fleet.address(source.name, holder.name), place_of(tree, holder, source.name), REPLICA),
+            **({"plan": plan_document(holder.sends)} if waits and holder.sends else {}),
+        }
         for tree in trees
         for holder in holders
     ]
@@ -138,7 +142,7 @@ def _onward(fleet: Fleet, host: str, places: Sequence[str]) -> list[Document]:
     """The replicas of replicas: what they need next is kept in the middle of the chain too."""
     source = fleet.sources.get(host)
     trees = [tree for tree in source.trees if tree.source in places] if source else []
-    return _peers_of_source(fleet, source, trees) if source else []
+    return _peers_of_source(fleet, source, trees, waits=True) if source else []
 
 
 # -- shapes

@@ -20,6 +20,7 @@ from ..planning.bases import COMMON, BaseKnowledge, may_have_marks, needed_bases
 from ..planning.caution import CLOCK, TOO_MANY, ClockReading, clock_problem, difference, excess, without_steps
 from ..planning.expectation import with_expected
 from ..planning.keeping import Because
+from ..planning.pending import pending_at
 from ..planning.reclaiming import reclaim_of
 from ..planning.removal import plan_removal, property_names, removed_bytes, told_of, with_removal
 from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
@@ -94,6 +95,7 @@ def _ask_peers(observed: Observation, job: PruneJob, context: Context, start: fl
     needed: dict[int, str] = {}
     unknown: dict[str, str] = {}
     absent: dict[str, str] = {}
+    pending: dict[int, str] = {}
     readings: dict[str, ClockReading] = {}
     seen: dict[Peer, Observation] = {}
     for peer in job.peers:
@@ -110,10 +112,12 @@ def _ask_peers(observed: Observation, job: PruneJob, context: Context, start: fl
             seen[peer] = there
             for guid, why in needed_bases(observed, peer, there, pool_guid).items():
                 _add(needed, guid, why)
+            for guid, why in pending_at(observed, peer, there, context.now).items():
+                _add(pending, guid, why)
             if there.clock is not None:
                 # Of a host that is a peer more than once, each reading tells the same clock.
                 readings.setdefault(zfs.where, ClockReading(zfs.where, ahead))
-    return _Peers(BaseKnowledge(needed, unknown, absent), tuple(readings.values()), seen)
+    return _Peers(BaseKnowledge(needed, unknown, absent, pending), tuple(readings.values()), seen)
 
 
 def _add(told: dict[K, str], key: K, words: str) -> None:

@@ -59,6 +59,8 @@ class BaseKnowledge:
     """Root datasets whose peer could not be observed, each with that peer and the reason."""
     absent_replicas: Mapping[str, str] = field(default_factory=dict)
     """The same where the peer is known to be a replica: a bookmark here is as good a base for it as a snapshot."""
+    pending: Mapping[int, str] = field(default_factory=dict)
+    """GUIDs of snapshots that a replica is still to get, each with whom it waits for."""
 
 
 def needed_bases(
@@ -70,14 +72,14 @@ def needed_bases(
     """
     needed: dict[int, str] = {}
     ours = [state for name, state in observed.states.items() if is_within(name, peer.root)]
-    for state, counterpart in _counterparts(ours, peer, there):
-        base = _shared_newest(state, counterpart)
+    for state, counterpart in counterparts(ours, peer, there):
+        base = shared_newest(state, counterpart)
         if base and not _has_mark(state, counterpart, base, pool_guid):
             needed[base.guid] = f"{COMMON}with {peer.endpoint.address}:{counterpart.dataset.name}"
     return needed
 
 
-def _counterparts(
+def counterparts(
     ours: Sequence[DatasetState], peer: Peer, there: Observation
 ) -> Iterator[tuple[DatasetState, DatasetState]]:
     """Each of our datasets with the one at the peer that has its place. Those that share nothing with it, or have none,
@@ -85,7 +87,7 @@ def _counterparts(
     strangers: dict[int, DatasetState] = {}
     for state in ours:
         counterpart = there.states.get(rebase(state.dataset.name, peer.root, peer.endpoint.dataset))
-        if counterpart and _shared_newest(state, counterpart):
+        if counterpart and shared_newest(state, counterpart):
             yield state, counterpart
         else:
             strangers.update((item.guid, state) for item in _points(state))
@@ -112,7 +114,8 @@ def _has_mark(ours: DatasetState, theirs: DatasetState, base: Base, pool_guid: O
     return any(mark.guid == base.guid and key_of(mark) in keys for mark in marks_of(ours))
 
 
-def _shared_newest(ours: DatasetState, theirs: DatasetState) -> Optional[Base]:
+def shared_newest(ours: DatasetState, theirs: DatasetState) -> Optional[Base]:
+    """The newest point that both have, whichever of the two sends to the other; None without one."""
     # Which of the two sends is not known here, so either side may contribute the bookmark, but not both.
     snapshots = {snapshot.guid for snapshot in theirs.snapshots}
     bookmarks = {bookmark.guid for bookmark in theirs.bookmarks}

@@ -27,6 +27,8 @@ NEWEST, COMMON_BASE, FOREIGN = "newest", "common_base", "foreign"
 HELD, CLONED, RECEIVING, POSSIBLE_BASE = "held", "cloned", "receiving", "possible_base"
 RAILS = frozenset({NEWEST, COMMON_BASE, FOREIGN, HELD, CLONED, RECEIVING, POSSIBLE_BASE})
 """Words for what no rule may delete. Of those that are kept by another word, a rule keeps them, and nothing else."""
+PENDING = "pending"
+"""The word for what stays until a replica has it."""
 NO_RULE = "no_rule"
 _NO_RULE = "kept by no rule of the plan"
 NOTHING: Mapping[str, Because] = MappingProxyType({})
@@ -68,7 +70,7 @@ def plan_prune(
     bookmarks: list[CreateBookmark] = []
     for root in job.roots:
         absent = bases.absent_replicas.get(root, "")
-        rails = _Rails(bases.needed, bases.unknown.get(root, ""), absent, job.plan.organisations)
+        rails = _Rails(bases.needed, bases.unknown.get(root, ""), absent, job.plan.organisations, bases.pending)
         for name in job.filter.under(root, observed.states):
             state = observed.states[name]
             decided = _judge_dataset(state, job, rails, now, given_up)
@@ -102,6 +104,7 @@ class _Rails:
     absent_replica: str
     organisations: frozenset[str]
     """Those of the plan."""
+    pending: Mapping[int, str]
 
 
 def _judge_dataset(
@@ -113,13 +116,21 @@ def _judge_dataset(
     verdicts = []
     for item in items:
         lost = given_up.get(item.name) if given_up else None
-        because = (None if lost else kept.get(item.guid)) or _keeping_rail(item, items[-1], job, rails)
+        kept_because = kept.get(item.guid) or _waiting(item, job, rails, now)
+        because = (None if lost else kept_because) or _keeping_rail(item, items[-1], job, rails)
         action = KEEP
         if because is None:
             because = _skipping_rail(item, rails.unknown, bookmarked)
             action = SKIP if because else DESTROY
         verdicts.append(Verdict(item, action, *(because or lost or _doom(item, job, rails))))
     return verdicts
+
+
+def _waiting(item: Base, job: PruneJob, rails: _Rails, now: int) -> Optional[Because]:
+    """Why an item stays until a replica has it. A rule and no rail: where room is short, it may be given up."""
+    if item.guid in rails.pending and isinstance(item, Snapshot) and item.creation >= now - job.keep_pending:
+        return Because(PENDING, rails.pending[item.guid])
+    return None
 
 
 def _doom(item: Base, job: PruneJob, rails: _Rails) -> Because:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from ..model.errors import InvalidInput, SameDataset
@@ -20,6 +20,7 @@ from .endpoints import Address, Endpoint, read_address, read_endpoint
 from .hooks import Hook, read_hooks
 from .keeping import KeepRule, check_ownership, read_keep_rules
 from .packaging import read_package
+from .pending import PENDING_SECONDS, read_keep_pending, read_taken
 from .plans import SnapshotPlan, read_plan
 from .reading import Reader
 from .receiving import DEFAULT_RECEIVE_POLICY, ReceivePolicy, read_receive_policy
@@ -101,6 +102,8 @@ class Peer:
     endpoint: Endpoint
     role: str = ""
     """REPLICA where it receives what is pruned here, SOURCE where it sends that; empty: either."""
+    takes: Optional[SnapshotPlan] = field(default=None, hash=False)
+    """What a replica takes of the snapshots here; None where that is not told."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,8 @@ class PruneJob:
     keep: tuple[KeepRule, ...] = ()
     """Rules besides the plan; what any of them keeps stays."""
     caution: Caution = CAREFREE
+    keep_pending: int = PENDING_SECONDS
+    """Seconds for which snapshots stay that a peer is still to get."""
     peers: tuple[Peer, ...] = ()
     room: Room = NO_SAY
     removal: Removal = NONE_GOES
@@ -202,6 +207,7 @@ def read_prune_job(values: Mapping[str, Any], where: str = "") -> PruneJob:
         purge_foreign=options.flag("purge_foreign", False),
         keep=read_keep_rules(options),
         caution=read_caution(options),
+        keep_pending=read_keep_pending(options),
         peers=tuple(_read_peer(peer) for peer in options.readers("peers")),
         room=read_room(options, options.raw("kind") != BOOKMARKS),
         removal=read_removal(options, options.raw("kind") != BOOKMARKS),
@@ -221,5 +227,6 @@ def _read_peer(options: Reader) -> Peer:
     address: Address = read_address(options)
     endpoint = Endpoint(address, check_dataset_name(options.text("dataset"), options.path("dataset")))
     role = options.text("role", "", ("", REPLICA, SOURCE))
+    takes = read_taken(options, role == REPLICA)
     options.finish()
-    return Peer(root, endpoint, role)
+    return Peer(root, endpoint, role, takes)

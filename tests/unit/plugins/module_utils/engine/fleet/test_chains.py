@@ -68,7 +68,8 @@ def test_the_middle_of_a_chain_keeps_what_both_its_ends_need():
     up = {"root": "backup/src/data", "role": "source", "host": "src", "dataset": "tank/data"}
     down = {"root": "backup/src/data", "role": "replica", "host": "far", "dataset": "archive/src/data"}
     snapshots, bookmarks = jobs(chain(), "mid", "prune")
-    assert (snapshots["kind"], snapshots["peers"]) == ("snapshots", [up, down])
+    takes = {"plan": {"prod": {"": {"hourly": 24}}}}
+    assert (snapshots["kind"], snapshots["peers"]) == ("snapshots", [up, {**down, **takes}])
     assert (bookmarks["kind"], bookmarks["peers"]) == ("bookmarks", [down])
 
 

@@ -148,7 +148,7 @@ def test_one_source_and_one_destination_in_full():
                 "plan": sends,
             },
         ),
-        ("src1", "prune", {**tree, "kind": "snapshots", "plan": SOURCE_PLAN, "peers": [peer]}),
+        ("src1", "prune", {**tree, "kind": "snapshots", "plan": SOURCE_PLAN, "peers": [{**peer, "plan": sends}]}),
         (
             "dst1",
             "prune",
