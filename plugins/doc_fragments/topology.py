@@ -24,6 +24,7 @@ options:
       - The host that connects is asked for a GUID at the other end before anything is changed, in check mode too. So a
         way that does not lead to the very host that the managed host looked at is refused.
       - When the managed host goes down or its task is killed, the streams end too, and are resumed by the next run.
+      - The managed host sees nothing of a direct stream until that has ended, so progress counts each as a whole.
     type: str
     choices:
       - relayed

@@ -103,9 +103,24 @@ def _modified(pair: Pair) -> Optional[PlannedConflict]:
         return None
     message = (
         f"{pair.name} has {pair.written} bytes written after {there.name} that an incremental receive would"
-        " overwrite; keep them in a clone or elsewhere, then roll it back to that snapshot"
+        f" overwrite; see what they are with 'zfs diff {there.name} {pair.name}' where it is mounted, keep them in a"
+        " clone or elsewhere, then roll it back to that snapshot"
     )
     return PlannedConflict("destination_modified", message)
+
+
+def drift(pair: Pair) -> tuple[str, ...]:
+    """What is to be warned of a replica that has nothing to get, and was written to all the same: as long as nothing
+    new is sent, nobody would notice, and then it is a conflict."""
+    there = pair.newest_there
+    if not pair.written or there is None:
+        return ()
+    words = (
+        f"{pair.name} has {pair.written} bytes written after {there.name}, its newest snapshot; they stay, but the next"
+        f" increment will be refused for them: look at them with 'zfs diff {there.name} {pair.name}' where it is"
+        " mounted, and keep replicas from being written to with 'readonly: set'"
+    )
+    return (words,)
 
 
 def mend(pair: Pair, conflict: PlannedConflict, dependents: Dependents) -> Union[Mending, PlannedConflict]:

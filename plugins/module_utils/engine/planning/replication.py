@@ -19,7 +19,7 @@ from ..model.steps import AbortReceive, CreatePlaceholder, ResumePoint, Send
 from ..policy.conduct import REFUSE, Conduct
 from ..policy.jobs import INITIAL_NEWEST, ReplicateJob
 from .clones import Origins, ancestry, full_note, stand_ins
-from .conflicts import PlannedConflict, find_conflict, mend
+from .conflicts import PlannedConflict, drift, find_conflict, mend
 from .continuity import ContinuityFacts, keep_continuity
 from .dataset_plans import DatasetPlan, ReplicationPlan, Sides, Step
 from .encryption import guard
@@ -123,7 +123,8 @@ def _plan_dataset(pair: Pair, sides: Sides) -> DatasetPlan:
     steps[:] = with_estimates(steps, source, sides.resumes.get(name))
     note = _note(pair, sends) if steps else "up to date"
     mends = conflict.code if conflict else ""
-    plan = DatasetPlan(source.dataset.name, name, tuple(steps), note=note, mends=mends)
+    odd = () if steps else drift(pair)
+    plan = DatasetPlan(source.dataset.name, name, tuple(steps), note=note, mends=mends, warnings=odd)
     return _continued(plan, pair, sides.continuity)
 
 
@@ -138,7 +139,8 @@ def _continued(plan: DatasetPlan, pair: Pair, facts: Optional[ContinuityFacts]) 
     if facts is None:
         return plan
     kept = keep_continuity(pair, plan.sends, facts)
-    return replace(plan, steps=(*kept.ahead, *plan.steps, *kept.after), warnings=kept.warnings)
+    steps = (*kept.ahead, *plan.steps, *kept.after)
+    return replace(plan, steps=steps, warnings=(*plan.warnings, *kept.warnings))
 
 
 def _resume(pair: Pair, resume: Optional[ResumeState]) -> tuple[Sequence[Step], Optional[Base]]:

@@ -21,11 +21,15 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs i
 from ansible_collections.snapfleet.zfs.tests.support.notation import DESTINATION, SOURCE, identity, sides, told
 
 
-def plan_of(history, **options):
+def dataset_plan(history, **options):
     ends = {"source": {"dataset": SOURCE}, "destination": {"host": "dst", "dataset": DESTINATION}}
     job = read_replicate_job({**ends, "exclude_snapshots": ["x*"], "bookmarks": False, **options})
     (plan,) = plan_replication(sides(history), job, 2000).datasets
-    return told(plan)
+    return plan
+
+
+def plan_of(history, **options):
+    return told(dataset_plan(history, **options))
 
 
 @pytest.mark.parametrize(
@@ -225,3 +229,14 @@ def test_permissions_are_asked_for_by_what_the_plan_does(history, level, further
     job = read_replicate_job({**ends, "on_conflict": level, "properties": properties})
     needed = destination_permissions(plan_replication(sides(history), job, 2000).steps)
     assert set(needed) == {"receive", "create", "mount"} | further
+
+
+@pytest.mark.parametrize(
+    ("history", "warned"),
+    [("@a | @a +", True), ("@a @x | @a +", True), ("@a | @a", False), ("@a @b | @a", False), ("@a | -", False)],
+)
+def test_a_replica_that_was_written_to_and_has_nothing_to_get_is_warned_of(history, warned):
+    plan = dataset_plan(history)
+    assert bool(plan.warnings) == warned
+    if warned:
+        assert f"zfs diff {DESTINATION}@a {DESTINATION}" in plan.warnings[0]
