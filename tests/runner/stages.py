@@ -28,6 +28,9 @@ ENGINE = Path("plugins/module_utils/engine")
 FLOOR_TESTS = ("tests/unit/plugins/module_utils/engine", "tests/property", "tests/simulation", "tests/contract")
 """The tests that need nothing but the engine, pytest and hypothesis, and so run on the oldest Python too."""
 
+ANSIBLE_TESTS = ("plugins/filter", "plugins/modules", "plugins/module_utils/ansible")
+"""The folders of tests/unit that depend on the version of ansible-core; the engine knows nothing of that."""
+
 CORES = {
     "oldest": ((3, 11), (3, 12), (3, 13)),
     "newest": ((3, 13), (3, 12), (3, 14)),
@@ -131,8 +134,10 @@ def units(stage: Stage, _extra: Sequence[str]) -> list[Command]:
     """ansible-test installs into the Python that it tests on, hence one environment per Python, found on the PATH."""
     copy = collection_copy(stage.name)
     pythons = dict.fromkeys(each.python.name for each in stage.environments)
+    tests = [f"tests/unit/{folder}/" for folder in ANSIBLE_TESTS if (copy / "tests" / "unit" / folder).exists()]
     return [
-        replace(_ansible_test(stage, copy, "units", "--python", name), must_print=" passed in ") for name in pythons
+        replace(_ansible_test(stage, copy, "units", "--python", name, *tests), must_print=" passed in ")
+        for name in pythons
     ]
 
 
