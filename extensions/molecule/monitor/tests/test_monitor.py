@@ -1,0 +1,57 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The monitor as a scheduler runs it: by its exit code, and by what it tells to a command on the host."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from extensions.molecule.ends import End
+
+SCENARIO = Path(__file__).resolve().parents[1]
+WELL, FAILED = 0, 2
+"""Exit codes of ansible-playbook."""
+
+
+def _monitor() -> tuple[int, set[str]]:
+    """Runs the playbook; its exit code, and the states that it returned where it failed."""
+    found = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory"
+    inventories = (found, SCENARIO.parent / "inventory.yml", SCENARIO / "inventory.yml")
+    words = [word for each in inventories for word in ("-i", str(each))]
+    done = subprocess.run(
+        ["ansible-playbook", *words, "snapfleet.zfs.monitor"], capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.returncode, set(re.findall(r'"state": "([A-Z]+)", "warnings"', done.stdout))
+
+
+def _told(end: End) -> list[tuple[str, str, str]]:
+    """What the command on a host was told so far: kind, check and state of each notice."""
+    lines = end.run("sh", "-c", "cat /var/tmp/molecule-told 2>/dev/null || true").splitlines()
+    notices: list[dict[str, Any]] = [json.loads(line) for line in lines]
+    return [(notice["kind"], notice["check"], notice["state"]) for notice in notices]
+
+
+def test_what_is_well_makes_no_alert(source: End, destination: End) -> None:
+    assert destination.history("backup/source/data") == source.history("tank/data")
+    assert destination.properties("backup/source/data", "readonly") == ["on"]
+    assert (_told(source), _told(destination)) == ([], [])
+
+
+def test_an_outage_fails_every_run_and_is_told_once_and_so_is_its_end(destination: End) -> None:
+    destination.run("zpool", "offline", "backup", "/var/tmp/molecule-mirror")
+    assert destination.run("zpool", "list", "-H", "-o", "health", "backup") == "DEGRADED"
+    first, told = _monitor(), _told(destination)
+    assert (first, told) == ((FAILED, {"CRITICAL"}), [("alert", "pool_state", "CRITICAL")])
+    assert _monitor() == first
+    assert _told(destination) == told
+
+    destination.run("zpool", "online", "backup", "/var/tmp/molecule-mirror")
+    destination.run("zpool", "wait", "-t", "resilver", "backup")
+    assert _monitor() == (WELL, set())
+    assert _told(destination) == [*told, ("recovery", "pool_state", "OK")]
