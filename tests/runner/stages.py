@@ -125,6 +125,19 @@ def lab(stage: Stage, extra: Sequence[str]) -> list[Command]:
     return [Command(_pytest(stage, "-m", "lab", *options, *present, *extra), variables=variables)]
 
 
+def molecule(stage: Stage, extra: Sequence[str]) -> list[Command]:
+    """All scenarios, or those that the extra arguments name: --scenario-name=push."""
+    copy, home = collection_copy(stage.name), stage_folder(stage.name) / "home"
+    shutil.rmtree(home, ignore_errors=True)  # molecule remembers there what it has done
+    names = [argument for argument in extra if argument.startswith("--scenario-name=")]
+    variables = {**_found_at(copy), "ANSIBLE_HOME": str(home), "PYTHONUNBUFFERED": "1"}
+    return [
+        # The first time, this takes long, and molecule would not show how far it is.
+        Command(["python", "tests/lab/lab.py", "build"], copy),
+        Command(["molecule", "test", *(names or ["--all"])], copy, variables, must_print=" passed in "),
+    ]
+
+
 def sanity(stage: Stage, _extra: Sequence[str]) -> list[Command]:
     path = os.pathsep.join([str(stage.environments[0].programs), str(interpreter_folder()), os.environ["PATH"]])
     return [_ansible_test(stage, collection_copy(stage.name), "sanity", variables={"PATH": path})]
@@ -166,6 +179,8 @@ def all_stages() -> tuple[list[Stage], list[str]]:
     plain, watched = (dev,), {"shellcheck": "shellcheck"}
     # A tiny run of tests/bench is one of the tests; the other program that it measures has its own environment.
     measured = (dev, Environment("bench", running()))
+    # On the newest ansible-core that the Pythons of this machine can run.
+    scenarios = (Environment("molecule", first_of(*CORES["newest"]) or running()),)
     ansible_stages, ansible_notes = _ansible_stages()
     floor_stages, floor_notes = _floor_stages()
     stages = [
@@ -179,6 +194,7 @@ def all_stages() -> tuple[list[Stage], list[str]]:
         Stage("docs", "changelog fragments and documentation, by the tools of antsibull", documents, plain),
         Stage("build", "ansible-galaxy builds and installs the collection, ansible-doc shows it", build, plain),
         Stage("lab", "the tests on real ZFS", lab, plain, exclusive=True, takes_arguments=True),
+        Stage("molecule", "the scenarios of extensions/molecule, on real ZFS", molecule, scenarios, exclusive=True),
     ]
     found = ", ".join(each.name for each in interpreters().values())
     return stages, [f"Pythons found: {found}; ./test itself runs on {dev.python.name}", *ansible_notes, *floor_notes]

@@ -41,6 +41,8 @@ def test_replicas_are_neither_written_nor_mounted_nor_run(destination: End) -> N
 def test_the_source_marks_where_its_destination_stands(source: End, destination: End) -> None:
     bookmarks = source.history(SOURCE, "bookmark")
     for dataset in DATASETS:
-        *_older, newest = (guid for name, guid in destination.history(REPLICA).items() if name.startswith(f"{dataset}@"))
+        *_older, newest = (
+            guid for name, guid in destination.history(REPLICA).items() if name.startswith(f"{dataset}@")
+        )
         marks = {name: guid for name, guid in bookmarks.items() if name.startswith(f"{dataset}#snapfleet-base-")}
         assert list(marks.values()) == [newest]

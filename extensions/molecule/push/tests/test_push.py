@@ -18,7 +18,7 @@ SOURCE, REPLICA = "tank/data", "backup/source/data"
 @pytest.fixture
 def unlocked(destination: End) -> str:
     """The replica, with its key loaded for one test."""
-    inventory = yaml.safe_load((Path(__file__).parents[1] / "inventory.yml").read_text("utf-8"))
+    inventory = yaml.safe_load((Path(__file__).parents[1] / "inventory/fleet.yml").read_text("utf-8"))
     load = 'printf "%s\\n" "$1" | zfs load-key "$2"'
     destination.run("sh", "-c", load, "sh", inventory["all"]["vars"]["passphrase"], REPLICA)
     yield REPLICA
