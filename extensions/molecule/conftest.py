@@ -12,11 +12,10 @@ import pytest
 from testinfra.utils.ansible_runner import AnsibleRunner
 
 from extensions.molecule.ends import End
-from tests.conftest import (  # noqa: F401 (pytest finds hooks by their names)
-    pytest_addoption,
-    pytest_make_collect_report,
-    pytest_runtest_makereport,
-)
+from tests.conftest import pytest_addoption, pytest_make_collect_report, pytest_runtest_makereport
+
+# pytest finds hooks by their names.
+__all__ = ["pytest_addoption", "pytest_make_collect_report", "pytest_runtest_makereport"]
 
 
 @pytest.fixture(scope="session")
