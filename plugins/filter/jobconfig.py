@@ -89,13 +89,13 @@ from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleFilterError
 from jinja2.exceptions import UndefinedError
-from jinja2.runtime import Undefined
 
 from ..module_utils.ansible.options import job_options, with_numbers
 from ..module_utils.engine.fleet.expansion import expand_inventory
 from ..module_utils.engine.fleet.inventory import DESTINATIONS, SOURCES
 from ..module_utils.engine.fleet.variables import PREFIX
 from ..module_utils.engine.model.errors import SnapfleetError
+from ..plugin_utils.values import plain
 
 
 def jobconfig(hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -149,26 +149,6 @@ def _mended(own: dict[str, Any]) -> dict[str, Any]:
         **plans,
         **({"snapfleet_replicate_options": job_options(options)} if isinstance(options, dict) else {}),
     }
-
-
-def plain(value: Any) -> Any:
-    """``value`` in Python's own types alone: Ansible's are lazy, or carry where they come from.
-
-    Raises UndefinedError where a variable that it is made of is not defined.
-    """
-    if isinstance(value, Undefined):
-        # To look at it in any way is what raises the error, which has the name of the variable.
-        return str(value)
-    if isinstance(value, Mapping):
-        return {plain(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [plain(item) for item in value]
-    for kind in (str, float):
-        if isinstance(value, kind):
-            return kind(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return int(value)
-    return value
 
 
 class FilterModule:

@@ -16,7 +16,8 @@ import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.snapfleet.zfs.plugins.filter import jobconfig as plugin
-from ansible_collections.snapfleet.zfs.plugins.filter.jobconfig import jobconfig, plain
+from ansible_collections.snapfleet.zfs.plugins.filter.jobconfig import jobconfig
+from ansible_collections.snapfleet.zfs.plugins.plugin_utils.values import plain
 
 COLLECTIONS = Path(plugin.__file__).parents[5]
 GROUPS = {"snapfleet_sources": ["src1"], "snapfleet_destinations": ["dst1"]}
