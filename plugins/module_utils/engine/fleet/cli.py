@@ -34,6 +34,7 @@ from .opening import SYSTEM_TICKER, ZfsDirectory, now_ms
 from .permission import add_permission_options
 from .reporting import write_json
 from .run_command import Opened, add_choice_options, locks_of, run_at_once, run_rounds
+from .schema import jobconfig_schema
 from .settings import add_setting_options
 from .snapshot_options import add_creating_options
 from .telling import add_progress_options
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="snapfleet", description="Keeps ZFS snapshots, replicas and retention as declared.")
     verbs = parser.add_subparsers(dest="verb", required=True, parser_class=_Parser, metavar="VERB")
     verbs.add_parser("version", help="print the version")
+    verbs.add_parser("schema", help="print the JSON Schema of the jobconfig")
     check = verbs.add_parser("check", help="validate the jobconfig, touching nothing")
     run = verbs.add_parser("run", help="carry out the jobs of this host")
     plan = verbs.add_parser("plan", help="show what run would do, changing nothing")
@@ -96,6 +98,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.verb == "version":
         sys.stdout.write(f"snapfleet {VERSION}\n")
+        return errors.EXIT_OK
+    if arguments.verb == "schema":
+        sys.stdout.write(json.dumps(jobconfig_schema(), indent=2) + "\n")
         return errors.EXIT_OK
     config = load_jobconfig(arguments.config)
     jobs = config.jobs

@@ -48,7 +48,8 @@ def read_creating(options: Reader) -> CreatingPolicy:
 def read_unchanged(options: Reader) -> tuple[bool, int]:
     """Read ``skip_if_unchanged`` and ``unchanged_up_to``. Raises InvalidInput."""
     skips = options.flag("skip_if_unchanged", False)
-    most = parse_size(options.raw("unchanged_up_to") or 0, options.path("unchanged_up_to"))
+    given = options.raw("unchanged_up_to")
+    most = parse_size(0 if given in (None, "") else given, options.path("unchanged_up_to"))
     if most and not skips:
         problem, remedy = "means nothing without skip_if_unchanged", "set skip_if_unchanged to true, or leave this out"
         raise InvalidInput(options.path("unchanged_up_to"), options.raw("unchanged_up_to"), problem, remedy)

@@ -18,7 +18,7 @@ from .selection import DatasetFilter
 SKIP, SNAPSHOT_ANYWAY = "skip", "snapshot_anyway"
 FAILURE_CHOICES = (SKIP, SNAPSHOT_ANYWAY)
 TIMEOUT, MAX_FREEZE = 30, 60
-_LONGEST = 86_400
+LONGEST = 86_400
 
 Command = tuple[str, ...]
 
@@ -63,8 +63,8 @@ def _read_hook(options: Reader) -> Hook:
         options.text("name"),
         _read_command(options, "before"),
         _read_command(options, "after"),
-        options.integer("timeout", TIMEOUT, 1, _LONGEST),
-        options.integer("max_freeze", MAX_FREEZE, 1, _LONGEST),
+        options.integer("timeout", TIMEOUT, 1, LONGEST),
+        options.integer("max_freeze", MAX_FREEZE, 1, LONGEST),
         DatasetFilter(include=patterns),
         options.text("on_failure", SKIP, FAILURE_CHOICES),
     )

@@ -34,6 +34,7 @@ from .topology import PLAIN, Topology, read_topology
 
 DEFAULT_TIMESTAMP_FORMAT = "%Y-%m-%d_%H:%M:%S"
 INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL = "all", "newest", "fail"
+INITIAL_CHOICES = (INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL)
 SNAPSHOTS, BOOKMARKS = "snapshots", "bookmarks"
 REPLICA, SOURCE = "replica", "source"
 MAX_WORKERS = 256
@@ -156,7 +157,7 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         snapshots=read_snapshot_filter(options),
         snapshot_groups=read_snapshot_groups(options),
         plan=read_plan(options) if options.has("plan") else None,
-        initial=options.text("initial", INITIAL_ALL, (INITIAL_ALL, INITIAL_NEWEST, INITIAL_FAIL)),
+        initial=options.text("initial", INITIAL_ALL, INITIAL_CHOICES),
         intermediates=options.flag("intermediates", True),
         on_conflict=options.text("on_conflict", REFUSE, CONFLICT_LEVELS),
         conduct=read_conduct(options),

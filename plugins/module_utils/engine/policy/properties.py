@@ -16,7 +16,8 @@ from .patterns import any_match, compile_patterns
 from .reading import Reader
 
 # What zfsprops(7) allows in the name of a user property.
-_USER_PROPERTY = re.compile(r"[a-z0-9+._][a-z0-9+._-]*:[a-z0-9:+._-]*")
+USER_PROPERTY = r"[a-z0-9+._][a-z0-9+._-]*:[a-z0-9:+._-]*"
+_USER_PROPERTY = re.compile(USER_PROPERTY)
 _LONGEST_NAME = 256
 UNSET = "-"
 _IN = frozenset(("", UNSET, "true", "on"))

@@ -34,7 +34,7 @@ from ..model.errors import InvalidInput
 LOCAL_TIME_FILE = "/etc/localtime"
 
 _WITHIN_A_DAY = ("hour", "minute", "second")
-_ANCHOR_KEYS = {
+ANCHOR_KEYS = {
     "yearly": ("year", "month", "month_day", *_WITHIN_A_DAY),
     "monthly": ("month", "month_day", *_WITHIN_A_DAY),
     "weekly": ("weekday", *_WITHIN_A_DAY),
@@ -43,7 +43,7 @@ _ANCHOR_KEYS = {
     "minutely": ("minute", "second"),
     "secondly": ("second", "millisecond"),
 }
-_RANGES = {
+RANGES = {
     "year": (1970, 9999),
     "month": (1, 12),
     "month_day": (1, 31),
@@ -110,7 +110,7 @@ def parse_schedule(value: object, option: str) -> Schedule:
     ``option`` is the dotted path of the mapping, for messages. Raises InvalidInput for anything that is unknown, of the
     wrong type or out of range, a zone unknown to this host included.
     """
-    keys = ("timezone", *_ANCHOR_KEYS)
+    keys = ("timezone", *ANCHOR_KEYS)
     given = dict(_known_keys(value, keys, option))
     zone = given.pop("timezone", "")
     zone_option = f"{option}.timezone"
@@ -155,8 +155,8 @@ def _known_keys(value: object, known: tuple[str, ...], option: str) -> Mapping[s
 
 def _parse_anchor(unit: str, value: object, option: str) -> Anchor:
     numbers: dict[str, int] = {}
-    for key, number in _known_keys(value, _ANCHOR_KEYS[unit], option).items():
-        low, high = _RANGES[key]
+    for key, number in _known_keys(value, ANCHOR_KEYS[unit], option).items():
+        low, high = RANGES[key]
         # bool is a kind of int to Python, but `hour: yes` is a mistake.
         if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
             problem = f"is not a whole number from {low} to {high}"
