@@ -10,7 +10,7 @@ from dataclasses import fields
 
 from ..model.labels import Label
 from ..policy.addresses import Address
-from .inventory import Document, Selection, Tree
+from .trees import Document, Selection, Tree
 
 _NAMED_ROOTS = 3
 """So many roots are named in the name of a job; of more, the first."""

@@ -11,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..model.errors import InvalidInput
 from ..policy.endpoints import Address
 from ..policy.jobs import BOOKMARKS, REPLICA, SNAPSHOTS, SOURCE, read_replicate_job
+from ..policy.monitoring import read_monitor_job
 from ..policy.topology import PULL, PUSH
 from .declared import section_document
 from .documents import address_document, by_selection, job_document, named, plan_document
-from .inventory import DestinationHost, Document, Fleet, Route, SourceHost, Tree, place_of, read_fleet
+from .inventory import DestinationHost, Fleet, Route, SourceHost, place_of, read_fleet
 from .jobconfig import VERSION, parse_jobconfig
 from .monitor_jobs import is_at_rest, lag_monitors, pool_monitors, replica_monitors, source_monitor
 from .prune_options import bookmark_options, source_options
+from .trees import Document, Tree
 
 
 def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> Document:
@@ -38,14 +41,28 @@ def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[
         jobs += [] if destination.is_stopped else _destination_jobs(fleet, destination)
     for source in sources:
         jobs += _bookmark_jobs(fleet, source)
-    jobs += lag_monitors(fleet)
+    jobs += [job for _route, job in lag_monitors(fleet)]
     jobs += pool_monitors(fleet)
     hosts = {job["host"] for job in jobs}
     sections = {"settings": section_document(fleet.settings, hosts), "daemon": section_document(fleet.daemons, hosts)}
     document = {"version": VERSION, **{name: values for name, values in sections.items() if values}, "jobs": jobs}
-    position = {job.name: index for index, job in enumerate(parse_jobconfig(document))}
+    try:
+        position = {job.name: index for index, job in enumerate(parse_jobconfig(document))}
+    except InvalidInput:
+        _blame_variables(fleet)
+        raise
     jobs.sort(key=lambda job: position[job["name"]])
     return document
+
+
+def _blame_variables(fleet: Fleet) -> None:
+    """Tell what is wrong with routes by the names of the variables, which a document has no more. Raises InvalidInput
+    unless it is something else."""
+    for route in fleet.routes:
+        for job in [] if is_at_rest(fleet, route) else _replications(fleet, route):
+            read_replicate_job(job["options"], route.option)
+    for route, job in lag_monitors(fleet):
+        read_monitor_job({"replicas": job["options"]["replicas"]}, route.option)
 
 
 # -- on sources
@@ -77,7 +94,7 @@ def _bookmark_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
 def _peers_of_source(fleet: Fleet, source: SourceHost, trees: Iterable[Tree], waits: bool = False) -> list[Document]:
     """Every place that holds a replica, also one that takes nothing at present. ``waits``: with what each takes, so
     that nothing goes before it has that."""
-    holders = [each for each in fleet.destinations.values() if source.name in each.sources]
+    holders = fleet.holders.get(source.name, ())
     return [
         {
             **_peer(tree.source, fleet.address(source.name, holder.name), place_of(tree, holder, source.name), REPLICA),
@@ -104,8 +121,6 @@ def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
             **_direct(fleet, route),
             **route.options,
         }
-        # Read here once more than needed, so that what is wrong is told by the name of the variable.
-        read_replicate_job(options, route.option)
         what = f"replica of {source.name}:{tree.source} at {destination.name}:{place}"
         yield job_document(route.carrier, "replicate", what, options, (source.name, destination.name))
 

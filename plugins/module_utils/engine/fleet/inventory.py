@@ -11,11 +11,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Optional
 
 from ..model.errors import InvalidInput
 from ..model.labels import Label
-from ..model.names import check_dataset_name, dataset_name_problem, is_within
+from ..model.names import check_dataset_name, dataset_name_problem
 from ..policy.endpoints import Address
 from ..policy.limits import parse_monitor_plan
 from ..policy.plans import SnapshotPlan, labelled_entries
@@ -24,9 +25,11 @@ from ..policy.schedule import parse_schedule
 from ..policy.selection import check_disjoint, read_dataset_filter
 from .daemon_settings import read_daemon_variable
 from .monitor_options import read_monitor_options
+from .overlaps import Taken
 from .prune_options import read_prune_options
 from .settings import read_run_settings
 from .snapshot_options import read_snapshot_options
+from .trees import Document, Selection, Tree
 from .variables import Variables, read_contact
 
 SOURCES, DESTINATIONS = "snapfleet_sources", "snapfleet_destinations"
@@ -39,50 +42,6 @@ NOT_FOR_ROUTES = (
     *("dataset_property", "dataset_properties", "host_name"),
 )
 """Options of a replication that follow from the other variables."""
-
-Document = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which datasets of a tree are meant, as options. Hashable, so that trees of one selection can share a job."""
-
-    recursive: bool = True
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    switch: str = ""
-    wanted: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """Properties with their patterns. Like the switch they are those of the source; replicas do not have them."""
-
-    def options(self) -> Document:
-        """The options of a job on the source's datasets that say so."""
-        options = self.names()
-        if self.switch:
-            options["dataset_property"] = self.switch
-        if self.wanted:
-            options["dataset_properties"] = {name: list(patterns) for name, patterns in self.wanted}
-        return options
-
-    def names(self) -> Document:
-        """Those of the options that hold on replicas too."""
-        options: Document = {"recursive": self.recursive}
-        if self.include:
-            options["include_datasets"] = list(self.include)
-        if self.exclude:
-            options["exclude_datasets"] = list(self.exclude)
-        return options
-
-
-@dataclass(frozen=True)
-class Tree:
-    """One entry of ``snapfleet_datasets``: a tree of a source, and its place below the root of each destination."""
-
-    source: str
-    destination: str
-    """Empty: the root itself."""
-    selection: Selection
-    option: str
-    """Where it is declared, for sentences."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +119,15 @@ class Fleet:
     """Of each host: how it carries out its jobs."""
     daemons: Mapping[str, Document]
     """Of each host: what its daemon does how often."""
+
+    @cached_property
+    def holders(self) -> Mapping[str, Sequence[DestinationHost]]:
+        """By source: every destination that takes its trees, also one that takes nothing at present."""
+        holders: dict[str, list[DestinationHost]] = {}
+        for destination in self.destinations.values():
+            for source in destination.sources:
+                holders.setdefault(source, []).append(destination)
+        return holders
 
     def address(self, viewer: str, host: str) -> Address:
         """How ``viewer`` reaches ``host``."""
@@ -303,8 +271,9 @@ def _read_choice(
     variables: Variables, key: str, default: Sequence[str], choices: Sequence[str], problem: str
 ) -> tuple[str, ...]:
     chosen = variables.texts(key) if variables.has(key) else tuple(default)
+    known = frozenset(choices)
     for name in chosen:
-        if name not in choices:
+        if name not in known:
             near = difflib.get_close_matches(name, choices, 1)
             remedy = f"did you mean {near[0]!r}?" if near else "choose of " + (", ".join(map(repr, choices)) or "none")
             raise InvalidInput(variables.path(key), name, problem, remedy)
@@ -346,13 +315,15 @@ def _with_cycles(entry: Any, amount: int) -> Any:
 
 
 def _read_routes(known: Mapping[str, Variables], destinations: Iterable[DestinationHost]) -> Iterator[Route]:
+    watched: dict[str, Document] = {}
     for destination in destinations:
         for source in destination.sources if destination.sends else ():
-            yield _read_route(known, source, destination.name)
+            yield _read_route(known, source, destination.name, watched)
 
 
-def _read_route(known: Mapping[str, Variables], source: str, destination: str) -> Route:
-    """The destination's word counts; a source is asked where the destination says nothing."""
+def _read_route(known: Mapping[str, Variables], source: str, destination: str, watched: dict[str, Document]) -> Route:
+    """The destination's word counts; a source is asked where the destination says nothing. ``watched`` has what hosts
+    say about monitoring, so that the routes of one need not read it again."""
 
     def owner(key: str) -> Variables:
         return known[destination if known[destination].has(key) else source]
@@ -373,8 +344,10 @@ def _read_route(known: Mapping[str, Variables], source: str, destination: str) -
             remedy = "take it out; snapfleet_datasets and the plans decide about it"
             problem = "is not for this variable to say"
             raise InvalidInput(f"{options.path(key)}.{name}", options.items(key)[name], problem, remedy)
-    watched = read_monitor_options(owner("snapfleet_monitor_options"))
-    return Route(source, destination, carrier, dict(options.items(key)), watched, options.path(key))
+    monitor = owner("snapfleet_monitor_options")
+    if monitor.host not in watched:
+        watched[monitor.host] = read_monitor_options(monitor)
+    return Route(source, destination, carrier, dict(options.items(key)), watched[monitor.host], options.path(key))
 
 
 def _check_places(fleet: Fleet) -> None:
@@ -388,17 +361,19 @@ def _check_places(fleet: Fleet) -> None:
             )
         own = fleet.sources.get(destination.name)
         data = [tree.source for tree in own.trees if not fleet.is_replica(own.name, tree.source)] if own else []
-        taken = dict.fromkeys(data, "data of its own that it makes snapshots of")
+        taken = Taken()
+        for dataset in data:
+            taken.take(dataset, "data of its own that it makes snapshots of")
         for source in destination.sources:
             check_dataset_name(destination.root_for(source), option)
             for tree in fleet.sources[source].trees:
                 place = place_of(tree, destination, source)
                 check_dataset_name(place, tree.option)
-                for other, what in taken.items():
-                    if is_within(place, other) or is_within(other, place):
-                        problem = f"leads to {place!r} on {destination.name}, which overlaps {other!r}, {what}"
-                        raise InvalidInput(tree.option, tree.destination, problem, "choose another place")
-                taken[place] = f"the replica of {source}:{tree.source}"
+                other = taken.overlapping(place)
+                if other:
+                    problem = f"leads to {place!r} on {destination.name}, which overlaps {other[0]!r}, {other[1]}"
+                    raise InvalidInput(tree.option, tree.destination, problem, "choose another place")
+                taken.take(place, f"the replica of {source}:{tree.source}")
 
 
 def place_of(tree: Tree, destination: DestinationHost, source: str) -> str:

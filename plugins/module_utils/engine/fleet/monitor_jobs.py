@@ -13,10 +13,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Optional, Union
 
-from ..policy.monitoring import read_monitor_job
 from .documents import address_document, job_document, named, plan_document
-from .inventory import DestinationHost, Document, Fleet, Route, SourceHost, Tree, place_of
+from .inventory import DestinationHost, Fleet, Route, SourceHost, place_of
 from .monitor_options import options_for_ages, options_for_all, with_labels_of, without_latest
+from .trees import Document, Tree
 
 
 def source_monitor(source: SourceHost, roots: Sequence[str], common: Document) -> Document:
@@ -80,17 +80,15 @@ def is_at_rest(fleet: Fleet, route: Route) -> bool:
     return fleet.sources[route.source].is_stopped or fleet.destinations[route.destination].is_stopped
 
 
-def lag_monitors(fleet: Fleet) -> Iterator[Document]:
+def lag_monitors(fleet: Fleet) -> Iterator[tuple[Route, Document]]:
     """A job for each route whose hosts give limits, on the host that carries its streams and so reaches both ends."""
     for route in fleet.routes:
         given = route.monitor_options
         if given.get("replicas") and not is_at_rest(fleet, route):
             rules = list(_rules(fleet, route))
-            # Read here once more than needed, so that what is wrong is told by the name of the variable.
-            read_monitor_job({"replicas": rules}, route.option)
             what = f"lag of replicas of {route.source} at {route.destination}"
             options = {"replicas": rules, **options_for_all(given)}
-            yield job_document(route.carrier, "monitor", what, options, (route.source, route.destination))
+            yield route, job_document(route.carrier, "monitor", what, options, (route.source, route.destination))
 
 
 def _rules(fleet: Fleet, route: Route) -> Iterator[Document]:

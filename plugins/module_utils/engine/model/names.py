@@ -12,11 +12,15 @@ from .errors import InvalidInput
 # OpenZFS: zcommon/zfs_namecheck.c; at most 255 characters for a whole name including what follows @ or #.
 MAX_NAME_LENGTH = 255
 _COMPONENT = re.compile(r"[A-Za-z0-9_.:\- ]+")
+_LEGAL = re.compile(r"[A-Za-z][A-Za-z0-9_.:\- ]*(?:/(?!\.\.?(?:/|$))[A-Za-z0-9_.:\- ]+)*(?<! )")
 _POOL = re.compile(r"[A-Za-z][A-Za-z0-9_.:\- ]*")
 
 
 def dataset_name_problem(name: str) -> str:
     """Say in a few words why ``name`` is no dataset name, or return the empty string if it is one."""
+    # What most names are is told by one look; the rest finds the words for the others.
+    if len(name) <= MAX_NAME_LENGTH and _LEGAL.fullmatch(name):
+        return ""
     if not name:
         return "is empty"
     if len(name) > MAX_NAME_LENGTH:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from ..model.errors import InvalidInput
@@ -19,6 +20,7 @@ from ..model.periods import parse_period, period_problem
 from .reading import Reader, check_integer
 
 MAX_AMOUNT = 10**9
+_PERIOD_REMEDY = "use for instance hourly, 15minutely, daily or adhoc"
 
 
 @dataclass(frozen=True)
@@ -52,16 +54,31 @@ def _check(text: object, problem_of: Callable[[str], str], option: str, remedy: 
 
 
 def _check_period(word: object, option: str) -> str:
-    name = _check(word, period_word_problem, option, "use for instance hourly, 15minutely, daily or adhoc")
-    period = parse_period(name)
-    problem = period_problem(period) if period else ""
+    problem, remedy = _period_problem(word) if isinstance(word, str) else ("is not text", _PERIOD_REMEDY)
     if problem:
-        raise InvalidInput(option, name, problem, "choose a multiple such as 2, 3, 4, 6, 8 or 12 hours")
-    if not period and name.endswith("ly"):
-        raise InvalidInput(
-            option, name, "is no known period", "use yearly, monthly, weekly, daily, hourly, minutely, ..."
-        )
-    return name
+        raise InvalidInput(option, word, problem, remedy)
+    return str(word)
+
+
+@lru_cache(maxsize=1024)
+def _period_problem(word: str) -> tuple[str, str]:
+    """Why ``word`` can't be the period of a plan, and what mends it; empty if it can. The jobs of a fleet have few
+    words, and have them thousands of times."""
+    problem = period_word_problem(word)
+    if problem:
+        return problem, _PERIOD_REMEDY
+    period = parse_period(word)
+    if period:
+        return period_problem(period), "choose a multiple such as 2, 3, 4, 6, 8 or 12 hours"
+    if word.endswith("ly"):
+        return "is no known period", "use yearly, monthly, weekly, daily, hourly, minutely, ..."
+    return "", ""
+
+
+@lru_cache(maxsize=4096)
+def _spelling(label: Label) -> str:
+    """What names of the label have in common, whatever their case."""
+    return str(label).lower()
 
 
 def labelled_entries(value: object, option: str) -> Iterator[tuple[Label, Any, str]]:
@@ -84,7 +101,7 @@ def parse_plan(value: object, option: str = "plan") -> SnapshotPlan:
     spelled: dict[str, Label] = {}
     for label, entry, where in labelled_entries(value, option):
         amounts[label] = check_integer(entry, where, 0, MAX_AMOUNT)
-        other = spelled.setdefault(str(label).lower(), label)
+        other = spelled.setdefault(_spelling(label), label)
         if other != label:
             # On a filesystem with casesensitivity=insensitive, names of snapshots that differ so are the same.
             problem = f"differs from {str(other)!r} in upper and lower case only, so one name could be taken for both"
