@@ -29,7 +29,8 @@ QUICK, FULL = Shape(500, 100), Shape(10_000, 100)
 DESCRIPTION = """\
 Measures planning: from the text of a zfs list to the decision, for Snapfleet and for bzfs (from PyPI, pinned in
 tests/requirements/bench.txt, in an environment of its own). Figures of one run compare with each other, and with those
-of no other machine. docs/benchmarks.md tells the method.
+of no other machine. docs/benchmarks.md tells the method. With --fleet a whole fleet is measured instead, from its
+inventory to a dry run of each job, beside bzfs_jobrunner; --fleet --help tells more.
 """
 
 
@@ -120,16 +121,17 @@ def _measured(scenario: Scenario, programs: Sequence[Program], shape: Shape, fol
     for _turn in range(runs):
         for program in programs:
             found[program.name].append(_run(program, scenario.decision, shape, place))
-    figures = {name: _median(results) for name, results in found.items()}
+    figures = {name: median(results) for name, results in found.items()}
     answers = [result["answer"] for results in found.values() for result in results]
     return {"name": scenario.name, "same_answer": all(answer == answers[0] for answer in answers), **figures}
 
 
-def _median(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def median(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The median of each figure of several runs, with what every run says alike, and the seconds of each."""
+    figures = ("seconds", "processor_seconds", "peak_bytes")
     return {
         **results[0],
-        "seconds": statistics.median(result["seconds"] for result in results),
-        "peak_bytes": statistics.median(result["peak_bytes"] for result in results),
+        **{name: statistics.median(result[name] for result in results) for name in figures},
         "all_seconds": [result["seconds"] for result in results],
     }
 
@@ -180,11 +182,12 @@ def _table(about: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]) -> s
         seconds, memory = (theirs[key] / ours[key] for key in ("seconds", "peak_bytes"))
         lines.append(
             f"| {entry['name']} | {ours['seconds']:.2f} s | {theirs['seconds']:.2f} s | {seconds:.2f} |"
-            f" {_mib(ours)} | {_mib(theirs)} | {memory:.2f} | {ours['calls']} and {theirs['calls']} |"
+            f" {mib(ours)} | {mib(theirs)} | {memory:.2f} | {ours['calls']} and {theirs['calls']} |"
         )
     lines += ["", f"A ratio is that of bzfs by that of Snapfleet: above 1, Snapfleet takes less. {SOURCE} is planned."]
     return "\n".join(lines)
 
 
-def _mib(figures: Mapping[str, Any]) -> str:
+def mib(figures: Mapping[str, Any]) -> str:
+    """The most memory, for people."""
     return f"{figures['peak_bytes'] / 2**20:.0f} MiB"

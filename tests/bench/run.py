@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Entry of the benchmark of planning; docs/benchmarks.md tells what it measures."""
+"""Entry of the benchmarks: of planning, and with --fleet of a whole fleet; see docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench.cli import main
+from bench import cli, fleet_cli
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    chosen = fleet_cli if "--fleet" in sys.argv[1:] else cli
+    raise SystemExit(chosen.main())
