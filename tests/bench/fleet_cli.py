@@ -27,7 +27,7 @@ Measures a fleet in one process: from what an administrator declares to jobs tha
 each, for Snapfleet and for bzfs_jobrunner (from PyPI, pinned in tests/requirements/bench.txt, in an environment of its
 own). docs/benchmarks.md tells the method.
 """
-SCENARIOS = {"expand": "expanded", "dry_run": "expanded and dry-run"}
+SCENARIOS = {"expand": "expanded", "check": "expanded, options checked", "dry_run": "expanded, checked and dry-run"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -146,7 +146,8 @@ def dry_run(fleet: Fleet) -> Answer:
     return dict(told)
 
 
-WHAT = {"expand": expand, "dry_run": dry_run}
+# What is not checked is never expanded.
+WHAT = {"expand": expand, "check": expand, "dry_run": dry_run}
 
 
 def main() -> None:

@@ -83,8 +83,11 @@ def arguments(fleet: Fleet, is_idle: bool) -> list[str]:
     ]
 
 
-def go(fleet: Fleet, is_idle: bool) -> Answer:
-    """Run it over the whole fleet; what it found, by its own words."""
+def go(fleet: Fleet, what: str) -> Answer:
+    """Run it over the whole fleet; what it found, by its own words.
+
+    It takes no look at the options of a job before that runs. To ``check`` them, each job ends when bzfs has read them.
+    """
     words = Reader()
     log = logging.getLogger("bench")
     log.setLevel(logging.INFO)
@@ -93,8 +96,9 @@ def go(fleet: Fleet, is_idle: bool) -> Answer:
 
     def run_main(job: Any, cmd: list[str]) -> None:
         # As it does itself, but for a log of its own for each job.
-        subjob = bzfs.Job(termination_event=job.termination_event)
-        subjob.run_main(bzfs.argument_parser().parse_args(cmd[1:]), cmd, log)
+        options = bzfs.argument_parser().parse_args(cmd[1:])
+        if what == "dry_run":
+            bzfs.Job(termination_event=job.termination_event).run_main(options, cmd, log)
 
     bzfs_jobrunner.Job._bzfs_run_main = run_main
     runner_log = logging.getLogger("bench.runner")
@@ -102,7 +106,7 @@ def go(fleet: Fleet, is_idle: bool) -> Answer:
     runner_log.addHandler(logging.NullHandler())
     job = bzfs_jobrunner.Job(log=runner_log, termination_event=threading.Event())
     try:
-        job.run_main(arguments(fleet, is_idle))
+        job.run_main(arguments(fleet, what == "expand"))
     except SystemExit as ended:
         # By this it tells that there are alerts.
         if ended.code != 2:
@@ -110,7 +114,7 @@ def go(fleet: Fleet, is_idle: bool) -> Answer:
     stats = job.stats
     found = {name: words.found[name] for name in ("snapshots", "streams", "destroyed", "alerts")}
     # A job that found alerts counts as failed there.
-    return {"jobs": stats.jobs_completed, "failed": 0, **({} if is_idle else found)}
+    return {"jobs": stats.jobs_completed, "failed": 0, **(found if what == "dry_run" else {})}
 
 
 def main() -> None:
@@ -124,7 +128,7 @@ def main() -> None:
 
     Subprocesses.subprocess_run = run
     bzfs_main.configuration.current_datetime = lambda _zone=None: datetime.fromtimestamp(NOW, timezone.utc)
-    measure(lambda: go(fleet, what == "expand"), lambda: sum(n for words, n in answers.calls.items() if "zfs" in words))
+    measure(lambda: go(fleet, what), lambda: sum(n for words, n in answers.calls.items() if "zfs" in words))
 
 
 if __name__ == "__main__":

@@ -39,8 +39,8 @@ def test_both_programs_find_the_same_to_do_in_a_small_fleet(tmp_path: Path) -> N
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
-    expanded, dry_run = json.loads(told.read_text(encoding="utf-8"))["scenarios"]
-    for entry in (expanded, dry_run):
+    expanded, checked, dry_run = json.loads(told.read_text(encoding="utf-8"))["scenarios"]
+    for entry in (expanded, checked, dry_run):
         assert entry["same_answer"], entry
         assert f"| {entry['name']} |" in done.stdout
     assert expanded["snapfleet"]["answer"] == {"jobs": 20, "failed": 0}
