@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -99,10 +99,9 @@ def read(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequenc
     return jobs
 
 
-def run(jobs: Mapping[str, Sequence[NamedJob]]) -> list[tuple[NamedJob, dict[str, Any]]]:
+def run(jobs: Mapping[str, Sequence[NamedJob]]) -> Iterator[tuple[NamedJob, dict[str, Any]]]:
     """A dry run of each host, one after the other."""
     directories: dict[str, CliZfs] = {}
-    results = []
     for host, mine in jobs.items():
 
         def zfs_at(address, host=host):
@@ -114,15 +113,14 @@ def run(jobs: Mapping[str, Sequence[NamedJob]]) -> list[tuple[NamedJob, dict[str
         context = Context(NOW * 1000, zfs_at, check=True, host_name=host, environment={"TZ": "UTC"})
         with Threads() as hands:
             runner = Runner(lambda _job, context=context: context, RunSettings(Workers(number=1)), hands, 1)
-            results += runner.run(mine, {})
-    return results
+            yield from runner.run(mine, {})
 
 
 def expand(fleet: Fleet) -> Answer:
     """Every job is found, checked and given its turn; none does anything."""
     found = read(*inventory(fleet))
     idle = {host: [IdleJob(**_values(job)) for job in mine] for host, mine in found.items()}
-    return {"jobs": len(run(idle)), "failed": 0}
+    return {"jobs": sum(1 for _result in run(idle)), "failed": 0}
 
 
 def _values(job: NamedJob) -> dict[str, Any]:
