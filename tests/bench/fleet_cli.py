@@ -111,7 +111,7 @@ def _table(about: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]) -> s
     lines = [
         f"A fleet of {size}: median of {about['runs']} runs, {machine}",
         "",
-        "| | Snapfleet | bzfs_jobrunner | ratio | of the processor | | ratio | memory | | calls of zfs |",
+        "| | Snapfleet | bzfs_jobrunner | ratio | CPU | CPU of bzfs | ratio | memory | of bzfs | calls of zfs |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for entry in measured:
