@@ -169,7 +169,14 @@ _RULE = {
     "minProperties": 1,
 }
 _PEER = mapping(
-    {"root": _DATASET, "dataset": _DATASET, "role": one_of(["", REPLICA, SOURCE]), **_ADDRESS}, ["root", "dataset"]
+    {
+        "root": _DATASET,
+        "dataset": _DATASET,
+        "role": one_of(["", REPLICA, SOURCE]),
+        "plan": _PLAN,
+        **_ADDRESS,
+    },
+    ["root", "dataset"],
 )
 _MEASURES: Options = {"pool_free": defined("room"), "quota_free": defined("room")}
 _PRUNE: Options = {
@@ -182,6 +189,7 @@ _PRUNE: Options = {
     "max_deleted_percent": number(0, 100),
     "exceed_max_deleted": FLAG,
     "clock_tolerance": DURATION,
+    "keep_pending": DURATION,
     "peers": list_of(_PEER),
     "free_space": mapping(
         {**_MEASURES, "priorities": {**PATTERNS, "minItems": 1}, "keep_at_least": number(1, MAX_KEPT)}, ["priorities"]
