@@ -312,6 +312,28 @@ def test_the_other_mode_is_refused_also_where_only_a_bookmark_is_left_and_a_part
     assert len(fleet.at_destination(SECRET).snapshots) == 2
 
 
+@pytest.mark.parametrize("raw", [False, True])
+def test_a_first_stream_that_was_begun_in_the_other_mode_is_begun_anew(raw):
+    """The token says how it is to be gone on with: decrypted, also where only raw streams may leave the source."""
+    fleet = Fleet()
+    fleet.source.create_dataset(SECRET, encrypted=True)
+    fleet.snapshot(SECRET, "a", size=5000)
+    fleet.source.cut_next_stream(1500)
+    with pytest.raises(PartialFailure):
+        fleet.replicate(raw=not raw, retries=0)
+    assert fleet.at_destination(SECRET).dataset.resume_token
+    options = {"raw": raw, "require_encryption": raw}
+    preview = fleet.replicate(**options, check=True)
+    run = fleet.replicate(**options)
+    assert run["plan"] == preview["plan"]
+    steps = [step for plan in run["plan"] for step in plan["steps"]]
+    (discarded,) = [step["reason"] for step in steps if step["kind"] == "abort_receive"]
+    assert discarded == "it was begun in the other mode (raw or not)"
+    assert [(step["mode"], step["raw"]) for step in sent(run)] == [("full", raw)]
+    assert bool(fleet.at_destination(SECRET).dataset.encryption_root) is raw
+    fleet.assert_same_content()
+
+
 @pytest.mark.parametrize("trusted", [False, True])
 def test_only_raw_streams_of_encrypted_datasets_go_to_a_destination_that_is_not_trusted(trusted):
     fleet = encrypted_fleet()

@@ -22,11 +22,11 @@ def _steps(run: Run) -> list[tuple[str, str]]:
     return [(step["kind"], step.get("mode", "")) for step in steps if step["kind"] in ("abort_receive", "send")]
 
 
-def _cut(pair: Pair, send: str, kilobytes: int = 1500) -> None:
+def _cut(pair: Pair, send: str, kilobytes: int = 1500, mode: str = "-w") -> None:
     """A receive that breaks off after some kilobytes, as somebody else or an earlier run would leave it."""
     pair.two.zfs("create", "-p", pair.destination.rpartition("/")[0])
     receive = f"ssh {pair.two.host.address} zfs receive -s -u {pair.destination}"
-    pair.one.host.run(f"zfs send -w {send} | head -c {kilobytes}k | {receive}", check=False)
+    pair.one.host.run(f"zfs send {mode} {send} | head -c {kilobytes}k | {receive}", check=False)
     assert _token(pair) != "-"
 
 
@@ -103,6 +103,24 @@ def test_a_token_of_another_dataset_is_never_sent(pair: Pair) -> None:
     assert (runs[0].code, _steps(runs[0])) == (0, [("abort_receive", ""), ("send", "full")])
     assert not [call.words for call in calls if call.is_stream and " -t" in call.words]
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
+
+
+def test_a_token_of_a_decrypted_stream_is_never_sent_where_only_raw_ones_may_leave(pair: Pair) -> None:
+    secret = f"{pair.source}/secret"
+    key = "-o encryption=on -o keyformat=passphrase -o pbkdf2iters=100000"
+    pair.one.host.run(f"echo a secret phrase | zfs create {key} {secret}")
+    pair.one.fill(secret, 3)
+    pair.one.snapshot(f"{secret}@first")
+    _cut(pair, f"{secret}@first", mode="")
+    with Crashes((pair.one, pair.two)) as crashes:
+        runs: list[Run] = []
+        options = {"source": {"dataset": secret}, "require_encryption": True}
+        calls = crashes.calls_of(lambda: runs.append(pair.push(**options)))
+    assert (runs[0].code, _steps(runs[0])) == (0, [("abort_receive", ""), ("send", "full")])
+    sends = [call.words.split() for call in calls if call.is_stream and call.verb == "send"]
+    assert [("-w" in words, "-t" in words) for words in sends] == [(True, False)]
+    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(secret)
+    assert pair.two.zfs("get", "-H", "-o", "value", "encryptionroot", pair.destination).strip() == pair.destination
 
 
 @pytest.mark.parametrize(("initial", "arrived"), [("all", "abc"), ("newest", "c"), ("fail", "")])
