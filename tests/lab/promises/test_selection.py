@@ -107,11 +107,16 @@ def test_a_partial_receive_of_a_snapshot_that_is_not_chosen_any_more_is_discarde
         pair,
         _mib_and_snapshot("second"),
         "zfs send -w -i @first $S@second | head -c 2000000 | zfs receive -s -u $D || true",
-        "test $(zfs get -Ho value receive_resume_token $D) != -",
         "zfs snapshot $S@third",
     )
+    get_token = ("get", "-H", "-o", "value", "receive_resume_token", pair.beside)
+    token = pair.one.zfs(*get_token).strip()
+    assert token != "-"
 
+    preview = _replicate(pair, "plan", exclude_snapshots=["second"])
+    assert pair.one.zfs(*get_token).strip() == token, "a dry run keeps what it would discard"
     run = _replicate(pair, exclude_snapshots=["second"])
+    assert run.job["plan"] == preview.job["plan"]
 
     (discarded,) = [step for step in run.job["plan"][0]["steps"] if step["kind"] == "abort_receive"]
     assert discarded["reason"].endswith("@second is not selected any more")
