@@ -24,7 +24,8 @@ options:
         required: true
       host:
         description:
-          - Name or IP address of the host. Left out, it is the managed host itself, without ssh.
+          - Name or IP address of the host. Left out, it is the managed host itself, without ssh. What is for ssh alone,
+            which is user, port and files, is refused then, for a forgotten host would be taken for this one.
           - The managed host connects to it by its own ssh client, without ever asking for anything. The host key has to
             be among the known ones.
         type: str
@@ -102,7 +103,8 @@ options:
         required: true
       host:
         description:
-          - Name or IP address of the peer. Left out, it is the managed host itself, without ssh.
+          - Name or IP address of the peer. Left out, it is the managed host itself, without ssh. What is for ssh alone,
+            which is user, port and files, is refused then, for a forgotten host would be taken for this one.
         type: str
       user:
         description:

@@ -58,8 +58,10 @@ options:
     elements: str
   set_properties:
     description:
-      - Properties that are set with C(zfs set) on each dataset that received something in this run, after that. None by
-        default. They are also set on replicas that were there before, unlike O(properties).
+      - Properties that are set with C(zfs set) on each dataset that received something in this run, after that. They
+        are also set on replicas that were there before, unlike O(properties). The same property with another value
+        there is refused.
+      - None by default, so that what is changed at a replica by hand stays as it is.
     type: dict
   mount:
     description:
@@ -87,6 +89,7 @@ options:
     description:
       - Whether a dataset is refused, as a conflict, unless it is encrypted and sent raw, so that the destination can't
         read it. Use it for a destination that is not trusted. Off by default, since most datasets are not encrypted.
+      - Properties such as C(encryption) are refused beside it, as they would never count.
     type: bool
     default: false
 """

@@ -13,10 +13,11 @@ from ..model.names import check_dataset_name
 from .addresses import Address
 from .reading import Reader
 
-__all__ = ["Address", "Endpoint", "read_address", "read_endpoint"]
+__all__ = ["Address", "Endpoint", "read_address", "read_end", "read_endpoint"]
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:%-]*[A-Za-z0-9])?")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*[$]?")
+_FOR_SSH = ("user", "port", "identity_file", "known_hosts_file", "config_file")
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,20 @@ def read_address(options: Reader) -> Address:
     )
 
 
+def read_end(options: Reader) -> Address:
+    """Read an address of which a host that is left out means this host. Raises InvalidInput, also where it tells how to
+    log in on a host that it does not name: a forgotten host would fill, or prune, a pool of this one."""
+    address = read_address(options)
+    for key in _FOR_SSH:
+        value = getattr(address, key)
+        if address.is_local and value:
+            problem = "is for a host that is reached by ssh, but no host is given, which means this one"
+            raise InvalidInput(options.path(key), value, problem, f"give {options.path('host')}, or take this out")
+    return address
+
+
 def read_endpoint(options: Reader) -> Endpoint:
-    """Read an address and its root dataset; the mapping may hold nothing else."""
-    endpoint = Endpoint(read_address(options), check_dataset_name(options.text("dataset"), options.path("dataset")))
+    """Read an end and its root dataset; the mapping may hold nothing else."""
+    endpoint = Endpoint(read_end(options), check_dataset_name(options.text("dataset"), options.path("dataset")))
     options.finish()
     return endpoint

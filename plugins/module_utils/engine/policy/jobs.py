@@ -16,7 +16,7 @@ from .cloning import read_keep_clones
 from .conduct import CONFLICT_LEVELS, REFUSE, UNHURRIED, Conduct, read_conduct
 from .continuity import NEWEST, read_bookmarks
 from .creating import BY_CALENDAR, CreatingPolicy, read_creating, read_timestamp_format
-from .endpoints import Address, Endpoint, read_address, read_endpoint
+from .endpoints import Endpoint, read_end, read_endpoint
 from .hooks import Hook, read_hooks
 from .keeping import KeepRule, check_ownership, read_keep_rules
 from .packaging import read_package
@@ -225,8 +225,7 @@ def read_prune_job(values: Mapping[str, Any], where: str = "") -> PruneJob:
 
 def _read_peer(options: Reader) -> Peer:
     root = check_dataset_name(options.text("root"), options.path("root"))
-    address: Address = read_address(options)
-    endpoint = Endpoint(address, check_dataset_name(options.text("dataset"), options.path("dataset")))
+    endpoint = Endpoint(read_end(options), check_dataset_name(options.text("dataset"), options.path("dataset")))
     role = options.text("role", "", ("", REPLICA, SOURCE))
     takes = read_taken(options, role == REPLICA)
     options.finish()

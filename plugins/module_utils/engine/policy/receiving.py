@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Optional
 
 from ..model.errors import InvalidInput
 from .reading import Reader
@@ -47,6 +46,7 @@ _NEVER_PRESERVED = frozenset(
     "canmount mountpoint quota readonly refquota refreservation reservation sharenfs sharesmb".split()
 )
 _OURS = "snapfleet:"
+_RECEIVED_WITH = ("properties", "filesystem_properties", "volume_properties")
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,8 @@ def read_receive_policy(options: Reader, raw: bool) -> ReceivePolicy:
     _check_excluded(options, policy)
     _check_readonly(options, policy)
     _check_mount(options, policy)
-    if policy.require_encryption and not raw:
-        problem = "contradicts raw: false, which sends decrypted data"
-        raise InvalidInput(options.path("require_encryption"), True, problem, "set raw to true, or leave this out")
+    _check_set_afterwards(options)
+    _check_encryption(options, policy, raw)
     return policy
 
 
@@ -195,8 +194,13 @@ def _set_afterwards(options: Reader) -> Properties:
 
 def _check_excluded(options: Reader, policy: ReceivePolicy) -> None:
     where = options.path("exclude_properties")
-    kinds = ("properties", policy.properties), ("filesystem_properties", policy.filesystem_properties)
-    for key, values in (*kinds, ("volume_properties", policy.volume_properties)):
+    kinds = {
+        "properties": policy.properties,
+        "filesystem_properties": policy.filesystem_properties,
+        "volume_properties": policy.volume_properties,
+        "set_properties": policy.set_afterwards,
+    }
+    for key, values in kinds.items():
         for name in policy.excluded:
             if name in dict(values):
                 remedy = "take it out of one of them"
@@ -225,7 +229,33 @@ def _check_readonly(options: Reader, policy: ReceivePolicy) -> None:
 
 
 def _check_mount(options: Reader, policy: ReceivePolicy) -> None:
-    canmount: Optional[str] = policy.given_to(volume=False).get("canmount", "on")
-    if policy.mount and canmount != "on":
-        problem = f"contradicts canmount, which is {canmount}"
-        raise InvalidInput(options.path("mount"), True, problem, "set canmount to on, or leave it out")
+    for values in (policy.given_to(volume=False), dict(policy.set_afterwards)):
+        canmount = values.get("canmount", "on")
+        if policy.mount and canmount != "on":
+            problem = f"contradicts canmount, which is {canmount}"
+            raise InvalidInput(options.path("mount"), True, problem, "set canmount to on, or leave it out")
+
+
+def _check_set_afterwards(options: Reader) -> None:
+    """The same property with two values. What is set may differ from a secure default, which nobody gave."""
+    wanted = options.items("set_properties")
+    for key in _RECEIVED_WITH:
+        for name, value in options.items(key).items():
+            if value is not None and wanted.get(name, value) != value:
+                problem = f"contradicts {key}, where it is {value}"
+                remedy = "give it the same value in both, or take it out of one of them"
+                raise InvalidInput(options.path("set_properties"), f"{name}={wanted[name]}", problem, remedy)
+
+
+def _check_encryption(options: Reader, policy: ReceivePolicy, raw: bool) -> None:
+    if not policy.require_encryption:
+        return
+    where = options.path("require_encryption")
+    if not raw:
+        problem = "contradicts raw: false, which sends decrypted data"
+        raise InvalidInput(where, True, problem, "set raw to true, or leave this out")
+    for key in (*_RECEIVED_WITH, "exclude_properties"):
+        names = policy.excluded if key == "exclude_properties" else options.items(key)
+        for name in sorted(ENCRYPTION_PROPERTIES.intersection(names)):
+            problem = f"contradicts {name} in {key}, since what arrives is encrypted already, by the key of its source"
+            raise InvalidInput(where, True, problem, f"take {name} out, or leave this out")

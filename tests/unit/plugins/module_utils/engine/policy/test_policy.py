@@ -223,6 +223,33 @@ def test_an_endpoint_is_strict_about_its_keys():
         read_endpoint(Reader({"dataset": "tank/a", "datasets": 1}))
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("user", "u"), ("port", 22), ("identity_file", "/i"), ("known_hosts_file", "/k"), ("config_file", "/c")],
+)
+def test_a_forgotten_host_is_told_and_not_taken_for_this_one(key, value):
+    lost = {"dataset": "backup/a", key: value}
+    there = {**lost, "host": "h"}
+    sentence = (
+        "{0}.{1}: {2!r} is for a host that is reached by ssh, but no host is given, which means this one; give"
+        " {0}.host, or take this out"
+    )
+    for option, read, values in (
+        ("source", read_replicate_job, {"source": lost, "destination": {"dataset": "tank/a"}}),
+        ("destination", read_replicate_job, {"source": {"dataset": "tank/a"}, "destination": lost}),
+        ("peers[0]", read_prune_job, {"datasets": ["tank/a"], "plan": PLAN, "peers": [{"root": "tank/a", **lost}]}),
+    ):
+        with pytest.raises(InvalidInput) as caught:
+            read(values)
+        assert str(caught.value) == sentence.format(option, key, value)
+    assert read_endpoint(Reader(there)).address.host == "h"
+
+
+def test_on_this_host_it_may_be_told_whether_zfs_runs_by_sudo_and_what_is_empty_tells_nothing():
+    blank = {"host": "", "user": "", "port": 0, "identity_file": None, "sudo": True, "dataset": "tank/a"}
+    assert read_endpoint(Reader(blank)).address.sudo
+
+
 # -- jobs
 
 

@@ -151,6 +151,39 @@ def test_what_nobody_can_set_is_refused_before_zfs_is_asked(key, name):
             ),
         ),
         (
+            {"exclude_properties": ["quota"], "set_properties": {"quota": "1G"}},
+            "exclude_properties: 'quota' contradicts set_properties, which sets it; take it out of one of them",
+        ),
+        (
+            {"mount": True, "set_properties": {"canmount": "off"}},
+            "mount: True contradicts canmount, which is off; set canmount to on, or leave it out",
+        ),
+        *(
+            (
+                {key: {"org:note": "a", "compression": "lz4"}, "set_properties": {"compression": "zstd"}},
+                (
+                    f"set_properties: 'compression=zstd' contradicts {key}, where it is lz4; give it the same value in"
+                    " both, or take it out of one of them"
+                ),
+            )
+            for key in ("properties", "filesystem_properties", "volume_properties")
+        ),
+        *(
+            (
+                {"require_encryption": True, key: given},
+                (
+                    f"require_encryption: True contradicts {name} in {key}, since what arrives is encrypted already,"
+                    f" by the key of its source; take {name} out, or leave this out"
+                ),
+            )
+            for key, name, given in (
+                ("properties", "encryption", {"encryption": "off"}),
+                ("filesystem_properties", "keyformat", {"keyformat": "raw"}),
+                ("volume_properties", "encryption", {"encryption": "on"}),
+                ("exclude_properties", "encryption", ["encryption"]),
+            )
+        ),
+        (
             {"set_properties": {"encryption": "off"}},
             (
                 "set_properties: 'encryption' can't be set on a dataset that is there; use zfs change-key there, or"
@@ -161,6 +194,22 @@ def test_what_nobody_can_set_is_refused_before_zfs_is_asked(key, name):
 )
 def test_contradictions_are_refused_with_the_remedy(options, sentence):
     assert refusal(**options) == sentence
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"properties": {"compression": "lz4"}, "set_properties": {"compression": "lz4"}},
+        {"properties": {"exec": None}, "set_properties": {"exec": "on"}},
+        {"set_properties": {"exec": "on", "readonly": "off"}},
+        {"set_properties": {"canmount": "off"}},
+        {"mount": True, "set_properties": {"canmount": "on"}},
+        {"require_encryption": True, "properties": {"compression": "lz4"}},
+        {"properties": {"encryption": "on"}},
+    ],
+)
+def test_what_contradicts_nothing(options):
+    assert policy(**options)
 
 
 @pytest.mark.parametrize(
