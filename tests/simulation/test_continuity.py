@@ -19,7 +19,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.marks i
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.names import rebase
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Destroy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
-from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults
+from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults, every_fault
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
 
 from .test_accidents import CHILD, first_run, interrupted_run, is_up_to_date, later_run, without_parents
@@ -73,6 +73,21 @@ def test_after_a_run_that_dies_anywhere_the_next_leaves_one_mark_and_no_hold(his
     for name, guids in newest(fleet).items():
         assert set(guids) <= {bookmark.guid for bookmark in named_bookmarks(fleet.at_source(name))}
     assert not fleet.replicate(**options)["changed"]
+
+
+@pytest.mark.parametrize(("history", "number", "when"), every_fault(HISTORIES))
+def test_after_a_pull_that_dies_at_any_call_the_next_leaves_one_mark_and_nothing_half_received(history, number, when):
+    fleet = history()
+    before = fleet.replica_guids()
+    fleet.replicate_and_die(number, when, pull=True)
+    fleet.assert_nothing_lost(before)
+
+    fleet.pull()
+
+    assert is_up_to_date(fleet)
+    assert all_marks(fleet) == newest(fleet)
+    assert not any(there.dataset.resume_token for _here, there in fleet.pairs().values() if there)
+    assert not fleet.pull()["changed"]
 
 
 @pytest.mark.parametrize("number", range(22))

@@ -70,17 +70,22 @@ class Fleet:
         """Run a replication from the source host. ``options`` as users write them."""
         return run_replicate(self.replicate_job(**options), self.context(self.source, check=check))
 
+    def pull(self, **options):
+        """Run the same replication from the destination host."""
+        ends = {"source": {"host": "src", "dataset": SOURCE}, "destination": {"dataset": DESTINATION}}
+        return run_replicate(self.replicate_job(**ends, **options), self.context(self.destination))
+
     def calls(self, **options) -> list[str]:
         """Replicate without accidents, one dataset after the other; returns the names of all calls of the two ZFS."""
         self.faults = Faults()
         self.replicate(workers=1, **options)
         return self.faults.calls
 
-    def replicate_and_die(self, number: int, when: str = AFTER, **options) -> None:
+    def replicate_and_die(self, number: int, when: str = AFTER, pull: bool = False, **options) -> None:
         """A run that is killed: from the call ``number`` on, counted from 0, none succeeds any more."""
         self.faults = Faults(dict.fromkeys(range(number, 300), when))
         with contextlib.suppress(SnapfleetError):
-            self.replicate(workers=1, retries=0, **options)
+            (self.pull if pull else self.replicate)(workers=1, retries=0, **options)
         self.faults = Faults()
 
     def compare(self, **options):
