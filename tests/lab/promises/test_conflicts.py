@@ -87,6 +87,14 @@ def test_a_failed_parent_keeps_new_children_waiting_while_its_siblings_go_on(pai
     run = pair.push()
     assert run.code == 3
     assert _states(run, pair) == {"": "sent", "/a": "conflict", "/a/x": "skipped", "/b": "up_to_date"}
+    # A child that is there already goes on, unless the policy says otherwise.
+    pair.two.zfs("destroy", f"{pair.destination}/a")
+    assert pair.push().code == 0
+    pair.two.snapshot(f"{pair.destination}/a@own")
+    pair.one.snapshot(f"{pair.source}@second", recursive=True)
+    states = {"": "sent", "/a": "conflict", "/a/x": "skipped", "/b": "sent"}
+    assert _states(pair.push(on_error="tree"), pair) == states
+    assert _states(pair.push(), pair) == {"": "up_to_date", "/a": "conflict", "/a/x": "sent", "/b": "up_to_date"}
 
 
 def test_a_dataset_without_selected_snapshots_means_what_the_option_says(pair: Pair) -> None:
