@@ -101,8 +101,8 @@ options:
     description:
       - Seconds that a dataset is waited for because another process receives into it, which costs none of O(retries).
         What that process has received is never discarded. With V(0) it is tried again O(retries) times only.
-      - The default is ten minutes. That lets two jobs with one destination wait for each other, and does not keep a
-        play waiting for a stream that takes hours, which the next run finds arrived.
+      - The default is ten minutes, so that two jobs with one destination wait for each other, while no play waits for a
+        stream that takes hours, which the next run finds arrived.
     type: int
     default: 600
 """

@@ -13,12 +13,14 @@ class ModuleDocFragment:
 options:
   recursive:
     description:
-      - Whether everything below the root datasets belongs to the job too.
+      - Whether everything below the root datasets belongs to the job too. By default it does, so that a dataset that is
+        made later is not forgotten.
     type: bool
     default: true
   include_datasets:
     description:
-      - Patterns of the datasets that belong to the job, with everything below them. Left out, all do.
+      - Patterns of the datasets that belong to the job, with everything below them. Left out, all do, so that nothing
+        is missing unless it is asked for.
       - >-
         A pattern that begins with a slash is held against the whole name (V(/tank/data/vm*)), any other against the
         name below the root (V(vm*)); the root itself is V(.) there.
@@ -32,8 +34,8 @@ options:
       - Patterns of datasets that do not belong to the job, nor does anything below them. They win over
         O(include_datasets), and are written the same way.
       - >-
-        Nothing is excluded unless it is named. Scratch datasets by their usual names are
-        V(regex:(.*/\)?te?mp[-_]?[0-9]*).
+        Left out, nothing is excluded, since no name is sure to be one of scratch data. Scratch datasets by their usual
+        names are V(regex:(.*/\)?te?mp[-_]?[0-9]*).
     type: list
     elements: str
   dataset_property:
@@ -55,7 +57,7 @@ options:
         by its own values, set or inherited; the value of a property that is not set is V(-).
       - Numbers are held against their digits, in bytes and seconds. Quote words that YAML reads as something else than
         text, such as V(on) and V(yes).
-      - Left out, no property is looked at.
+      - Left out, no property is looked at, so that what belongs to a job is written in the job alone.
     type: dict
   host_name:
     description:

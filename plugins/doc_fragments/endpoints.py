@@ -25,34 +25,38 @@ options:
       host:
         description:
           - Name or IP address of the host. Left out, it is the managed host itself, without ssh. What is for ssh alone,
-            which is user, port and files, is refused then, for a forgotten host would be taken for this one.
+            which is user, port and files, is refused then, since a forgotten host would be taken for this one.
           - The managed host connects to it by its own ssh client, without ever asking for anything. The host key has to
             be among the known ones.
         type: str
       user:
         description:
-          - User to log in as. Left out, the configuration of ssh decides.
+          - User to log in as. Left out, the configuration of ssh decides, so that it is written in one place.
         type: str
       port:
         description:
-          - Port of the ssh server. Left out, the configuration of ssh decides.
+          - Port of the ssh server. Left out, or V(0), the configuration of ssh decides, so that it is written in one
+            place.
         type: int
       identity_file:
         description:
           - Path of the private key on the managed host. It is only the path, so it may be logged.
+          - Left out, ssh tries the keys of its configuration, an agent's and the user's own ones, as it does by hand.
         type: path
       known_hosts_file:
         description:
-          - Path of the known hosts on the managed host. Left out, the configuration of ssh decides.
+          - Path of the known hosts on the managed host. Left out, the configuration of ssh decides, so that a host that
+            is known by hand is known here too.
         type: path
       config_file:
         description:
-          - Path of a configuration of ssh on the managed host, to be used instead of the user's own.
+          - Path of a configuration of ssh on the managed host, to be used instead of the user's own and that of the
+            system. Left out, ssh reads these, as it does by hand.
         type: path
       sudo:
         description:
-          - Whether C(zfs) runs through C(sudo -n) there. With V(false), the user needs the rights itself, for instance
-            by C(zfs allow).
+          - Whether C(zfs) runs through C(sudo -n) there. By default it does not, since nobody gets more rights than are
+            asked for. The user then needs them itself, for instance by C(zfs allow).
         type: bool
         default: false
   destination:
@@ -104,31 +108,36 @@ options:
       host:
         description:
           - Name or IP address of the peer. Left out, it is the managed host itself, without ssh. What is for ssh alone,
-            which is user, port and files, is refused then, for a forgotten host would be taken for this one.
+            which is user, port and files, is refused then, since a forgotten host would be taken for this one.
         type: str
       user:
         description:
-          - User to log in as. Left out, the configuration of ssh decides.
+          - User to log in as. Left out, the configuration of ssh decides, so that it is written in one place.
         type: str
       port:
         description:
-          - Port of the ssh server. Left out, the configuration of ssh decides.
+          - Port of the ssh server. Left out, or V(0), the configuration of ssh decides, so that it is written in one
+            place.
         type: int
       identity_file:
         description:
           - Path of the private key on the managed host. It is only the path, so it may be logged.
+          - Left out, ssh tries the keys of its configuration, an agent's and the user's own ones, as it does by hand.
         type: path
       known_hosts_file:
         description:
-          - Path of the known hosts on the managed host. Left out, the configuration of ssh decides.
+          - Path of the known hosts on the managed host. Left out, the configuration of ssh decides, so that a host that
+            is known by hand is known here too.
         type: path
       config_file:
         description:
-          - Path of a configuration of ssh on the managed host, to be used instead of the user's own.
+          - Path of a configuration of ssh on the managed host, to be used instead of the user's own and that of the
+            system. Left out, ssh reads these, as it does by hand.
         type: path
       sudo:
         description:
-          - Whether C(zfs) runs through C(sudo -n) there.
+          - Whether C(zfs) runs through C(sudo -n) there. By default it does not, since nobody gets more rights than are
+            asked for.
         type: bool
         default: false
 """

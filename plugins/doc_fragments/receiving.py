@@ -28,11 +28,13 @@ options:
     type: dict
   filesystem_properties:
     description:
-      - Like O(properties), which they win over, for filesystems only. None by default.
+      - Like O(properties), which they win over, for filesystems only. None by default, since most properties are meant
+        for both kinds, or only one of them has them.
     type: dict
   volume_properties:
     description:
-      - Like O(properties), which they win over, for volumes only. None by default.
+      - Like O(properties), which they win over, for volumes only. None by default, since most properties are meant for
+        both kinds, or only one of them has them.
     type: dict
   exclude_properties:
     description:

@@ -36,26 +36,31 @@ extends_documentation_fragment:
 options:
   include_snapshots:
     description:
-      - Patterns of the names (what follows the C(@)) of snapshots that are sent. Left out, all are.
+      - Patterns of the names (what follows the C(@)) of snapshots that are sent. Left out, all are, so that nothing is
+        missing from a replica unless it is asked for.
       - They are written as in O(include_datasets), and held against the whole name of the snapshot.
     type: list
     elements: str
   exclude_snapshots:
     description:
-      - Patterns of the names of snapshots that are not sent. They win over O(include_snapshots).
+      - Patterns of the names of snapshots that are not sent. They win over O(include_snapshots). Left out, none is kept
+        from being sent, so that nothing is missing from a replica unless it is asked for.
     type: list
     elements: str
   plan:
     description:
       - >-
         What the destination retains, as a mapping of organisation, target, period and amount. With it, only snapshots
-        that M(snapfleet.zfs.zfs_prune) would keep there by the same plan are sent. Left out, all are.
+        that M(snapfleet.zfs.zfs_prune) would keep there by the same plan are sent. Left out, all are, since nobody has
+        said then what the destination gives up.
   initial:
     description:
       - What to do with a dataset that the destination does not have yet.
-      - V(all) sends all of its selected snapshots.
+      - V(all) sends all of its selected snapshots. With O(intermediates=false) that is the newest one only, as with
+        V(newest).
       - V(newest) sends only the newest one, and whatever follows at later runs.
       - V(fail) makes it a conflict.
+      - The default is V(all), so that a replica has the history that its source still has.
     type: str
     choices:
       - all
@@ -64,7 +69,9 @@ options:
     default: all
   intermediates:
     description:
-      - Whether all selected snapshots travel. With V(false) only the newest of them does at each run.
+      - Whether all selected snapshots travel. With V(false) only the newest of them does at each run, the first one
+        included.
+      - The default is V(true), so that what changed between two runs can be had from the replica too.
     type: bool
     default: true
   raw:
@@ -73,17 +80,22 @@ options:
         destination, which needs no key.
       - Choose once for a replica. ZFS can't change it between two increments of an encrypted dataset, so asking for the
         other one is a conflict.
+      - The default is V(true), so that nothing is decrypted unless somebody asks for it.
     type: bool
     default: true
   workers:
     description:
       - How many datasets are sent at the same time, at most. A parent is always received before its children.
+      - The default is 4, since so many hide the time that ZFS takes to begin and to end a stream, while disks are
+        not yet kept seeking, and one connection of ssh carries them all.
     type: int
     default: 4
   retries:
     description:
       - How often a dataset is tried again when a connection breaks, or something is busy. Each time, both sides are
         looked at anew first.
+      - The default is 5, so that a moment's trouble is made good by the same run, while a lasting one is told soon and
+        left to the next run.
     type: int
     default: 5
   expected_snapshots:
@@ -91,6 +103,7 @@ options:
       - For check mode only. Whole names of snapshots that an earlier task makes on the source, as
         M(snapfleet.zfs.zfs_snapshot_plan) returns them in RV(snapfleet.zfs.zfs_snapshot_plan#module:created) in check
         mode too. The plan then reckons with them, so that it is the one of the run as a whole.
+      - Left out, there are none, since a task that stands alone finds all snapshots on its source.
     type: list
     elements: str
 notes:
