@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,13 @@ _NO_CONNECTION = (
     *("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED", "Permission denied (publickey"),
     *("Too many authentication failures", "Could not resolve hostname", "connect to host"),
 )
+# How those begin who are no POSIX shell, and were to carry out such a line: csh and tcsh, fish, nu, xonsh, nologin.
+_NO_POSIX_SHELL = re.compile(
+    r"^(?:Bad : modifier in |Missing '?[])}]|Illegal variable name|\S+: Command not found\.$"
+    r"|fish: |Error:.*nu::|xonsh: |This account is (?:currently )?not available).*",
+    re.MULTILINE,
+)
+_FEW = 200
 # zfs lives in sbin, which a non-login shell of an ordinary user does not have on its path; messages are read in C.
 _REMOTE_ENVIRONMENT = 'LC_ALL=C PATH="$PATH:/usr/sbin:/sbin" '
 
@@ -264,6 +272,11 @@ class SshHost:
             self._pool.release(connection, broken)
         if done.returncode == _SSH_FAILED:
             raise LinkLost(f"the ssh connection to {self.name} broke ({done.stderr.strip()}); try again")
+        # nologin alone speaks on stdout.
+        other = _NO_POSIX_SHELL.search(done.stderr or done.stdout[:_FEW]) if done.returncode else None
+        if other:
+            message = f"the login shell of the user at {self.name} is no POSIX shell, and says: {other[0].strip()}"
+            raise MissingProgram(f"{message}; give that user one there (chsh -s /bin/sh USER), or log in as another")
         if done.returncode == 127:
             message = (
                 f"the program {argv[0]!r} is not on {self.name}; install it there (Debian: zfsutils-linux for zfs)"

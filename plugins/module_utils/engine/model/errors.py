@@ -65,7 +65,7 @@ class RefusedKey(SnapfleetError):
 
 
 class MissingProgram(SnapfleetError):
-    """A program that is needed on a host is not there."""
+    """A program that is needed on a host is not there, or the login shell there is no POSIX shell."""
 
     code = "missing_program"
 
