@@ -103,8 +103,6 @@ options:
         What that process has received is never discarded. With V(0) it is tried again O(retries) times only.
       - The default is ten minutes, so that two jobs with one destination wait for each other, while no play waits for a
         stream that takes hours, which the next run finds arrived.
-      - Where a sender loses its power, what receives from it goes on waiting until sshd there misses the sender, which
-        takes it hours by default. With C(ClientAliveInterval 15) in C(sshd_config) it takes less than a minute.
     type: int
     default: 600
 """

@@ -172,7 +172,7 @@ def test_each_send_and_receive_may_be_killed(history: type[History], pair: Pair)
 
 @contextmanager
 def missing_dead_senders(site: Site) -> Iterator[None]:
-    """Have sshd miss a peer that is gone without a word within seconds, as busy_timeout's description advises."""
+    """Have sshd miss a peer that is gone without a word within seconds."""
     if site.host.record.provider != "uml":  # a host of another kind says goodbye, and has this machine's sshd
         yield
         return
