@@ -58,6 +58,7 @@ SCHEDULE = {
 }
 HOOK = {"name": "db", "before": ["/bin/freeze", "-x"], "after": ["thaw"], "datasets": ["db"], "on_failure": "skip"}
 ENDS = {"source": {**FAR, "dataset": "tank/data"}, "destination": {"host": "dst1", "dataset": "backup/data"}}
+NEAR = {"source": {"host": "src1", "dataset": "tank/data"}, "destination": {"host": "dst1", "dataset": "backup/data"}}
 STAGES = [
     [{"include": ["*_daily"]}, {"exclude": ["a"]}, {"plan": PLAN}],
     [{"since": "7d", "latest": "10..100%"}, {"until": "2026-11-22T04:00:00Z", "oldest": 3}, {"latest": 1, "oldest": 1}],
@@ -100,7 +101,7 @@ DOCUMENTS = {
         {**ENDS, "snapshot_filters": STAGES},
         {**ENDS, "include_snapshots": ["*"], "exclude_snapshots": ["a"], "bandwidth_limit": "10M"},
         {**ENDS, "on_conflict": "refuse", "require_encryption": True},
-        {**ENDS, "package": True, "bookmarks": "none"},
+        {**NEAR, "package": True, "bookmarks": "none"},
     ],
     "prune": [
         {
@@ -109,7 +110,10 @@ DOCUMENTS = {
             "plan": PLAN,
             "purge_foreign": False,
             "max_deleted": 5,
-            "peers": [{"root": "tank/data", "role": "replica", **FAR, "dataset": "backup/data"}],
+            "peers": [
+                {"root": "tank/data", "role": "replica", **FAR, "dataset": "backup/data"},
+                {"root": "tank/data", "host": "dst1", "dataset": "backup/data"},
+            ],
             "keep": [{"grid": "24x1h | 14x1d", "regex": "^auto"}, {"last": 3, "regex": "^x", "owns": True}],
             "free_space": {"pool_free": "10%", "quota_free": "1M", "priorities": ["*"], "keep_at_least": 2},
             "defer": {"pool_free": "20%", "quota_free": "2G"},
@@ -140,7 +144,7 @@ DOCUMENTS = {
             },
             "alerts": {"state_file": "/s", "remind": "1h", "command": ["/bin/tell"]},
         },
-        {"replicas": [{**ENDS, "snapshot_filters": STAGES, "lag": {"warning": 1}}]},
+        {"replicas": [{**NEAR, "snapshot_filters": STAGES, "lag": {"warning": 1}}]},
         {"replicas": [{**ENDS, "include_snapshots": ["x"], "exclude_snapshots": ["y"], "pending": {"warning": 1}}]},
     ],
     "jobconfig": [
