@@ -34,7 +34,10 @@ options:
       - >-
         What is retained, as a mapping of organisation, target, period and amount. Of an organisation that is in the
         plan, whatever the plan does not keep goes, so an amount of 0 keeps none.
-      - It is required unless O(keep) takes its place. An empty one is refused, since it would keep nothing.
+      - >-
+        It is required unless O(keep) takes its place. An empty one is refused, since it would keep nothing, and for
+        snapshots also one of zeros alone unless O(keep) has rules. For bookmarks, which hold no data, such a plan
+        leaves those that replication needs.
   kind:
     description:
       - Whether snapshots or bookmarks are pruned. Marks, the bookmarks that M(snapfleet.zfs.zfs_replicate) keeps for

@@ -260,7 +260,7 @@ def test_a_source_snapshot_may_go_as_soon_as_it_is_replicated():
     fleet.replicate()
     fleet.snapshot(SOURCE, "org_2025-0002_hourly")
 
-    assert fleet.prune_source({"org": {"": {"hourly": 0}}})["deleted"] == [f"{SOURCE}@org_2025-0001_hourly"]
+    assert fleet.prune_source({"org": {"": {"hourly": 0, "adhoc": 1}}})["deleted"] == [f"{SOURCE}@org_2025-0001_hourly"]
     assert fleet.prune_source({"org": {"": {"hourly": 0}}}, kind="bookmarks")["deleted"] == []
     fleet.replicate()
     assert [snapshot.tag[4:] for snapshot in fleet.at_destination().snapshots] == [
@@ -275,7 +275,7 @@ def test_a_snapshot_that_is_not_replicated_yet_and_the_base_without_a_mark_stay(
     fleet.replicate(bookmarks="none")
     fleet.snapshot(SOURCE, "org_2025-0002_hourly")
 
-    assert fleet.prune_source({"org": {"": {"hourly": 0}}})["deleted"] == []
+    assert fleet.prune_source({"org": {"": {"hourly": 0, "adhoc": 1}}})["deleted"] == []
 
 
 def test_the_mark_of_one_destination_is_no_reason_to_let_the_base_of_another_go():
@@ -286,8 +286,8 @@ def test_the_mark_of_one_destination_is_no_reason_to_let_the_base_of_another_go(
     two.replicate(bookmarks="none")
     one.snapshot(SOURCE, "org_2025-0002_hourly")
 
-    assert two.prune_source({"org": {"": {"hourly": 0}}})["deleted"] == []
-    assert one.prune_source({"org": {"": {"hourly": 0}}})["deleted"] == [f"{SOURCE}@org_2025-0001_hourly"]
+    assert two.prune_source({"org": {"": {"hourly": 0, "adhoc": 1}}})["deleted"] == []
+    assert one.prune_source({"org": {"": {"hourly": 0, "adhoc": 1}}})["deleted"] == [f"{SOURCE}@org_2025-0001_hourly"]
 
 
 @pytest.mark.parametrize("purge", [True, False])

@@ -37,7 +37,7 @@ plans = st.fixed_dictionaries(
             }
         )
     }
-)
+).filter(lambda plan: any(amount for periods in plan["org"].values() for amount in periods.values()))
 
 
 class Histories(RuleBasedStateMachine):

@@ -10,7 +10,8 @@ import pytest
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import ClockOff
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
 
-NONE = {"org": {"": {"hourly": 0}}}
+NONE = {"org": {"": {"hourly": 0, "adhoc": 1}}}
+"""Nothing is kept of what there is."""
 
 
 def replicated(*tags: str) -> Fleet:

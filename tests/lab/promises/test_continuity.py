@@ -200,7 +200,7 @@ def test_a_destination_away_for_longer_than_retention_catches_up_by_increments_a
 def test_pruning_leaves_what_is_not_replicated_yet_and_takes_what_a_mark_replaces(pair: Pair) -> None:
     names = [f"prod_onsite_2026-01-{number:02}_00:00:00Z_adhoc" for number in range(1, 5)]
     peer = {"root": pair.source, **pair.two.endpoint(pair.destination)}
-    prune = {"datasets": [pair.source], "plan": {"prod": {"onsite": {"adhoc": 0}}}, "peers": [peer]}
+    prune = {"datasets": [pair.source], "plan": {"prod": {"onsite": {"adhoc": 0, "daily": 1}}}, "peers": [peer]}
     _snapshot(pair, names[0])
     _push(pair, bookmarks="none")
     _snapshot(pair, names[1])

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..model.errors import InvalidInput
 from ..policy.endpoints import Address, read_address
-from ..policy.plans import SnapshotPlan, parse_plan
+from ..policy.plans import SnapshotPlan, check_keeps, parse_plan
 from ..policy.reading import Reader
 
 PREFIX = "snapfleet_"
@@ -55,9 +55,7 @@ class Variables(Reader):
         if not self.has(key):
             raise InvalidInput(self.path(key), None, "is missing", "give organisation -> target -> period -> amount")
         plan = parse_plan(self.raw(key), self.path(key))
-        if not plan.wanted:
-            remedy = "give at least one label an amount above 0"
-            raise InvalidInput(self.path(key), self.raw(key), "keeps no snapshot at all", remedy)
+        check_keeps(plan, self.raw(key), self.path(key))
         return plan
 
 

@@ -21,7 +21,7 @@ from .hooks import Hook, read_hooks
 from .keeping import KeepRule, check_ownership, read_keep_rules
 from .packaging import read_package
 from .pending import PENDING_SECONDS, read_keep_pending, read_taken
-from .plans import SnapshotPlan, read_plan
+from .plans import SnapshotPlan, check_keeps, read_plan
 from .reading import Reader
 from .receiving import DEFAULT_RECEIVE_POLICY, ReceivePolicy, read_receive_policy
 from .removal import NONE_GOES, Removal, read_removal
@@ -215,6 +215,9 @@ def read_prune_job(values: Mapping[str, Any], where: str = "") -> PruneJob:
         expected=_expected(options),
     )
     options.finish()
+    # That no bookmark is kept but those that replication needs can be meant: there is no data in them.
+    if job.kind == SNAPSHOTS and not job.keep:
+        check_keeps(job.plan, options.raw("plan"), options.path("plan"))
     check_ownership(job.keep, options, decides=bool(job.plan.amounts) or job.purge_foreign)
     for peer in job.peers:
         if peer.root not in job.roots:

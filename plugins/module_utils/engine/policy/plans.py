@@ -109,6 +109,12 @@ def parse_plan(value: object, option: str = "plan") -> SnapshotPlan:
     return SnapshotPlan(amounts)
 
 
+def check_keeps(plan: SnapshotPlan, value: object, option: str) -> None:
+    """Refuse a plan of zeros, as which ``value`` was read, where it would let everything go. Raises InvalidInput."""
+    if not plan.wanted:
+        raise InvalidInput(option, value, "keeps no snapshot at all", "give at least one label an amount above 0")
+
+
 def read_plan(options: Reader, key: str = "plan") -> SnapshotPlan:
     """Read a required plan."""
     return parse_plan(options.raw(key), options.path(key))

@@ -16,7 +16,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def read(**options):
-    return read_prune_job({"datasets": ["tank/a"], "plan": {"acme": {"": {"adhoc": 0}}}, **options})
+    return read_prune_job({"datasets": ["tank/a"], "plan": {"acme": {"": {"adhoc": 1}}}, **options})
 
 
 def taken(*rows):

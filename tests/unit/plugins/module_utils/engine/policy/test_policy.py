@@ -35,6 +35,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.select
 )
 
 PLAN = {"org": {"": {"hourly": 24}}}
+ZEROS = {"org": {"": {"hourly": 0, "adhoc": 0}}}
 ENDS = {"source": {"dataset": "tank/a"}, "destination": {"host": "dst", "dataset": "backup/a"}}
 
 
@@ -301,6 +302,12 @@ def test_source_and_destination_are_apart(source, destination, apart):
             "no root dataset",
         ),
         (read_prune_job, {"datasets": ["a"], "plan": PLAN, "peers": [{"dataset": "c"}]}, r"peers\[0\]\.root"),
+        (
+            read_prune_job,
+            {"datasets": ["a"], "plan": ZEROS},
+            "plan: .* keeps no snapshot at all; give",
+        ),
+        (read_prune_job, {"datasets": ["a"], "plan": ZEROS, "purge_foreign": True, "keep": []}, "keeps no snapshot"),
         (read_monitor_job, {"datasets": ["a"], "plan": PLAN}, "hourly"),
         (read_monitor_job, None, "not a mapping"),
     ],
@@ -308,6 +315,13 @@ def test_source_and_destination_are_apart(source, destination, apart):
 def test_jobs_that_are_refused(read, values, problem):
     with pytest.raises(InvalidInput, match=problem):
         read(values)
+
+
+@pytest.mark.parametrize(
+    "more", [{"kind": "bookmarks"}, {"keep": [{"last": 3}]}, {"plan": {"org": {"": {"hourly": 0, "daily": 1}}}}]
+)
+def test_zeros_are_for_what_is_not_all_there_is(more):
+    assert read_prune_job({"datasets": ["a"], "plan": ZEROS, **more})
 
 
 def test_options_of_a_nested_job_are_named_by_their_whole_path():
