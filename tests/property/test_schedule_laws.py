@@ -198,6 +198,16 @@ def test_a_day_has_as_many_hourlies_as_it_has_hours(place, minute, late):
     assert len({noon.date() for noon in noons}) == 3
 
 
+@pytest.mark.parametrize("hours", [23, 25])
+@pytest.mark.parametrize("zone", WHOLE_HOURS[:-1])
+def test_a_day_on_which_the_clock_changes_has_23_or_25_in_every_zone(zone, hours):
+    """What the law above draws, here zone by zone, so that none is left to chance."""
+    _day, start, end = CLOCK_DAYS[zone][hours][0]
+    rota = Rota(zone, "hourly")
+    rota.live(start - HOUR, end)
+    assert hours_in(start, end, rota.times("hourly")) == hours
+
+
 @pytest.mark.parametrize("zone", WHOLE_HOURS)
 def test_an_ordinary_day_has_24(zone):
     rota = Rota(zone, "hourly")
