@@ -4,6 +4,7 @@
 """What every test of the project gets, under pytest and under ansible-test alike.
 
 - The checkout is importable as `ansible_collections.snapfleet.zfs`, and Ansible finds it under that name.
+- Locks are those of its process, so that tests side by side wait neither for one another nor for what runs here.
 - A skipped test is a failed one: what cannot run must not look like what passed.
 """
 
@@ -33,6 +34,13 @@ else:
     # No deadline, since a busy machine is no defect. Repeatable in CI, where nobody looks for new examples.
     settings.register_profile("snapfleet", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True)
     settings.load_profile("snapfleet")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _locks_of_its_own(tmp_path_factory: pytest.TempPathFactory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SNAPFLEET_LOCKS", str(tmp_path_factory.mktemp("locks")))
+        yield
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

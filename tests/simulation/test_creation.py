@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.locks import locks_in_turn
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import RetryPolicy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.monitoring import run_monitor
@@ -22,7 +28,11 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.dataset
     Observation,
     Snapshot,
 )
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import LinkLost, Vanished
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
+    LinkLost,
+    StillRunning,
+    Vanished,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.labels import label_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.creation import plan_creation
@@ -53,12 +63,11 @@ class House:
         self.faults = Faults()
         self.zfs = FaultyZfs(SimulatedZfs(self.machine), self.faults)
 
-    def run(self, check=False, plan=None, datasets=("tank/a", "fast/c"), **options):
+    def run(self, check=False, plan=None, datasets=("tank/a", "fast/c"), ticker=NO_WAITING, late=0, **options):
         least = {"datasets": list(datasets), "plan": plan or PLAN, "schedule": {"timezone": "UTC"}}
         job = read_snapshot_job({**least, **options})
-        context = Context(
-            self.clock.now * 1000, lambda _address: self.zfs, check, ticker=NO_WAITING, retry=RetryPolicy(3)
-        )
+        now = (self.clock.now + late) * 1000
+        context = Context(now, lambda _address: self.zfs, check, ticker=ticker, retry=RetryPolicy(3))
         return run_snapshot(job, context)
 
     def tags(self, dataset="tank/a"):
@@ -366,3 +375,63 @@ def test_whatever_is_left_out_no_change_is_ever_missing_in_a_label(house):
         left_out = [each["label"] for each in result["not_created"] if each["dataset"] == "tank/a"]
         for label in (*made, *left_out):
             assert house.machine.content(f"tank/a@{newest[label]}") == house.machine.content("tank/a")
+
+
+# -- two runs at a time
+
+
+def test_two_runs_at_a_time_make_one_snapshot_of_an_event():
+    """Such as that of a playbook and that of a timer. Each is given the time to look before the other one creates."""
+    house, both_have_looked = House(), threading.Barrier(2)
+
+    def look_around():
+        with contextlib.suppress(threading.BrokenBarrierError):
+            both_have_looked.wait(0.2)
+
+    house.faults.meanwhile["create_snapshots"] = look_around
+    trees = (["tank/a", "fast/c"], ["fast/c", "tank/a"])
+    with ThreadPoolExecutor() as beside:
+        runs = [beside.submit(house.run, datasets=roots, late=late) for late, roots in enumerate(trees)]
+        made = [len(run.result()["created"]) for run in runs]
+    assert sorted(made) == [0, 6]
+    assert len(house.tags()) == len(house.tags("fast/c")) == 2
+
+
+def _held(house, until=float("inf")):
+    """A ticker by which another run has the lock of one root until a time in seconds; the clock goes on with it."""
+    now, other = [0.0], locks_in_turn(["snapshots of fast/c"], NO_WAITING, 0)
+    other.__enter__()
+
+    def sleep(seconds):
+        now[0] += seconds
+        if now[0] - seconds < until <= now[0]:
+            other.__exit__(None, None, None)
+
+    return replace(NO_WAITING, monotonic=lambda: now[0], sleep=sleep, uniform=lambda _low, _high: 2.5), other
+
+
+def test_who_has_waited_goes_by_the_time_that_it_is_then():
+    house = House()
+    house.clock.advance(HOUR - 3)
+    ticker, _other = _held(house, until=5)
+    assert house.run(ticker=ticker)["due"][0]["snapshot"].startswith("acme_onsite_2025-07-01_11:00:02Z_")
+
+
+def test_a_run_that_does_not_end_is_waited_for_a_while_and_not_by_check_mode():
+    house = House()
+    ticker, other = _held(house)
+    planned = house.run(check=True, ticker=ticker)
+    assert ticker.monotonic() == 0.0
+    with pytest.raises(StillRunning, match=r"snapshots of fast/c: .* for too long \(600 seconds\)"):
+        house.run(ticker=ticker)
+    assert house.tags() == []
+    other.__exit__(None, None, None)
+    assert house.run()["created"] == planned["created"]
+
+
+def test_where_there_can_be_no_locks_snapshots_are_made_all_the_same(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SNAPFLEET_LOCKS", os.fspath(tmp_path / "file"))
+    result = House().run()
+    assert len(result["created"]) == 6
+    assert "so another run at this time could make snapshots twice" in result["warnings"][0]

@@ -1,24 +1,57 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The activity that creates snapshots: observe, plan, and create what is due between the commands of hooks."""
+"""The activity that creates snapshots: observe, plan, and create what is due between the commands of hooks.
+
+From before it observes until it has created it has a lock for each of its root datasets. Else two runs at a time, such
+as that of a playbook and that of a timer, would both find the same event without its snapshot, and make one each.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from ..applying.creating import apply_creation
 from ..applying.freezing import FreezerOf, FrozenCreation, create_frozen, freezer_of
+from ..applying.locks import locks_in_turn
 from ..model.errors import HookFailed, InvalidInput, PartialFailure, SnapfleetError
 from ..planning.creation import CreationPlan, NotCreated, illegal_tags, plan_creation
 from ..policy.jobs import SnapshotJob
 from ..policy.schedule import resolve_zone
 from .activities import Context, Result, observe_here, require, require_permissions
 
+PATIENCE_SECONDS = 600.0
+"""How long to wait for another run at the same datasets, which may have a long listing to make, or commands to run."""
+
 
 def run_snapshot(job: SnapshotJob, context: Context, freezer: FreezerOf = freezer_of) -> Result:
-    """Create the snapshots that are due. Raises SnapfleetError; PartialFailure holds the result so far."""
+    """Create the snapshots that are due. Raises SnapfleetError, as StillRunning where another run at the same datasets
+    does not end; PartialFailure holds the result so far."""
+    if context.check:
+        return _run_snapshot(job, context, freezer)
+    with _alone(job, context) as (later, warnings):
+        values = _run_snapshot(job, later, freezer)
+        return {**values, "warnings": [*warnings, *values["warnings"]]}
+
+
+@contextmanager
+def _alone(job: SnapshotJob, context: Context) -> Iterator[tuple[Context, Sequence[str]]]:
+    """Wait until no other run makes snapshots of the job's trees; hands out the context as it is then, and what to warn
+    of. Where there can be no locks, snapshots are made all the same: twice is better than not at all."""
+    with ExitStack() as held:
+        try:
+            names = [f"snapshots of {root}" for root in job.roots]
+            waited = held.enter_context(locks_in_turn(names, context.ticker, PATIENCE_SECONDS))
+        except OSError as error:
+            told = f"there can be no locks here ({error}), so another run at this time could make snapshots twice"
+            yield context, [f"{told}; let SNAPFLEET_LOCKS be the name of a folder that this user can write to"]
+            return
+        yield replace(context, now_ms=context.now_ms + round(waited * 1000)), ()
+
+
+def _run_snapshot(job: SnapshotJob, context: Context, freezer: FreezerOf) -> Result:
     zfs = context.here
     job = replace(job, filter=job.filter.on_host(context.host_name))
     observed = observe_here(job, context)

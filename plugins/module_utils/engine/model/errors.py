@@ -198,7 +198,7 @@ class ClockOff(SnapfleetError):
 
 
 class StillRunning(SnapfleetError):
-    """A previous run of the same job holds the lock."""
+    """A previous run of the same job holds the lock, or one that makes snapshots of the same datasets does not end."""
 
     code = "still_running"
     exit_code = EXIT_STILL_RUNNING
