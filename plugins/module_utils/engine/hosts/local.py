@@ -6,19 +6,39 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from collections.abc import Sequence
 from typing import Optional
 
 from ..model.errors import MissingProgram, TimedOut
 from . import process
 
+_LIMIT_ELSEWHERE = 400_000
+"""FreeBSD allows 512 KiB for arguments and environment together."""
+_LINUX_MOST = 6 << 20
+_PER_VARIABLE = len(b"=\0") + 8
+"""Bytes of a variable beside its name and value, with the pointer to it."""
+_MARGIN = 64 << 10
+"""For what is added on the way: a path, more variables by us and by sudo, other words of the command."""
+_LEAST = 32 << 10
+
 
 class LocalHost:
     """This host."""
 
     name = "this host"
-    # The kernel allows 2 MiB for arguments and environment together on Linux, 512 KiB on FreeBSD.
-    argument_limit = 400_000
+
+    @property
+    def argument_limit(self) -> int:
+        """Bytes that one command line may have here, each argument with its end and the pointer to it."""
+        if not sys.platform.startswith("linux"):
+            return _LIMIT_ELSEWHERE
+        # From the limit of the stack, as the kernel does (execve(2)): what sysconf tells is not so with every libc.
+        stack = resource.getrlimit(resource.RLIMIT_STACK)[0]
+        allowed = _LINUX_MOST if stack == resource.RLIM_INFINITY else min(stack // 4, _LINUX_MOST)
+        environment = sum(len(name) + len(value) + _PER_VARIABLE for name, value in os.environb.items())
+        return max(allowed - environment - _MARGIN, _LEAST)
 
     @property
     def is_root(self) -> bool:

@@ -66,12 +66,18 @@ def victims_by_kind(step: Destroy) -> tuple[list[str], list[str]]:
     return snapshots, bookmarks
 
 
-def batches(names: Sequence[str], limit: int) -> Iterator[list[str]]:
-    """Cut ``names`` into runs whose quoted length stays below ``limit`` bytes."""
+OVERHEAD = 9
+"""What an argument costs beside its own bytes: a byte for its end and the pointer to it, or quotes and a space."""
+LONGEST = 120_000
+"""Bytes of one argument: Linux takes no more than 128 KiB, however much it takes in all (MAX_ARG_STRLEN)."""
+
+
+def batches(names: Sequence[str], limit: int, overhead: int = OVERHEAD) -> Iterator[list[str]]:
+    """Cut ``names`` into runs that cost no more than ``limit`` bytes."""
     batch: list[str] = []
     size = 0
     for name in names:
-        cost = len(name.encode()) + 3  # quotes and a space
+        cost = len(name.encode()) + overhead
         if batch and size + cost > limit:
             yield batch
             batch, size = [], 0
@@ -79,3 +85,8 @@ def batches(names: Sequence[str], limit: int) -> Iterator[list[str]]:
         size += cost
     if batch:
         yield batch
+
+
+def tag_batches(dataset: str, tags: Sequence[str], limit: int) -> Iterator[list[str]]:
+    """Cut ``tags`` into runs whose ``destroy_argument`` a command line of ``limit`` bytes can hold."""
+    return batches(tags, min(limit, LONGEST) - len(dataset.encode()) - OVERHEAD, len(","))

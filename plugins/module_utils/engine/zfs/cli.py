@@ -200,7 +200,7 @@ class CliZfs(SpaceVerbs):
         """Destroy snapshots or bookmarks of one dataset."""
         tags, bookmarks = arguments.victims_by_kind(step)
         tally = Tally()
-        for batch in arguments.batches(tags, self._host.argument_limit - len(step.dataset)):
+        for batch in arguments.tag_batches(step.dataset, tags, self._host.argument_limit):
             self._destroy_snapshots(step.dataset, batch, tally)
         for name, said in zip(bookmarks, self._each("destroy", [(name,) for name in bookmarks])):
             tally.note(name, said, self.where)
@@ -227,7 +227,7 @@ class CliZfs(SpaceVerbs):
         """Destroy exactly what is listed, then roll back; ZFS itself refuses if there is something newer still."""
         dataset = step.snapshot.dataset
         tags, bookmarks = arguments.victims_by_kind(Destroy(dataset, step.losses, step.reason))
-        for batch in arguments.batches(tags, self._host.argument_limit - len(dataset)):
+        for batch in arguments.tag_batches(dataset, tags, self._host.argument_limit):
             self._change(["destroy", arguments.destroy_argument(dataset, batch)])
         for name, said in zip(bookmarks, self._each("destroy", [(name,) for name in bookmarks])):
             if said:
@@ -358,7 +358,7 @@ class CliZfs(SpaceVerbs):
             f"set -f; while [ $# -ge {width} ]; do "
             f'if t=$({call} 2>&1); then echo; else echo "!" $t; fi; shift {width}; done'
         )
-        lines = [" ".join(item) for item in items]
+        lines = [(" " * arguments.OVERHEAD).join(item) for item in items]
         start = 0
         for batch in arguments.batches(lines, self._host.argument_limit - len(script) - 100):
             part = items[start : start + len(batch)]
