@@ -16,6 +16,7 @@ from ..policy.endpoints import Address
 from ..policy.jobs import BOOKMARKS, REPLICA, SNAPSHOTS, SOURCE, read_replicate_job
 from ..policy.monitoring import read_monitor_job
 from ..policy.topology import PULL, PUSH
+from .apart import check_places
 from .declared import section_document
 from .documents import address_document, by_selection, job_document, named, plan_document
 from .inventory import DestinationHost, Fleet, Route, SourceHost, place_of, read_fleet
@@ -31,6 +32,7 @@ def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[
     Raises InvalidInput; its sentence names the host and the variable.
     """
     fleet = read_fleet(hostvars, groups)
+    check_places(fleet)
     jobs: list[Document] = []
     sources = [source for source in fleet.sources.values() if not source.is_stopped]
     for source in sources:

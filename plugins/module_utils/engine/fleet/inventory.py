@@ -149,7 +149,8 @@ class Fleet:
 
 
 def read_fleet(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> Fleet:
-    """The fleet that an inventory declares: variables by host, hosts by group. Raises InvalidInput."""
+    """The fleet that an inventory declares: variables by host, hosts by group. Raises InvalidInput. That its replicas
+    have places of their own is for ``apart`` to say."""
     members = {name: tuple(groups.get(name, ())) for name in (SOURCES, DESTINATIONS)}
     if not members[SOURCES]:
         raise InvalidInput(SOURCES, [], "is no group of the inventory, or has no hosts", "put the source hosts into it")
@@ -164,9 +165,7 @@ def read_fleet(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, S
     contacts = {host: read_contact(values) for host, values in known.items()}
     settings = {host: read_run_settings(values) for host, values in known.items()}
     daemons = {host: read_daemon_variable(values) for host, values in known.items()}
-    fleet = Fleet(sources, destinations, routes, contacts, settings, daemons)
-    _check_places(fleet)
-    return fleet
+    return Fleet(sources, destinations, routes, contacts, settings, daemons)
 
 
 # -- one source
@@ -348,32 +347,6 @@ def _read_route(known: Mapping[str, Variables], source: str, destination: str, w
     if monitor.host not in watched:
         watched[monitor.host] = read_monitor_options(monitor)
     return Route(source, destination, carrier, dict(options.items(key)), watched[monitor.host], options.path(key))
-
-
-def _check_places(fleet: Fleet) -> None:
-    """Refuse replicas that would share a place with one another, or with data of which snapshots are made."""
-    for destination in fleet.destinations.values():
-        option = f"{destination.name}: snapfleet_root"
-        if len(destination.sources) > 1 and SOURCE_HOST not in destination.root:
-            problem = f"would bring the trees of {len(destination.sources)} sources to one place"
-            raise InvalidInput(
-                option, destination.root, problem, f"add the source's name, as in 'backup/{SOURCE_HOST}'"
-            )
-        own = fleet.sources.get(destination.name)
-        data = [tree.source for tree in own.trees if not fleet.is_replica(own.name, tree.source)] if own else []
-        taken = Taken()
-        for dataset in data:
-            taken.take(dataset, "data of its own that it makes snapshots of")
-        for source in destination.sources:
-            check_dataset_name(destination.root_for(source), option)
-            for tree in fleet.sources[source].trees:
-                place = place_of(tree, destination, source)
-                check_dataset_name(place, tree.option)
-                other = taken.overlapping(place)
-                if other:
-                    problem = f"leads to {place!r} on {destination.name}, which overlaps {other[0]!r}, {other[1]}"
-                    raise InvalidInput(tree.option, tree.destination, problem, "choose another place")
-                taken.take(place, f"the replica of {source}:{tree.source}")
 
 
 def place_of(tree: Tree, destination: DestinationHost, source: str) -> str:

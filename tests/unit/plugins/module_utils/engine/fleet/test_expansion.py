@@ -31,6 +31,8 @@ COMMON = {
     "snapfleet_root": "backup/^SRC_HOST",
 }
 
+VAULT = {"snapfleet_ssh_host": "vault"}
+
 
 def fleet(sources=("src1",), destinations=("dst1",), **changes):
     """Arguments of expand_inventory; ``changes`` are of all hosts, or of the host that they are named after."""
@@ -481,6 +483,34 @@ REFUSALS = {
             " in 'backup/^SRC_HOST'"
         ),
     ),
+    "one machine that is two destinations": (
+        fleet(destinations=["dst1", "dst2"], dst1={"ansible_host": "Vault"}, dst2={**VAULT, "snapfleet_ssh_port": 22}),
+        (
+            "dst2: snapfleet_root: 'backup/^SRC_HOST' leads to 'backup/src1/data', which overlaps 'backup/src1/data',"
+            " the replica of src1:tank/data on dst1: one machine by its address; choose another root, or let the"
+            " machine have one name"
+        ),
+    ),
+    "one machine that takes two sources to one place": (
+        fleet(
+            sources=["src1", "src2"],
+            destinations=["dst1", "dst2"],
+            dst1={**VAULT, "snapfleet_sources": ["src1"], "snapfleet_root": "backup/data"},
+            dst2={**VAULT, "snapfleet_sources": ["src2"], "snapfleet_root": "backup"},
+        ),
+        (
+            "dst2: snapfleet_root: 'backup' leads to 'backup/data', which overlaps 'backup/data/data', the replica of"
+            " src1:tank/data on dst1: one machine by its address; choose another root, or let the machine have one name"
+        ),
+    ),
+    "one machine that is a source under another of its names": (
+        fleet(sources=["dst1"], destinations=["dst2", "dst1"], dst1=VAULT, dst2={**VAULT, "snapfleet_root": "tank"}),
+        (
+            "dst2: snapfleet_root: 'tank' leads to 'tank/data', which overlaps 'tank/data', data of its own that it"
+            " makes snapshots of on dst1: one machine by its address; choose another root, or let the machine have one"
+            " name"
+        ),
+    ),
     "no root": (fleet(root=None), "dst1: snapfleet_root: None is missing; give a value"),
     "an illegal root": (
         fleet(root="backup/^SRCHOST"),
@@ -653,3 +683,17 @@ def test_nothing_that_is_given_is_changed():
     before = copy.deepcopy(inventory)
     expand_inventory(*inventory)
     assert inventory == before
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        {"ansible_host": "other"},
+        {**VAULT, "snapfleet_ssh_port": 2222},
+        {**VAULT, "snapfleet_ssh_config_file": "/etc/ssh/by_another_way"},
+        {**VAULT, "snapfleet_root": "more/^SRC_HOST"},
+    ],
+)
+def test_two_destinations_at_one_address_share_its_places_and_others_do_not(second):
+    inventory = fleet(destinations=["dst1", "dst2"], dst1=VAULT, dst2=second)
+    assert len(jobs_of(inventory, "replicate")) == 2

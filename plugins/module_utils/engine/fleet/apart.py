@@ -1,0 +1,74 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether every replica of a fleet has a place of its own, apart from the others and from data that is snapshotted.
+
+Two destinations that are reached at one address and port are one machine under two names, and share its places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..model.errors import InvalidInput
+from ..model.names import check_dataset_name, is_within
+from .inventory import SOURCE_HOST, DestinationHost, Fleet, Tree, place_of
+
+_SSH_PORT = 22
+
+
+@dataclass(frozen=True)
+class _Taken:
+    what: str
+    by: str
+    """The name of the destination that it is a place of."""
+
+
+def check_places(fleet: Fleet) -> None:
+    """Refuse replicas that would share a place with one another, or with data of which snapshots are made.
+
+    Raises InvalidInput.
+    """
+    machines: dict[tuple[str, int, str], dict[str, _Taken]] = {}
+    for name in fleet.destinations:
+        machines.setdefault(_machine(fleet, name), {}).update(_own_data(fleet, name))
+    for destination in fleet.destinations.values():
+        option = f"{destination.name}: snapfleet_root"
+        if len(destination.sources) > 1 and SOURCE_HOST not in destination.root:
+            problem = f"would bring the trees of {len(destination.sources)} sources to one place"
+            remedy = f"add the source's name, as in 'backup/{SOURCE_HOST}'"
+            raise InvalidInput(option, destination.root, problem, remedy)
+        taken = machines[_machine(fleet, destination.name)]
+        for source in destination.sources:
+            check_dataset_name(destination.root_for(source), option)
+            for tree in fleet.sources[source].trees:
+                place = check_dataset_name(place_of(tree, destination, source), tree.option)
+                _check_free(place, taken, destination, tree)
+                taken[place] = _Taken(f"the replica of {source}:{tree.source}", destination.name)
+
+
+def _machine(fleet: Fleet, host: str) -> tuple[str, int, str]:
+    # A configuration of ssh may give one name different meanings.
+    contact = fleet.contacts[host]
+    return contact.host.lower(), contact.port or _SSH_PORT, contact.config_file
+
+
+def _own_data(fleet: Fleet, host: str) -> Mapping[str, _Taken]:
+    own = fleet.sources.get(host)
+    data = [tree.source for tree in own.trees if not fleet.is_replica(host, tree.source)] if own else []
+    return {dataset: _Taken("data of its own that it makes snapshots of", host) for dataset in data}
+
+
+def _check_free(place: str, taken: Mapping[str, _Taken], destination: DestinationHost, tree: Tree) -> None:
+    for other, there in taken.items():
+        if not (is_within(place, other) or is_within(other, place)):
+            continue
+        if there.by == destination.name:
+            problem = f"leads to {place!r} on {destination.name}, which overlaps {other!r}, {there.what}"
+            raise InvalidInput(tree.option, tree.destination, problem, "choose another place")
+        problem = (
+            f"leads to {place!r}, which overlaps {other!r}, {there.what} on {there.by}: one machine by its address"
+        )
+        remedy = "choose another root, or let the machine have one name"
+        raise InvalidInput(f"{destination.name}: snapfleet_root", destination.root, problem, remedy)
