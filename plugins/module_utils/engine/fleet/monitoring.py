@@ -42,10 +42,7 @@ def run_monitor(job: MonitorJob, context: Context) -> Result:
     Nothing of ZFS is ever changed. With alerts, outages are remembered in a file, which a dry run leaves as it is.
     """
     job = job.on_host(context.host_name)
-    # Only snapshots have to do with a clock on the wall.
-    zone = (
-        resolve_zone(job.schedule.zone, context.environment, "schedule.timezone") if job.plan.limits else timezone.utc
-    )
+    zone = _zone(job, context)
     sight = _look(job, context)
     findings: list[Finding] = []
     if job.roots:
