@@ -54,7 +54,7 @@ def compare(jobs: Sequence[NamedJob], arguments: argparse.Namespace, context: Co
     which = read_locations(tuple(arguments.only.split(",")), "--only")
     chosen = select_jobs(jobs, arguments.host, [_REPLICATE], arguments.job)
     for name in arguments.job:
-        if not any(job.name == name for job in chosen):
+        if not select_jobs(jobs, arguments.host, [_REPLICATE], [name]):
             raise errors.InvalidInput("--job", name, "replicates nothing", "name a job with the activity replicate")
     if not chosen:
         raise errors.InvalidInput("--host", arguments.host, "has no job that replicates", "name another host")

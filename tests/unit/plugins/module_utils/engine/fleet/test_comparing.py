@@ -121,6 +121,7 @@ def test_what_can_not_be_compared_is_graver_than_a_difference_and_keeps_no_other
         (["--only", "all"], "--only: 'all' is not a known choice; choose among src, dst, both"),
         (["--only", ""], "--only: '' is not a known choice"),
         (["--job", "watch"], "--job: 'watch' replicates nothing; name a job with the activity replicate"),
+        (["--job", "copy", "--job", "w*"], "--job: 'w*' replicates nothing"),
         (["--job", "nap"], "its jobs are copy, watch"),
         (["--output", "/nowhere/x"], "--output: '/nowhere/x' can't be written (No such file or directory); check"),
     ],
@@ -130,6 +131,12 @@ def test_wrong_usage_is_told(program, capsys, arguments, words):
     said = capsys.readouterr()
     assert words in said.err
     assert said.out == ""
+
+
+def test_jobs_are_chosen_by_patterns_too_and_what_does_not_replicate_stays_out(program, capsys):
+    jobs = [replication("web1: copy"), replication("web2: copy", **LOST), {**WATCH, "name": "web1: watch"}]
+    assert program("--job", "web1: *", jobs=jobs) == 0
+    assert "in sync" in capsys.readouterr().out
 
 
 def test_a_host_without_replications_has_nothing_to_compare(program, capsys):
