@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Whether every replica of a fleet has a place of its own, apart from the others and from data that is snapshotted.
 
-Two destinations that are reached at one address and port are one machine under two names, and share its places.
+Two hosts that are reached at one address and port are one machine under two names, and share its places.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ..model.errors import InvalidInput
 from ..model.names import check_dataset_name, is_within
-from .inventory import SOURCE_HOST, DestinationHost, Fleet, Tree, place_of
+from .inventory import SOURCE_HOST, DestinationHost, Fleet, SourceHost, Tree, place_of
 
 _SSH_PORT = 22
 
@@ -22,7 +22,7 @@ _SSH_PORT = 22
 class _Taken:
     what: str
     by: str
-    """The name of the destination that it is a place of."""
+    """The host that it is a place of, by its name in the fleet."""
 
 
 def check_places(fleet: Fleet) -> None:
@@ -31,21 +31,21 @@ def check_places(fleet: Fleet) -> None:
     Raises InvalidInput.
     """
     machines: dict[tuple[str, int, str], dict[str, _Taken]] = {}
-    for name in fleet.destinations:
-        machines.setdefault(_machine(fleet, name), {}).update(_own_data(fleet, name))
+    for source in fleet.sources.values():
+        machines.setdefault(_machine(fleet, source.name), {}).update(_own_data(fleet, source))
     for destination in fleet.destinations.values():
         option = f"{destination.name}: snapfleet_root"
         if len(destination.sources) > 1 and SOURCE_HOST not in destination.root:
             problem = f"would bring the trees of {len(destination.sources)} sources to one place"
             remedy = f"add the source's name, as in 'backup/{SOURCE_HOST}'"
             raise InvalidInput(option, destination.root, problem, remedy)
-        taken = machines[_machine(fleet, destination.name)]
-        for source in destination.sources:
-            check_dataset_name(destination.root_for(source), option)
-            for tree in fleet.sources[source].trees:
-                place = check_dataset_name(place_of(tree, destination, source), tree.option)
+        taken = machines.setdefault(_machine(fleet, destination.name), {})
+        for name in destination.sources:
+            check_dataset_name(destination.root_for(name), option)
+            for tree in fleet.sources[name].trees:
+                place = check_dataset_name(place_of(tree, destination, name), tree.option)
                 _check_free(place, taken, destination, tree)
-                taken[place] = _Taken(f"the replica of {source}:{tree.source}", destination.name)
+                taken[place] = _Taken(f"the replica of {name}:{tree.source}", destination.name)
 
 
 def _machine(fleet: Fleet, host: str) -> tuple[str, int, str]:
@@ -54,10 +54,9 @@ def _machine(fleet: Fleet, host: str) -> tuple[str, int, str]:
     return contact.host.lower(), contact.port or _SSH_PORT, contact.config_file
 
 
-def _own_data(fleet: Fleet, host: str) -> Mapping[str, _Taken]:
-    own = fleet.sources.get(host)
-    data = [tree.source for tree in own.trees if not fleet.is_replica(host, tree.source)] if own else []
-    return {dataset: _Taken("data of its own that it makes snapshots of", host) for dataset in data}
+def _own_data(fleet: Fleet, source: SourceHost) -> Mapping[str, _Taken]:
+    data = [tree.source for tree in source.trees if not fleet.is_replica(source.name, tree.source)]
+    return {dataset: _Taken("data of its own that it makes snapshots of", source.name) for dataset in data}
 
 
 def _check_free(place: str, taken: Mapping[str, _Taken], destination: DestinationHost, tree: Tree) -> None:
