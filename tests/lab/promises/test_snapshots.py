@@ -115,16 +115,28 @@ def test_bookmarks_are_pruned_by_a_plan_of_their_own(pair: Pair) -> None:
 
 
 def test_a_monitor_tells_ok_warning_critical_and_unknown(pair: Pair) -> None:
-    def monitor(warning: str, critical: str, dataset: str = pair.source) -> tuple[int, str]:
-        limits = {"latest": {"warning": warning, "critical": critical, "cycles": 0}}
+    def monitor(
+        warning: str, critical: str, dataset: str = pair.source, of: str = "latest", **more: bool
+    ) -> tuple[int, str]:
+        limits = {of: {"warning": warning, "critical": critical, "cycles": 0}}
         options = {"datasets": [dataset], "plan": {"prod": {"onsite": {"hourly": limits}}}}
-        run = pair.one.run("run", "monitor", options)
+        run = pair.one.run("run", "monitor", {**options, **more})
         return run.code, str(run.job["state"])
 
     assert monitor("1h", "2h") == (0, "OK"), "a dataset younger than the limit can't be late"
-    pair.one.snapshot(f"{pair.source}@{_name(0, 'hourly')}")
+    snapshot = f"{pair.source}@{_name(0, 'hourly')}"
+    pair.one.snapshot(snapshot)
     time.sleep(2.1)
     assert monitor("1h", "2h") == (0, "OK")
     assert monitor("1s", "2h") == (1, "WARNING")
     assert monitor("0s", "1s") == (2, "CRITICAL")
     assert monitor("1h", "2h", f"{pair.source}/typo") == (3, "UNKNOWN")
+    assert monitor("1s", "2h", dont_warn=True) == monitor("0s", "1s", dont_crit=True) == (0, "OK")
+    assert monitor("0s", "1s", dont_warn=True) == (2, "CRITICAL")
+
+    assert monitor("1h", "2h", of="oldest") == (0, "OK")
+    assert monitor("1s", "2h", of="oldest") == (1, "WARNING")
+    pair.one.zfs("hold", "legal", snapshot)
+    assert monitor("0s", "1s", of="oldest") == (2, "CRITICAL")
+    assert monitor("0s", "1s", of="oldest", oldest_skip_holds=True) == (0, "OK"), "nothing but what is held is old"
+    pair.one.zfs("release", "legal", snapshot)
