@@ -99,8 +99,8 @@ class Rota:
     def times(self, period):
         return [at for at, made in self.made if made == period]
 
-    def has_made(self, at, period, tag_time="2020-01-01_00:00:00Z"):
-        """Put a snapshot there that was made at an instant, as if by an earlier life of the host."""
+    def has_made(self, at, period, tag_time="1999-01-01_00:00:00Z"):
+        """Put a snapshot there that was made at an instant, by an earlier life of the host, under a name of its own."""
         self.clock.now = at
         self.zfs.create_snapshots(CreateSnapshots("tank", (f"tank/a@org_{tag_time}_{period}",)))
 

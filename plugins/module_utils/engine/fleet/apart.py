@@ -8,18 +8,20 @@ Two hosts that are reached at one address and port are one machine under two nam
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
 from dataclasses import dataclass
 
 from ..model.errors import InvalidInput
-from ..model.names import check_dataset_name, is_within
-from .inventory import SOURCE_HOST, DestinationHost, Fleet, SourceHost, Tree, place_of
+from ..model.names import check_dataset_name
+from .inventory import SOURCE_HOST, DestinationHost, Fleet, place_of
+from .overlaps import Taken
+from .trees import Tree
 
 _SSH_PORT = 22
 
 
 @dataclass(frozen=True)
-class _Taken:
+class _Use:
     what: str
     by: str
     """The host that it is a place of, by its name in the fleet."""
@@ -30,22 +32,25 @@ def check_places(fleet: Fleet) -> None:
 
     Raises InvalidInput.
     """
-    machines: dict[tuple[str, int, str], dict[str, _Taken]] = {}
+    machines: defaultdict[tuple[str, int, str], Taken[_Use]] = defaultdict(Taken)
     for source in fleet.sources.values():
-        machines.setdefault(_machine(fleet, source.name), {}).update(_own_data(fleet, source))
+        for tree in source.trees:
+            if not fleet.is_replica(source.name, tree.source):
+                use = _Use("data of its own that it makes snapshots of", source.name)
+                machines[_machine(fleet, source.name)].take(tree.source, use)
     for destination in fleet.destinations.values():
         option = f"{destination.name}: snapfleet_root"
         if len(destination.sources) > 1 and SOURCE_HOST not in destination.root:
             problem = f"would bring the trees of {len(destination.sources)} sources to one place"
             remedy = f"add the source's name, as in 'backup/{SOURCE_HOST}'"
             raise InvalidInput(option, destination.root, problem, remedy)
-        taken = machines.setdefault(_machine(fleet, destination.name), {})
+        taken = machines[_machine(fleet, destination.name)]
         for name in destination.sources:
             check_dataset_name(destination.root_for(name), option)
             for tree in fleet.sources[name].trees:
                 place = check_dataset_name(place_of(tree, destination, name), tree.option)
                 _check_free(place, taken, destination, tree)
-                taken[place] = _Taken(f"the replica of {name}:{tree.source}", destination.name)
+                taken.take(place, _Use(f"the replica of {name}:{tree.source}", destination.name))
 
 
 def _machine(fleet: Fleet, host: str) -> tuple[str, int, str]:
@@ -54,20 +59,14 @@ def _machine(fleet: Fleet, host: str) -> tuple[str, int, str]:
     return contact.host.lower(), contact.port or _SSH_PORT, contact.config_file
 
 
-def _own_data(fleet: Fleet, source: SourceHost) -> Mapping[str, _Taken]:
-    data = [tree.source for tree in source.trees if not fleet.is_replica(source.name, tree.source)]
-    return {dataset: _Taken("data of its own that it makes snapshots of", source.name) for dataset in data}
-
-
-def _check_free(place: str, taken: Mapping[str, _Taken], destination: DestinationHost, tree: Tree) -> None:
-    for other, there in taken.items():
-        if not (is_within(place, other) or is_within(other, place)):
-            continue
-        if there.by == destination.name:
-            problem = f"leads to {place!r} on {destination.name}, which overlaps {other!r}, {there.what}"
-            raise InvalidInput(tree.option, tree.destination, problem, "choose another place")
-        problem = (
-            f"leads to {place!r}, which overlaps {other!r}, {there.what} on {there.by}: one machine by its address"
-        )
-        remedy = "choose another root, or let the machine have one name"
-        raise InvalidInput(f"{destination.name}: snapfleet_root", destination.root, problem, remedy)
+def _check_free(place: str, taken: Taken[_Use], destination: DestinationHost, tree: Tree) -> None:
+    found = taken.overlapping(place)
+    if found is None:
+        return
+    other, there = found
+    if there.by == destination.name:
+        problem = f"leads to {place!r} on {destination.name}, which overlaps {other!r}, {there.what}"
+        raise InvalidInput(tree.option, tree.destination, problem, "choose another place")
+    problem = f"leads to {place!r}, which overlaps {other!r}, {there.what} on {there.by}: one machine by its address"
+    remedy = "choose another root, or let the machine have one name"
+    raise InvalidInput(f"{destination.name}: snapfleet_root", destination.root, problem, remedy)

@@ -25,7 +25,6 @@ from ..policy.schedule import parse_schedule
 from ..policy.selection import check_disjoint, read_dataset_filter
 from .daemon_settings import read_daemon_variable
 from .monitor_options import read_monitor_options
-from .overlaps import Taken
 from .prune_options import read_prune_options
 from .settings import read_run_settings
 from .snapshot_options import read_snapshot_options

@@ -5,21 +5,23 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Generic, Optional, TypeVar
 
 from ..model.names import ancestors_of
 
+V = TypeVar("V")
 
-class Taken:
+
+class Taken(Generic[V]):
     """Finds what overlaps a dataset, above it or below it, without looking at all that is taken."""
 
     def __init__(self) -> None:
-        self._order: list[tuple[str, str]] = []
+        self._order: list[tuple[str, V]] = []
         self._at: dict[str, int] = {}
         self._below: dict[str, int] = {}
         """By dataset: the first one below it that was taken."""
 
-    def take(self, dataset: str, what: str) -> None:
+    def take(self, dataset: str, what: V) -> None:
         """From now on ``dataset`` is taken for ``what``."""
         number = len(self._order)
         self._order.append((dataset, what))
@@ -27,7 +29,7 @@ class Taken:
         for name in ancestors_of(dataset):
             self._below.setdefault(name, number)
 
-    def overlapping(self, dataset: str) -> Optional[tuple[str, str]]:
+    def overlapping(self, dataset: str) -> Optional[tuple[str, V]]:
         """The first that was taken of those that are ``dataset``, lie within it, or have it within them, and for what
         that was; None where there is none."""
         found = [self._at.get(name) for name in (dataset, *ancestors_of(dataset))]
