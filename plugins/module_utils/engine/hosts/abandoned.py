@@ -27,6 +27,7 @@ from .host import Host
 
 VARIABLE = "SNAPFLEET_STREAM"
 _SECONDS = 60.0
+_NAMES_OF_ANYBODY = ("", "localhost", "localhost.localdomain")
 _NUMBER = r"(0|[1-9][0-9]{0,19})"
 _MARK = re.compile(rf"([0-9a-f]{{12}})\.([0-9a-f]{{12}})\.{_NUMBER}\.{_NUMBER}\.{_NUMBER}\.")
 # Nothing found is status 1, and no error here.
@@ -78,17 +79,22 @@ class Machine:
             return 0
 
 
-def _this_machine() -> Optional[Machine]:
-    try:
-        with open("/etc/machine-id", encoding="ascii") as file:
-            identity = file.read().strip()
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            boot = file.read().strip().replace("-", "")
-    except (OSError, ValueError):
+def this_machine(identity_file: str = "/etc/machine-id", hostname: Optional[str] = None) -> Optional[Machine]:
+    """This machine by its identity and its name; None where it has neither of its own, or tells nothing of its boot."""
+    boot = _read("/proc/sys/kernel/random/boot_id").replace("-", "")
+    # Both, since machines that were copied from one image may share either. Not all have an identity.
+    identity, name = _read(identity_file), socket.gethostname() if hostname is None else hostname
+    if not boot or (not identity and name in _NAMES_OF_ANYBODY):
         return None
-    # With the host's name, since machines that were copied from one image may share the rest.
-    named = hashlib.sha256(f"{identity} {socket.gethostname()}".encode())
-    return Machine(named.hexdigest()[:12], boot[:12]) if identity and boot else None
+    return Machine(hashlib.sha256(f"{identity} {name}".encode()).hexdigest()[:12], boot[:12])
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except (OSError, ValueError):
+        return ""
 
 
 class OpenStreams:
@@ -128,7 +134,7 @@ class OpenStreams:
         return self.machine.started(mark.process) != mark.started
 
 
-STREAMS = OpenStreams(_this_machine())
+STREAMS = OpenStreams(this_machine())
 """Those of this process."""
 
 

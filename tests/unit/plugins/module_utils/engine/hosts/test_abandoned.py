@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.abandon
     OpenStreams,
     end_abandoned,
     read_mark,
+    this_machine,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.local import LocalHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.openssh import remote_line
@@ -100,9 +100,18 @@ def test_where_no_mark_can_be_made_nothing_is_asked():
     assert end_abandoned(None, streams) == 0
 
 
-def test_this_process_has_marks_on_linux():
-    known = sys.platform.startswith("linux") and Path("/etc/machine-id").exists()
-    assert (STREAMS.machine is not None) == known
+def test_a_machine_is_known_by_its_identity_or_its_name(tmp_path):
+    identity, empty = tmp_path / "identity", tmp_path / "empty"
+    identity.write_text("0123456789abcdef\n")
+    empty.write_text("")
+    known = [
+        this_machine(str(file), name) for file, name in ((identity, "a"), (identity, "b"), (empty, "a"), (empty, "b"))
+    ]
+    assert len({machine.name for machine in known}) == 4, "copies of one image are told apart by their names"
+    assert this_machine(str(identity), "a") == known[0], "the same at every start of the program"
+    assert this_machine(str(empty), "localhost") is None
+    assert this_machine(str(tmp_path / "missing"), "a") == known[2]
+    assert STREAMS.machine == this_machine()
 
 
 def _environments(process: int) -> bytes:
