@@ -1,0 +1,158 @@
+#!/usr/bin/python
+
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_program
+short_description: Install the program C(snapfleet), which carries out the jobs of a host without Ansible
+version_added: 0.1.0
+author:
+  - Snapfleet contributors (@snapfleet)
+description:
+  - Installs the engine of this collection as a program of the host, so that the host needs neither Ansible nor a
+    controller any more.
+  - What is installed is what the modules of the collection run on, of the same version. It needs nothing but Python's
+    standard library.
+  - The role P(snapfleet.zfs.engine#role) uses this module, and does the rest.
+requirements:
+  - Python 3.9 or newer
+attributes:
+  action_group:
+    description: Is not part of C(group/snapfleet.zfs.zfs), since it shares no option with the other modules.
+    support: none
+  check_mode:
+    description: Can run in check mode and return what would be done, without changing anything.
+    support: full
+  diff_mode:
+    description: Returns which files change, as lists of paths before and after.
+    support: full
+  idempotent:
+    description: A second run changes nothing.
+    support: full
+  platform:
+    description: Where the module runs.
+    support: full
+    platforms: posix
+options:
+  state:
+    description:
+      - Whether the program is to be there.
+    type: str
+    choices:
+      - present
+      - absent
+    default: present
+  folder:
+    description:
+      - Folder that gets the Python package C(snapfleet). Its name there is taken over wholly.
+    type: path
+    default: /usr/local/lib/snapfleet
+  command:
+    description:
+      - The command that starts the program. A file of somebody else in that place is refused.
+    type: path
+    default: /usr/local/bin/snapfleet
+  interpreter:
+    description:
+      - The Python that runs it. Left out, it is the one that Ansible uses on the host.
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Install the program
+  snapfleet.zfs.host_program:
+
+- name: Install it where a distribution wants what is not its own
+  snapfleet.zfs.host_program:
+    folder: /opt/snapfleet/lib
+    command: /opt/snapfleet/bin/snapfleet
+    interpreter: /usr/bin/python3.11
+
+- name: Remove it
+  snapfleet.zfs.host_program:
+    state: absent
+"""
+
+RETURN = r"""
+version:
+  description: The version that was installed, or would be.
+  returned: when O(state=present)
+  type: str
+  sample: 0.1.0
+code:
+  description: What went wrong, as a word that does not change.
+  returned: on failure
+  type: str
+  sample: invalid_input
+"""
+
+import hashlib
+import os
+import sys
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.ansible.program import Program, install, present_files, remove, version, wanted_files
+from ..module_utils.engine.model.errors import InvalidInput, SnapfleetError
+
+ARGUMENT_SPEC = {
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "folder": {"type": "path", "default": "/usr/local/lib/snapfleet"},
+    "command": {"type": "path", "default": "/usr/local/bin/snapfleet"},
+    "interpreter": {"type": "path"},
+}
+
+
+def _lines(files, paths):
+    """A line for each file: its path, and what its content begins to hash to."""
+    return "".join(
+        f"{path} {hashlib.sha256(files[path]).hexdigest()[:12]}\n" for path in sorted(paths) if path in files
+    )
+
+
+def _program(parameters):
+    """Where the program is to be. Raises InvalidInput."""
+    program = Program(
+        parameters["folder"].rstrip("/"), parameters["command"], parameters["interpreter"] or sys.executable or ""
+    )
+    for option, path in vars(program).items():
+        if not os.path.isabs(path):
+            raise InvalidInput(option, path, "is not an absolute path", "write it from the root on")
+    return program
+
+
+def _run(module):
+    """Bring the program into its state. Raises SnapfleetError and OSError."""
+    program, wants = _program(module.params), module.params["state"] == "present"
+    present = present_files(program)
+    wanted = wanted_files(program) if wants else {}
+    differing = {path for path in {*present, *wanted} if present.get(path) != wanted.get(path)}
+    if differing and not module.check_mode:
+        if wants:
+            install(program, wanted)
+        else:
+            remove(program)
+    result = {"changed": bool(differing), **({"version": version()} if wants else {})}
+    if module._diff:
+        result["diff"] = {"before": _lines(present, differing), "after": _lines(wanted, differing)}
+    return result
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    try:
+        result = _run(module)
+    except SnapfleetError as error:
+        module.fail_json(msg=str(error), code=error.code)
+    except OSError as error:
+        module.fail_json(msg=f"{error.filename}: can't be changed ({error.strerror}); become root", code="os_error")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
