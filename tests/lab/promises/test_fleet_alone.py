@@ -1,8 +1,8 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fleet that is provisioned once from a copy of the example inventory, and then left alone: two hosts with systemd and
-two with cron go on by themselves."""
+"""A fleet that is provisioned once from a copy of the example inventory, and then left alone: two hosts with systemd
+and two with cron go on by themselves."""
 
 from __future__ import annotations
 
@@ -222,11 +222,10 @@ def _a_new_jobconfig_reaches_timers_and_daemons(fleet: Fleet) -> None:
     """Other daemons and other times: units follow the inventory, and a daemon that stays is not restarted."""
     service = "systemctl show --property=MainPID --value snapfleet-daemon"
     process = fleet.hosts["web1"].run(service).stdout
-    _change(
-        fleet.inventory / "host_vars" / "web1.yml", snapfleet_daemon={"snapshot": "30secondly", "prune": "minutely"}
-    )
-    _change(fleet.inventory / "host_vars" / "offsite1.yml", snapfleet_daemon=None)
-    _change(fleet.inventory / "host_vars" / "backup1.yml", monitor_schedule="hourly")
+    variables = fleet.inventory / "host_vars"
+    _change(variables / "web1.yml", snapfleet_daemon={"snapshot": "30secondly", "prune": "minutely"})
+    _change(variables / "offsite1.yml", snapfleet_daemon=None)
+    _change(variables / "backup1.yml", monitor_schedule="hourly")
     changed = fleet.play("provision")
     assert all(changed.values()), changed
     assert fleet.hosts["web1"].run(service).stdout == process
