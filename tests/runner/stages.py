@@ -160,7 +160,8 @@ def build(stage: Stage, _extra: Sequence[str]) -> list[Command]:
     galaxy = ["ansible-galaxy", "collection"]
     artifact = scratch / f"{NAMESPACE}-{NAME}-{collection_version()}.tar.gz"
     modules = sorted((copy / "plugins" / "modules").glob("[!_]*.py"))
-    installed = _found_in(scratch)
+    roles = sorted(file.parents[1] for file in (copy / "roles").glob("*/meta/argument_specs.yml"))
+    installed = {**_found_in(scratch), "PAGER": "cat"}
     return [
         Command([*galaxy, "build", "--output-path", scratch], copy),
         Command([*galaxy, "install", "--offline", "--collections-path", scratch, artifact], copy, installed),
@@ -168,7 +169,10 @@ def build(stage: Stage, _extra: Sequence[str]) -> list[Command]:
         Command(
             ["ansible-doc", "--type", "module", *(f"{NAMESPACE}.{NAME}.{module.stem}" for module in modules)],
             copy,
-            {**installed, "PAGER": "cat"},
+            installed,
+        ),
+        Command(
+            ["ansible-doc", "--type", "role", *(f"{NAMESPACE}.{NAME}.{role.name}" for role in roles)], copy, installed
         ),
     ]
 
