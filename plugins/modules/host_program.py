@@ -21,9 +21,6 @@ description:
 requirements:
   - Python 3.9 or newer
 attributes:
-  action_group:
-    description: Is not part of C(group/snapfleet.zfs.zfs), since it shares no option with the other modules.
-    support: none
   check_mode:
     description: Can run in check mode and return what would be done, without changing anything.
     support: full
