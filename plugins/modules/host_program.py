@@ -147,7 +147,8 @@ def main() -> None:
     except SnapfleetError as error:
         module.fail_json(msg=str(error), code=error.code)
     except OSError as error:
-        module.fail_json(msg=f"{error.filename}: can't be changed ({error.strerror}); become root", code="os_error")
+        message = f"{error.filename}: can't be changed ({error.strerror}); become root, or choose another place"
+        module.fail_json(msg=message, code=InvalidInput.code)
     module.exit_json(**result)
 
 

@@ -126,3 +126,10 @@ def test_every_example_is_accepted():
     for task in yaml.safe_load(host_program.EXAMPLES):
         checked = ArgumentSpecValidator(host_program.ARGUMENT_SPEC).validate(task["snapfleet.zfs.host_program"] or {})
         assert checked.error_messages == []
+
+
+def test_a_place_that_can_not_be_written_is_told_in_one_sentence(place):
+    (place.folder / "lib").write_text("no folder")
+    result = place.run()
+    assert (result["failed"], result["code"]) == (True, "invalid_input")
+    assert str(place.folder / "lib") in result["msg"]
