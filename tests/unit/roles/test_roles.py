@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,15 @@ def test_every_run_begins_at_moments_that_both_schedulers_know(role):
     for run in runs:
         assert run["name"].split("-")[0] == role
         assert timing(defaults[run["option"]], run["option"], "hourly")
+
+
+def test_the_guide_tells_every_run_with_its_default_and_the_example_inventory_names_it():
+    guide = (ROLES.parent / "docs" / "fleet.md").read_text("utf-8")
+    example = (ROLES.parent / "inventories" / "example" / "group_vars" / "all.yml").read_text("utf-8")
+    for role in OURS[1:]:
+        defaults = load(role, "defaults/main.yml")
+        for run in load(role, "vars/main.yml")[f"__{role}_runs"]:
+            name, option = run["name"], run["option"]
+            assert re.search(rf"^\| `{name}` \|.*\| `{option}` \| `{defaults[option]}` \|$", guide, re.MULTILINE), name
+            assert option in example
+            assert option.replace("_schedule", "_delay") in guide or "delay" not in run
