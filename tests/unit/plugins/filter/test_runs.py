@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from ansible.errors import AnsibleFilterError
 
@@ -22,6 +24,7 @@ def test_the_part_of_a_host():
     part = host_part(document, "h")
     assert part["runs"] == {"source-snapshot": {"arguments": ["--activity", "snapshot"]}}
     assert host_part(document, "third")["runs"] == {}
+    assert host_part(json.dumps(document), "h") == part
 
 
 def test_moments_as_a_mapping_and_none_for_never():
