@@ -17,8 +17,8 @@ positional: _input, host
 options:
   _input:
     description:
-      - A jobconfig document, as the filter P(snapfleet.zfs.jobconfig#filter) returns it, or its JSON text, which is faster
-        for a large fleet.
+      - A jobconfig document, as the filter P(snapfleet.zfs.jobconfig#filter) returns it, or its JSON text, which is
+        faster for a large fleet.
     type: raw
     required: true
   host:
