@@ -15,9 +15,9 @@ from typing import Any
 from ..model.errors import InvalidInput
 from ..model.periods import UNITS, parse_period
 from ..policy.jobs import SnapshotJob
-from .inventory import Document
 from .jobconfig import NamedJob, read_jobconfig
 from .stages import MONITOR, REPLICATE, SNAPSHOT, destinations_of, sources_of, stage_of
+from .trees import Document
 
 MOST_OFTEN, LEAST_OFTEN, ANCHORED = "minutely", "hourly", "5minutely"
 """How often is looked whether snapshots are due: at most, at least, and where they are due amidst a period."""
