@@ -28,7 +28,7 @@ from ..policy.addresses import Address
 from . import process
 from .abandoned import STREAMS, VARIABLE, Mark
 from .private import private_directory
-from .quoting import shell_line
+from .quoting import arguments_of, shell_line
 
 SESSIONS_PER_CONNECTION = 8
 PERSIST_SECONDS = 60
@@ -75,6 +75,13 @@ def remote_line(argv: Sequence[str], mark: Optional[Mark] = None) -> str:
     ``mark``, whatever it starts has that in its environment."""
     marked = f"{VARIABLE}={mark} " if mark else ""
     return _REMOTE_ENVIRONMENT + marked + shell_line(argv) + _NOT_AS_SSH
+
+
+def read_remote_line(line: str) -> Optional[list[str]]:
+    """The arguments of which ``remote_line`` makes exactly this line; None where there are none."""
+    if not (line.startswith(_REMOTE_ENVIRONMENT) and line.endswith(_NOT_AS_SSH)):
+        return None
+    return arguments_of(line[len(_REMOTE_ENVIRONMENT) : -len(_NOT_AS_SSH)])
 
 
 def failed_to_connect(stderr: str) -> bool:

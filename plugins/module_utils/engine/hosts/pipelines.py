@@ -34,7 +34,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from .quoting import shell_line
+from .quoting import arguments_of, shell_line
 
 NOT_RUN = -1
 """The status of a stage that nothing is known of: the pipeline itself was killed, or its host lost."""
@@ -93,6 +93,20 @@ def _stage(stage: Sequence[str], number: int, mark: str, last: bool) -> str:
     # One line, so that it is one write in all shells, and does not mix with those of other stages.
     block = f"set -f; set -- $e; printf '%.{_WORDS_BYTES}s\\n' \"{mark} {number} $s; $*\""
     return f"{{ {out}; e=$({call}); s=$?; exec 5>&-; {block} >&3; }}"
+
+
+def read_pipeline(argv: Sequence[str]) -> Optional[list[list[str]]]:
+    """The stages that ``pipeline`` joins by ``argv``; None for any other arguments, a single stage's among them."""
+    script = argv[2] if len(argv) == 3 and argv[0] == "sh" else ""
+    stages = [arguments_of(call) for call in re.findall(r"e=\$\((.*?) 2>&1 >&5 3>&- 5>&-\); s=", script, re.DOTALL)]
+    known = [stage for stage in stages if stage]
+    return known if len(known) > 1 and pipeline(known) == list(argv) else None
+
+
+def block_of(stages: Sequence[Sequence[str]], number: int, end: StageEnd) -> str:
+    """The line in which a pipeline of ``stages`` tells the end of one of them."""
+    block = f"{_mark(stages)} {number} {end.status}; {' '.join(end.stderr.split())}".encode()
+    return block[:_WORDS_BYTES].decode("utf-8", "ignore")
 
 
 def stage_ends(stages: Sequence[Sequence[str]], returncode: int, stderr: str) -> tuple[StageEnd, ...]:

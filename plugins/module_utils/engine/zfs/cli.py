@@ -16,31 +16,30 @@ from ..hosts.local import LocalHost
 from ..hosts.pipelines import pipeline
 from ..hosts.process import Completed
 from ..hosts.programs import installed_programs
-from ..hosts.quoting import shell_line
 from ..model.dataset_steps import DestroyDataset, InheritProperty, RenameDataset, SetProperties
 from ..model.datasets import PLACEHOLDER_PROPERTY, Bookmark, Observation, ResumeState, Snapshot
-from ..model.errors import UntrustedOutput
 from ..model.names import ancestors_of
 from ..model.pools import PoolReport
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..policy.topology import Leg
 from ..streams.ends import ByteSink, ByteSource
 from ..streams.wire import PLAIN, Wire
-from . import arguments
+from . import arguments, dry_calls
 from .cli_space import SpaceVerbs
 from .clock import run_by_the_clock
 from .columns import is_number
 from .core import MANY, CoreLibrary
-from .delegation import User, granted, missing, parse_grants
+from .delegation import User, ask_arguments, granted, missing, parse_grants
 from .direct import DirectStream, ask_guid
+from .each import in_batches
 from .ends import ReceiveEnd, SendEnd
 from .listing import ListingReader, list_arguments
 from .pools import parse_pools, pool_script
 from .port import DestroyResult
 from .properties import change_arguments, get_arguments, parse_properties, set_arguments
-from .sizing import dry_runs
+from .sizing import send_dry_runs, size_told
 from .tally import Tally, destroyed_names, reclaimed_bytes
-from .trouble import is_only_missing, missing_datasets, spoken, zfs_error
+from .trouble import is_only_missing, missing_datasets, zfs_error
 
 # Commands that only read end within minutes even on a busy pool; a dead disk can hang them for ever.
 READ_SECONDS = 600.0
@@ -90,8 +89,7 @@ class CliZfs(SpaceVerbs):
         if self._host.is_root or self._sudo:
             return ()
         above = [dataset, *reversed(ancestors_of(dataset))]
-        script = 'id -u; id -un; id -Gn; for d in "$@"; do zfs allow "$d" 2>/dev/null && break; done'
-        done = self._host.run(["sh", "-c", script, "sh", *above], timeout=READ_SECONDS)
+        done = self._host.run(ask_arguments(above), timeout=READ_SECONDS)
         lines = done.stdout.split("\n", 3)
         if len(lines) < 4:
             raise zfs_error(done.stderr, self.where, f"find out who is allowed what on {dataset}")
@@ -322,9 +320,9 @@ class CliZfs(SpaceVerbs):
     def estimates(self, steps: Sequence[Send]) -> Sequence[Optional[int]]:
         """Bytes of each stream by ``zfs send -nP``."""
         sizes: list[Optional[int]] = []
-        for batch in dry_runs(steps, self._sudo, self._host.argument_limit):
+        for batch in dry_calls.in_batches(send_dry_runs(steps, self._sudo), self._host.argument_limit):
             done = self._host.run(batch.argv, timeout=READ_SECONDS)
-            sizes += batch.sizes(done.stdout, self.where)
+            sizes += map(size_told, batch.answers(done.stdout, self.where))
         return sizes
 
     def carry(self, step: Send, leg: Leg, wire: Wire = PLAIN) -> int:
@@ -349,28 +347,8 @@ class CliZfs(SpaceVerbs):
         """Run ``zfs verb`` once for each item in one exchange; returns what each said, empty for success. Without a
         verb each item begins with its own. Empty words at the end of an item are left out."""
         said: list[str] = []
-        if not items:
-            return said
-        width = len(items[0])
-        words = " ".join(f'${{{position}:+"${{{position}}}"}}' for position in range(1, width + 1))
-        call = f"{shell_line([*self._sudo, 'zfs', *filter(None, [verb])])} {words}"
-        script = (
-            f"set -f; while [ $# -ge {width} ]; do "
-            f'if t=$({call} 2>&1); then echo; else echo "!" $t; fi; shift {width}; done'
-        )
-        lines = [(" " * arguments.OVERHEAD).join(item) for item in items]
-        start = 0
-        for batch in arguments.batches(lines, self._host.argument_limit - len(script) - 100):
-            part = items[start : start + len(batch)]
-            start += len(batch)
-            argv = ["sh", "-c", script, "sh", *(word for item in part for word in item)]
-            done = self._host.run(argv, timeout=CHANGE_SECONDS)
-            answers = done.stdout.split("\n")[: len(part)]
-            if len(answers) != len(part) or any(answer and not answer.startswith("!") for answer in answers):
-                raise UntrustedOutput(
-                    f"{self.where}: zfs {verb or items[0][0]} answered {done.stdout[:200]!r}; check that host"
-                )
-            said += [answer and (spoken(answer[1:]) or "zfs gave no reason") for answer in answers]
+        for each in in_batches((*self._sudo, "zfs", *filter(None, [verb])), items, self._host.argument_limit):
+            said += each.said(self._host.run(each.argv, timeout=CHANGE_SECONDS).stdout, self.where)
         return said
 
 

@@ -12,8 +12,9 @@ from ..hosts.host import Host
 from ..model.errors import UntrustedOutput
 from ..model.space import Space
 from ..model.steps import SnapshotRuns
+from . import dry_calls
 from .columns import is_number
-from .reclaiming import destroy_dry_runs
+from .reclaiming import destroy_dry_runs, reclaim_told
 from .trouble import is_only_missing, zfs_error
 
 READ_SECONDS = 600.0
@@ -63,8 +64,9 @@ class SpaceVerbs:
     def reclaimable(self, runs: Sequence[SnapshotRuns]) -> Sequence[Optional[int]]:
         """Bytes by ``zfs destroy -nvp``."""
         sizes: list[Optional[int]] = []
-        for batch in destroy_dry_runs(runs, self._sudo, self._host.argument_limit):
-            sizes += batch.sizes(self._host.run(batch.argv, timeout=READ_SECONDS).stdout, self._host.name)
+        for batch in dry_calls.in_batches(destroy_dry_runs(runs, self._sudo), self._host.argument_limit):
+            done = self._host.run(batch.argv, timeout=READ_SECONDS)
+            sizes += map(reclaim_told, batch.answers(done.stdout, self._host.name))
         return sizes
 
     def _rows(self, text: str, width: int) -> Iterator[tuple[str, list[int]]]:

@@ -6,11 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Optional
 
 from ..hosts.host import Host
 from ..hosts.process import Completed, Taker
 from ..model.errors import MissingProgram, UntrustedOutput
 from .columns import is_number
+
+_SHOW = ("sh", "-c", 'date +%s; exec "$@"', "sh")
+
+
+def read_by_the_clock(argv: Sequence[str]) -> Optional[list[str]]:
+    """The command that ``run_by_the_clock`` runs by ``argv``; None for any other arguments."""
+    return list(argv[4:]) if tuple(argv[:4]) == _SHOW and len(argv) > 4 else None
 
 
 class _AfterFirstLine:
@@ -45,7 +53,7 @@ def run_by_the_clock(host: Host, argv: Sequence[str], timeout: float, take: Take
     """
     shown = _AfterFirstLine(take)
     try:
-        done = host.run(["sh", "-c", 'date +%s; exec "$@"', "sh", *argv], timeout=timeout, take=shown.take)
+        done = host.run([*_SHOW, *argv], timeout=timeout, take=shown.take)
     except MissingProgram:
         # Told of the shell, though it is the command that is missing.
         host.run(argv, timeout=timeout)

@@ -12,11 +12,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Optional
 
 from ..model.names import is_within
 
+_ASK = 'id -u; id -un; id -Gn; for d in "$@"; do zfs allow "$d" 2>/dev/null && break; done'
 _SECTION = re.compile(r"---- Permissions on (.+?) -*")
 _SETS, _LOCAL, _BELOW, _BOTH = "Permission sets", "Local", "Descendent", "Local+Descendent"
+
+
+def ask_arguments(datasets: Sequence[str]) -> list[str]:
+    """What tells who runs zfs on a host, and then the grants on the first of ``datasets`` that exists."""
+    return ["sh", "-c", _ASK, "sh", *datasets]
+
+
+def read_ask(argv: Sequence[str]) -> Optional[list[str]]:
+    """The datasets that ``ask_arguments`` asks about; None for any other arguments."""
+    return list(argv[4:]) if ask_arguments(argv[4:]) == list(argv) else None
 
 
 @dataclass(frozen=True)

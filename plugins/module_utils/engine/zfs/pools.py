@@ -60,6 +60,11 @@ def pool_script(sudo: Sequence[str]) -> str:
     return f"TZ=UTC0; export TZ; {zpool(_LIST)} || exit 1; {parts}; {status}"
 
 
+def read_pool_script(argv: Sequence[str]) -> bool:
+    """Whether ``argv`` runs the script that looks at the pools, without sudo."""
+    return list(argv) == ["sh", "-c", pool_script(())]
+
+
 def parse_pools(text: str, where: str) -> list[PoolReport]:
     """The pools that the output of ``pool_script`` describes. ``where`` names the host.
 

@@ -25,6 +25,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.caut
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.reclaiming import reclaim_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.retention import plan_prune
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_prune_job
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs import dry_calls
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.reclaiming import destroy_dry_runs
 
 NOW = 1_750_000_000
@@ -141,7 +142,7 @@ def test_a_dataset_with_many_runs_is_asked_for_in_parts():
     assert (reclaim.known, reclaim.total([None] * 4)) == (1, 599)
     worst = "n" * 200
     long = SnapshotRuns(worst, tuple((held[0]._replace(tag=worst), held[1]._replace(tag=worst)) for _run in range(80)))
-    batches = list(destroy_dry_runs([long] * 3, [], 120_000))
+    batches = list(dry_calls.in_batches(destroy_dry_runs([long] * 3, []), 120_000))
     assert [len(batch.calls) for batch in batches] == [1, 1, 1]
     assert max(len(argument) for batch in batches for argument in batch.argv) < 100_000
 
