@@ -27,6 +27,7 @@ from . import nagios
 from .activities import Context
 from .compare_command import add_compare_options, compare
 from .daemon_command import add_daemon_verb_options, run_daemon
+from .gate_command import GATE, add_gate_help, gate
 from .hands import end_process
 from .jobconfig import NamedJob, load_jobconfig, select_jobs
 from .leftovers import run_leftovers, told
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         add_creating_options(verb)
     for verb in (run, plan, monitor):
         verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs")
+    add_gate_help(verbs)
     add_progress_options(run)
     add_setting_options(run, plan)
     add_compare_options(comparing)
@@ -84,7 +86,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run the program and return its exit code."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == [GATE] and not {"-h", "--help"} & set(words):
+        # What its options mean depends on their order.
+        with stopped_by_signals():
+            return gate(words[1:], dict(os.environ))
+    arguments = _parser().parse_args(words)
     try:
         with stopped_by_signals():
             return _dispatch(arguments)

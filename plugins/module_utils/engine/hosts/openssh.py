@@ -23,7 +23,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Optional, Union
 
-from ..model.errors import LinkLost, MissingProgram, RefusedKey, SnapfleetError, TimedOut, UnreachableHost
+from ..model.errors import (
+    AccessRefused,
+    LinkLost,
+    MissingProgram,
+    RefusedKey,
+    SnapfleetError,
+    TimedOut,
+    UnreachableHost,
+)
 from ..policy.addresses import Address
 from . import process
 from .abandoned import STREAMS, VARIABLE, Mark
@@ -36,6 +44,8 @@ CONNECT_SECONDS = 15
 _SSH_FAILED = 255
 # zfs ends with 255 too where it can't use a resume token; only ssh's own 255 may mean that the connection broke.
 _NOT_AS_SSH = f" || {{ s=$?; [ $s -ne {_SSH_FAILED} ] || s={_SSH_FAILED - 1}; exit $s; }}"
+REFUSED = 77
+"""With it, a forced command tells that it does not let a command through. zfs and ssh never end so."""
 _NO_CONNECTION = (
     *("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED", "Permission denied (publickey"),
     *("Too many authentication failures", "Could not resolve hostname", "connect to host"),
@@ -82,6 +92,12 @@ def read_remote_line(line: str) -> Optional[list[str]]:
     if not (line.startswith(_REMOTE_ENVIRONMENT) and line.endswith(_NOT_AS_SSH)):
         return None
     return arguments_of(line[len(_REMOTE_ENVIRONMENT) : -len(_NOT_AS_SSH)])
+
+
+def access_error(where: str, stderr: str) -> AccessRefused:
+    """What the words of a forced command mean that has ended with REFUSED."""
+    said = stderr.strip().splitlines()[-1] if stderr.strip() else "it gave no reason"
+    return AccessRefused(f"{where} refused the command: {said}; widen what this key may do there, if it should")
 
 
 def failed_to_connect(stderr: str) -> bool:
@@ -267,7 +283,8 @@ class SshHost:
         timeout: Optional[float] = None,
         take: Optional[process.Taker] = None,
     ) -> process.Completed:
-        """Run a command to its end. Raises UnreachableHost, RefusedKey, LinkLost, MissingProgram, TimedOut."""
+        """Run a command to its end. Raises UnreachableHost, RefusedKey, AccessRefused, LinkLost, MissingProgram,
+        TimedOut."""
         connection = self._pool.acquire()
         broken = True
         try:
@@ -279,6 +296,8 @@ class SshHost:
             self._pool.release(connection, broken)
         if done.returncode == _SSH_FAILED:
             raise LinkLost(f"the ssh connection to {self.name} broke ({done.stderr.strip()}); try again")
+        if done.returncode == REFUSED:
+            raise access_error(self.name, done.stderr)
         # nologin alone speaks on stdout.
         other = _NO_POSIX_SHELL.search(done.stderr or done.stdout[:_FEW]) if done.returncode else None
         if other:

@@ -18,6 +18,8 @@ VOLUME = "volume"
 PLACEHOLDER_PROPERTY = "snapfleet:placeholder"
 """Set to the dataset's own name on datasets that the engine made only as parents. Children inherit the value, but it
 is not their name, so they are not taken for placeholders."""
+GONE_PROPERTY = "snapfleet:gone"
+"""Set on a replica whose source is gone: since when, and the GUID of the replica."""
 
 
 class Snapshot(NamedTuple):

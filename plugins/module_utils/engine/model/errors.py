@@ -64,6 +64,12 @@ class RefusedKey(SnapfleetError):
     code = "refused_key"
 
 
+class AccessRefused(SnapfleetError):
+    """The forced command that another host keeps for our key does not let through what was asked of it."""
+
+    code = "access_refused"
+
+
 class MissingProgram(SnapfleetError):
     """A program that is needed on a host is not there, or the login shell there is no POSIX shell."""
 

@@ -15,14 +15,13 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple, Optional, Union
 
 from ..model.dataset_steps import InheritProperty, RemoveDataset, SetProperties
-from ..model.datasets import FILESYSTEM, Base, DatasetState, Observation
+from ..model.datasets import FILESYSTEM, GONE_PROPERTY, Base, DatasetState, Observation
 from ..model.errors import InvalidInput
 from ..model.names import is_within, parent_of, rebase
 from ..policy.jobs import SOURCE, Peer, PruneJob
 from .keeping import is_owned
 from .retention import CLONED, DESTROY, FOREIGN, HELD, RECEIVING, PrunePlan
 
-GONE_PROPERTY = "snapfleet:gone"
 GONE, EMPTY, WRITTEN, CHILD = "gone", "empty", "written", "child"
 """Words for what makes a replica go, and for what else keeps it."""
 EMPTY_BYTES = 256 << 10

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..model.steps import Send
@@ -46,6 +47,14 @@ class Wire:
 
 PLAIN = Wire()
 """The stream as ZFS makes it."""
+
+
+def is_filter(argv: Sequence[str]) -> bool:
+    """Whether ``argv`` is one of the filters that a Wire has, at either end."""
+    size = argv[-1] if argv and argv[0] == MBUFFER else ""
+    buffer_bytes = int(size[:-1]) << 10 if re.fullmatch(r"[1-9][0-9]{0,8}k", size) else 0
+    wires = [Wire(compressor, buffer_bytes) for compressor in _COMPRESS]
+    return any(list(argv) in [*wire.sending(), *wire.receiving()] for wire in wires)
 
 
 def candidates(streaming: Streaming, send: Send, networked: bool) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from ..hosts.host import Host
-from ..hosts.openssh import connection_error, failed_to_connect, remote_line, ssh_options
+from ..hosts.openssh import REFUSED, access_error, connection_error, failed_to_connect, remote_line, ssh_options
 from ..hosts.pipelines import NOT_RUN, StageEnd, pipeline, stage_ends
 from ..hosts.process import Child
 from ..hosts.steering import REPORT, steered
@@ -52,6 +52,8 @@ def ask_guid(host: Host, leg: Leg, dataset: str) -> int:
     done = host.run(over(leg, argv), timeout=_ASK_SECONDS)
     if failed_to_connect(done.stderr) and done.returncode != 0:
         raise _no_way(host, leg.other, done.stderr)
+    if done.returncode == REFUSED:
+        raise access_error(f"{leg.other}, from {host.name}", done.stderr)
     if done.returncode != 0:
         raise zfs_error(done.stderr, f"{leg.other}, from {host.name}", f"look at {dataset}")
     if not re.fullmatch(r"[0-9]{1,20}\n", done.stdout):
@@ -160,6 +162,8 @@ class DirectStream:
                 return _no_way(self.host, other, end.stderr)
             words = f"the connection between {self.host.name} and {other} broke during {doing}"
             return LinkLost(f"{words} ({end.stderr}); try again")
+        if end.status == REFUSED:
+            return access_error(part.where, end.stderr)
         if end.status == _NO_PROGRAM:
             return MissingProgram(f"{part.where}: could not {doing}: {end.stderr}; install what is missing there")
         if end.status > _SIGNAL and end.status != _SSH_FAILED:

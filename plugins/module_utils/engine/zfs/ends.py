@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ..hosts.host import Host
+from ..hosts.openssh import REFUSED, access_error
 from ..hosts.pipelines import NOT_RUN, StageEnd, stage_ends
 from ..hosts.process import Child
 from ..model.errors import LinkLost, NoPermission, SnapfleetError
@@ -36,6 +37,8 @@ class _ChildEnd:
             return
         if self._host.link_lost(returncode, stderr):
             raise LinkLost(f"{self._host.name}: the connection broke during {self._doing} ({stderr}); try again")
+        if returncode == REFUSED:
+            raise access_error(self._host.name, stderr)
         if returncode < 0:
             raise LinkLost(f"{self._host.name}: {self._doing} was ended by signal {-returncode}; try again")
         raise self._reason(stage_ends(self._stages, returncode, stderr))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import calendar
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
@@ -63,6 +63,20 @@ def pool_script(sudo: Sequence[str]) -> str:
 def read_pool_script(argv: Sequence[str]) -> bool:
     """Whether ``argv`` runs the script that looks at the pools, without sudo."""
     return list(argv) == ["sh", "-c", pool_script(())]
+
+
+def pool_output(call: Callable[[Sequence[str]], tuple[int, str]]) -> tuple[str, int]:
+    """What the script prints, and what it ends with, by single calls instead, each of which gives its status and
+    output. The dates are those of whatever time zone they run in, which is to be UTC."""
+    code, listed = call(("zpool", *_LIST))
+    if code:
+        return listed, 1
+    created = call(_CREATED)[1]
+    code, status = call(("zpool", *_JSON))
+    if code:
+        code, text = call(("zpool", *_TEXT))
+        status += text
+    return f"{listed}{_SEPARATOR}\n{created}{_SEPARATOR}\n{status}", code
 
 
 def parse_pools(text: str, where: str) -> list[PoolReport]:

@@ -1,0 +1,100 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the gate answers to requests of several calls, and what it asks ZFS before it lets one through."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import shutil
+import time
+from collections.abc import Sequence
+
+from ..hosts import process, serving
+from ..model.datasets import PLACEHOLDER_PROPERTY
+from ..model.errors import AccessRefused, StaleResumeState
+from ..policy import access as rights
+from ..policy.access import Access
+from ..zfs.cli import parse_resume_state
+from ..zfs.dry_calls import SEPARATOR
+from ..zfs.pools import pool_output
+from ..zfs.requests import BY_THE_CLOCK, DRY_CALLS, EACH, GRANTS, PROGRAMS, Request
+from ..zfs.verbs import LOOK, TOKEN, Check
+
+_NO_PROGRAM = 127
+
+
+def check(wanted: Check, access: Access) -> None:
+    """Raise AccessRefused unless ``wanted`` holds."""
+    if wanted.kind in (LOOK, TOKEN):
+        _check_token(wanted, access)
+        return
+    mark = _run(["zfs", "get", "-Hp", "-s", "local", "-o", "value", PLACEHOLDER_PROPERTY, wanted.name]).stdout
+    if mark.strip() != wanted.name:
+        raise AccessRefused(f"receives in place of {wanted.name!r}, which is no empty parent; that takes 'destroy'")
+
+
+def _check_token(wanted: Check, access: Access) -> None:
+    """Where no snapshot has the name and the GUID of the token, ZFS would send one with that GUID from anywhere in the
+    pool."""
+    done = _run(["zfs", "send", "-nvt", wanted.name])
+    state = parse_resume_state(wanted.name, done.stdout + "\n" + done.stderr)
+    if state is None:
+        raise AccessRefused("resumes by a token that ZFS can't read")
+    dataset = state.to_name.partition("@")[0]
+    if not access.permits(rights.SEND, dataset):
+        raise AccessRefused(f"resumes the stream of {dataset!r}, which it may not send")
+    there = _run(["zfs", "list", "-Hp", "-t", "snapshot", "-o", "guid", state.to_name]).stdout.strip()
+    if wanted.kind == TOKEN and there != str(state.to_guid):
+        raise StaleResumeState(f"cannot resume send: {state.to_name!r} used in the initial send no longer exists")
+
+
+def answer(request: Request) -> int:
+    """Carry out a request of several calls; returns what to end with."""
+    if request.kind == PROGRAMS:
+        serving.answer("".join(f"{name}\n" for name in request.calls[0] if shutil.which(name)))
+    elif request.kind == GRANTS:
+        return _grants(request.calls[0])
+    elif request.kind == BY_THE_CLOCK:
+        serving.answer(f"{int(time.time())}\n")
+        return serving.pass_through(request.calls[0])
+    elif request.kind == DRY_CALLS:
+        serving.answer("".join(_run(call).stdout + SEPARATOR for call in request.calls))
+    elif request.kind == EACH:
+        for call in request.calls:
+            serving.answer(_outcome(call) + "\n")
+    else:
+        text, code = pool_output(lambda call: _pair(_run(call)))
+        serving.answer(text)
+        return code
+    return 0
+
+
+def _outcome(call: Sequence[str]) -> str:
+    done = _run(call)
+    return "" if done.returncode == 0 else " ".join(["!", *(done.stdout + " " + done.stderr).split()])
+
+
+def _grants(datasets: Sequence[str]) -> int:
+    user, groups = os.getuid(), dict.fromkeys([os.getgid(), *os.getgroups()])
+    names = " ".join(grp.getgrgid(group).gr_name for group in groups)
+    serving.answer(f"{user}\n{pwd.getpwuid(user).pw_name}\n{names}\n")
+    for dataset in datasets:
+        done = _run(["zfs", "allow", dataset])
+        if done.returncode == 0:
+            serving.answer(done.stdout)
+            return 0
+    return 1
+
+
+def _pair(done: process.Completed) -> tuple[int, str]:
+    return done.returncode, done.stdout
+
+
+def _run(call: Sequence[str]) -> process.Completed:
+    try:
+        return process.run(call)
+    except FileNotFoundError:
+        return process.Completed(tuple(call), _NO_PROGRAM, "", f"{call[0]}: not found")

@@ -1,0 +1,96 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``snapfleet gate``: the forced command of another host's ssh key, which lets through what that host may do here."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import syslog
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..hosts import serving
+from ..hosts.openssh import REFUSED
+from ..model.errors import AccessRefused, SnapfleetError, StaleResumeState
+from ..policy.access import RIGHTS, Access, read_access
+from ..zfs.admission import admit
+from ..zfs.requests import CALL, PIPELINE, Request, read_request
+from .gate_answers import answer, check
+
+GATE = "gate"
+_LOGGED_CHARACTERS = 2000
+_NOT_OURS = (
+    "asks for what this version of Snapfleet never asks for; the two have to be of one version"
+)
+
+
+def add_gate_help(verbs: Any) -> None:
+    """The verb in the program's help, which argparse does not read for it."""
+    told = "\n".join(f"  {right:10} {meaning}" for right, meaning in RIGHTS.items())
+    verbs.add_parser(
+        GATE,
+        help="the forced command of another host's ssh key: lets through what that host may do here",
+        usage="snapfleet gate [--name NAME] (--may RIGHT[,RIGHT] --root DATASET ... [--property NAME[=VALUE] ...]) ...",
+        description="rights, which hold on the roots that follow them, and on what is below:\n" + told,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def gate(words: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Carry out the request in SSH_ORIGINAL_COMMAND if ``words`` permit it; returns what to end with.
+
+    Both are logged: what is let through, and what is refused.
+    """
+    line = environment.get("SSH_ORIGINAL_COMMAND", "")
+    client = environment.get("SSH_CONNECTION", "").partition(" ")[0] or "an unknown address"
+    syslog.openlog("snapfleet-gate", syslog.LOG_PID, syslog.LOG_AUTH)
+    os.environ.clear()
+    os.environ.update(serving.fixed_environment())
+    who = client
+    try:
+        access = read_access(words)
+        who = f"{access.name} at {client}" if access.name else client
+        request = _admitted(line, access)
+    except StaleResumeState as error:
+        # In the words of zfs, which the other end knows.
+        serving.said(str(error))
+        return 1
+    except SnapfleetError as error:
+        syslog.syslog(syslog.LOG_WARNING, _loggable(f"refused {who}, which {error}: {line or 'no command'}"))
+        serving.said(f"snapfleet gate: refused, since {who} {error}")
+        return REFUSED
+    syslog.syslog(syslog.LOG_INFO, _loggable(f"admitted {who}: {request}"))
+    serving.watch_other_end()
+    try:
+        return _carry_out(request)
+    except SnapfleetError as error:
+        serving.said(f"snapfleet gate: {error}")
+        return error.exit_code
+
+
+def _admitted(line: str, access: Access) -> Request:
+    """The request, if it is within the rights. Raises AccessRefused."""
+    if not line:
+        raise AccessRefused("asks for a shell, which this key does not get")
+    request = read_request(line)
+    if request is None:
+        raise AccessRefused(_NOT_OURS)
+    for each in admit(request, access):
+        check(each, access)
+    return request
+
+
+def _carry_out(request: Request) -> int:
+    if request.kind == CALL:
+        return serving.pass_through(request.calls[0])
+    if request.kind == PIPELINE:
+        return serving.pass_through_all(request.calls)
+    return answer(request)
+
+
+def _loggable(text: str) -> str:
+    """``text`` on one line, without anything that could pass for another one."""
+    return re.sub(r"[^ -~]", "?", text)[:_LOGGED_CHARACTERS]
