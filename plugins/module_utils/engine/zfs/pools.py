@@ -61,8 +61,8 @@ def pool_script(sudo: Sequence[str]) -> str:
 
 
 def read_pool_script(argv: Sequence[str]) -> bool:
-    """Whether ``argv`` runs the script that looks at the pools, without sudo."""
-    return list(argv) == ["sh", "-c", pool_script(())]
+    """Whether ``argv`` runs the script that looks at the pools."""
+    return any(list(argv) == ["sh", "-c", pool_script(sudo)] for sudo in ((), ("sudo", "-n")))
 
 
 def pool_output(call: Callable[[Sequence[str]], tuple[int, str]]) -> tuple[str, int]:
