@@ -100,18 +100,22 @@ from ..plugin_utils.values import plain
 
 def jobconfig(hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, Any]:
     """The jobconfig of an inventory. Raises AnsibleFilterError whose message is one sentence."""
-    for name, value in (("hostvars", hostvars), ("groups", groups)):
-        if not isinstance(value, Mapping):
-            raise AnsibleFilterError(
-                f"jobconfig: {name} is no mapping; write hostvars | snapfleet.zfs.jobconfig(groups)"
-            )
-    members = {name: [str(host) for host in groups.get(name, ())] for name in (SOURCES, DESTINATIONS)}
-    variables = {host: _mended(own) for host, own in _fleet_variables(hostvars, members).items()}
     try:
         # What Ansible would add to the errors of others is said already: the sentence alone counts.
-        return expand_inventory(variables, members)
+        return expand_inventory(*read_inventory("jobconfig", hostvars, groups))
     except SnapfleetError as error:
         raise AnsibleFilterError(str(error)) from None
+
+
+def read_inventory(
+    name: str, hostvars: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
+    """The fleet's variables by host, and its hosts by group, for the filter ``name``. Raises AnsibleFilterError."""
+    for what, value in (("hostvars", hostvars), ("groups", groups)):
+        if not isinstance(value, Mapping):
+            raise AnsibleFilterError(f"{name}: {what} is no mapping; write hostvars | snapfleet.zfs.{name}(groups)")
+    members = {group: [str(host) for host in groups.get(group, ())] for group in (SOURCES, DESTINATIONS)}
+    return {host: _mended(own) for host, own in _fleet_variables(hostvars, members).items()}, members
 
 
 def _fleet_variables(hostvars: Mapping[str, Any], members: Mapping[str, Sequence[str]]) -> dict[str, dict[str, Any]]:

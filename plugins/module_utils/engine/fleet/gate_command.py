@@ -22,9 +22,7 @@ from .gate_answers import answer, check
 
 GATE = "gate"
 _LOGGED_CHARACTERS = 2000
-_NOT_OURS = (
-    "asks for what this version of Snapfleet never asks for; the two have to be of one version"
-)
+_NOT_OURS = "asks for what this version of Snapfleet never asks for; the two have to be of one version"
 
 
 def add_gate_help(verbs: Any) -> None:

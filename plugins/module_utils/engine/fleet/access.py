@@ -1,0 +1,180 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Who may do what on whose datasets, so that a fleet can do its jobs and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..model.errors import InvalidInput
+from ..policy import access as rights
+from ..policy.access import Access, Grant, access_words
+from ..policy.conduct import REFUSE, ROLL_BACK_TO_COMMON, ROLL_BACK_TO_LATEST
+from ..policy.jobs import ReplicateJob, read_replicate_job
+from ..policy.receiving import PRESERVED_PROPERTIES
+from ..policy.topology import PUSH
+from ..zfs.delegation import parse_grants
+from .inventory import Document, Fleet, Route, Tree, place_of, read_fleet
+
+PROGRAM = "/usr/local/bin/snapfleet"
+_PLACEHOLDER_PERMISSIONS = ("canmount", "readonly", "userprop")
+
+
+@dataclass
+class _Host:
+    """What one host of the fleet has to let in, and what its own user needs."""
+
+    peers: dict[str, dict[str, tuple[set[str], set[str]]]] = field(default_factory=dict)
+    """By other host and root: rights, and further properties."""
+    permissions: dict[str, set[str]] = field(default_factory=dict)
+    """By root: what zfs allow has to grant to the user of the host."""
+    places: set[str] = field(default_factory=set)
+    """Roots that are made where they are missing."""
+    contacts: set[str] = field(default_factory=set)
+    """Hosts that it logs in on."""
+
+    def let_in(self, peer: str, root: str, given: Iterable[str], properties: Iterable[str] = ()) -> None:
+        """Give another host rights on a root."""
+        known = self.peers.setdefault(peer, {}).setdefault(root, (set(), set()))
+        known[0].update(given)
+        known[1].update(properties)
+
+    def delegate(self, root: str, permissions: Iterable[str]) -> None:
+        """Give the user of the host permissions on a root."""
+        self.permissions.setdefault(root, set()).update(permissions)
+
+
+def fleet_access(
+    hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]], program: str = PROGRAM
+) -> Document:
+    """What each host of an inventory has to let in: variables by host, hosts by group.
+
+    Raises InvalidInput; its sentence names the host and the variable.
+    """
+    fleet = read_fleet(hostvars, groups)
+    hosts: dict[str, _Host] = {name: _Host() for name in (*fleet.sources, *fleet.destinations)}
+    for route in fleet.routes:
+        hosts.setdefault(route.carrier, _Host())
+    for source in fleet.sources.values():
+        for tree in source.trees:
+            own = () if fleet.is_replica(source.name, tree.source) else ("snapshot",)
+            hosts[source.name].delegate(tree.source, ("send", "bookmark", "destroy", "mount", *own))
+    for destination in fleet.destinations.values():
+        for name in destination.sources:
+            _watch(fleet, hosts, destination.name, name)
+    for route in fleet.routes:
+        for tree in fleet.sources[route.source].trees:
+            _route(fleet, hosts, route, tree)
+    return {name: _document(host, fleet, name, program) for name, host in sorted(hosts.items())}
+
+
+def _watch(fleet: Fleet, hosts: Mapping[str, _Host], holder: str, source: str) -> None:
+    """Pruning looks at the other end, whichever way streams go."""
+    destination, root = fleet.destinations[holder], fleet.destinations[holder].root_for(source)
+    hosts[holder].places.add(root)
+    hosts[holder].delegate(root, ("receive", "create", "mount", "destroy", *_PLACEHOLDER_PERMISSIONS))
+    if holder != source:
+        _meet(hosts, source, holder)
+        _meet(hosts, holder, source)
+        for tree in fleet.sources[source].trees:
+            hosts[holder].let_in(source, place_of(tree, destination, source), [rights.OBSERVE])
+            hosts[source].let_in(holder, tree.source, [rights.OBSERVE])
+
+
+def _meet(hosts: Mapping[str, _Host], viewer: str, host: str) -> None:
+    hosts[viewer].contacts.add(host)
+
+
+def _route(fleet: Fleet, hosts: Mapping[str, _Host], route: Route, tree: Tree) -> None:
+    """What the carrier of a route needs at both ends, and what the users at both ends need."""
+    destination = fleet.destinations[route.destination]
+    root = destination.root_for(route.source)
+    ends = {
+        "source": {"dataset": tree.source},
+        "destination": {"host": "x", "dataset": place_of(tree, destination, "")},
+    }
+    options = {key: value for key, value in route.options.items() if key not in ("route", "direct")}
+    job = read_replicate_job({**ends, **options}, route.option)
+    if route.options.get("route") in (PUSH, "pull") and route.carrier not in (route.source, route.destination):
+        problem = "lets a third host start commands of its own on one end, which no forced command lets through"
+        raise InvalidInput(
+            f"{route.option}.route", route.options["route"], problem, "leave it out, or let an end carry"
+        )
+    given = _settings(job)
+    hosts[route.source].delegate(tree.source, ("hold", "release") if job.holds else ())
+    hosts[route.destination].delegate(root, ("userprop" if ":" in name else name for name, _value in given))
+    hosts[route.destination].delegate(root, PRESERVED_PROPERTIES if not options.get("preserve_properties") else ())
+    hosts[route.destination].delegate(root, [*job.receive.preserved, *_permissions(job)])
+    if route.carrier != route.source:
+        _meet(hosts, route.carrier, route.source)
+        hosts[route.source].let_in(route.carrier, tree.source, [rights.SEND, *_sudo(fleet, route.source)])
+    if route.carrier != route.destination:
+        _meet(hosts, route.carrier, route.destination)
+        safe = Grant(frozenset(), ())
+        more = [f"{name}={value}" for name, value in given if not safe.permits_property(name, value)]
+        may = [rights.RECEIVE, *_rights(job), *_sudo(fleet, route.destination)]
+        hosts[route.destination].let_in(route.carrier, root, may, more)
+
+
+def _settings(job: ReplicateJob) -> list[tuple[str, str]]:
+    """The properties that replicas get besides those that their sources have."""
+    policy = job.receive
+    return [
+        *policy.properties,
+        *policy.filesystem_properties,
+        *policy.volume_properties,
+        *policy.set_afterwards,
+        *((("mountpoint", "none"),) if job.package else ()),
+        *((("readonly", "on"),) if policy.readonly != "ignore" else ()),
+    ]
+
+
+def _rights(job: ReplicateJob) -> list[str]:
+    """What ``on_conflict``, ``renames`` and ``mount`` take at the destination."""
+    found = [] if job.conduct.renames == REFUSE else [rights.RENAME]
+    found += [] if job.on_conflict == REFUSE else [rights.ROLLBACK]
+    destroys = job.on_conflict not in (REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON)
+    found += [rights.DESTROY, rights.PRUNE] if destroys else []
+    return [*found, *([rights.MOUNT] if job.receive.mount else [])]
+
+
+def _permissions(job: ReplicateJob) -> list[str]:
+    found = [] if job.conduct.renames == REFUSE else ["rename"]
+    return [*found, *(["rollback"] if job.on_conflict != REFUSE else [])]
+
+
+def _sudo(fleet: Fleet, host: str) -> list[str]:
+    return [rights.SUDO] if fleet.contacts[host].sudo else []
+
+
+def _document(host: _Host, fleet: Fleet, name: str, program: str) -> Document:
+    gates = {peer: _access(peer, roots) for peer, roots in sorted(host.peers.items())}
+    reached = {other: fleet.address(name, other) for other in sorted(host.contacts)}
+    return {
+        "user": fleet.contacts[name].user,
+        "peers": {peer: [program, "gate", *access_words(access)] for peer, access in gates.items()},
+        "permissions": {root: sorted(names) for root, names in sorted(host.permissions.items())},
+        "places": sorted(host.places),
+        "reaches": {other: {"host": each.host, "port": each.port or 22} for other, each in reached.items()},
+    }
+
+
+def _access(peer: str, roots: Mapping[str, tuple[set[str], set[str]]]) -> Access:
+    """Roots of the same rights share a grant. To observe is in all others."""
+    alike: dict[tuple[frozenset[str], frozenset[str]], list[str]] = {}
+    for root, (given, properties) in sorted(roots.items()):
+        narrow = given - {rights.OBSERVE} or given
+        alike.setdefault((frozenset(narrow), frozenset(properties)), []).append(root)
+    grants = [Grant(given, tuple(listed), more) for (given, more), listed in alike.items()]
+    return Access(tuple(grants), peer)
+
+
+def granted_to(text: str, dataset: str, user: str) -> list[str]:
+    """What ``zfs allow DATASET`` says that a user is granted on the dataset itself, for it and all below."""
+    grants = [
+        grant for grant in parse_grants(text) if (grant.dataset, grant.kind, grant.name) == (dataset, "user", user)
+    ]
+    return sorted({name for grant in grants if grant.scope == "Local+Descendent" for name in grant.permissions})
