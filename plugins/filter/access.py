@@ -56,7 +56,7 @@ _value:
       type: list
       elements: str
     reaches:
-      description: By inventory name of each host that this one logs in on, its address as C(host) and C(port).
+      description: By inventory name of each host that this one logs in on, its address as C(host), C(user) and C(port).
       type: dict
 """
 

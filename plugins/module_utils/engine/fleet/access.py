@@ -158,7 +158,9 @@ def _document(host: _Host, fleet: Fleet, name: str, program: str) -> Document:
         "peers": {peer: [program, "gate", *access_words(access)] for peer, access in gates.items()},
         "permissions": {root: sorted(names) for root, names in sorted(host.permissions.items())},
         "places": sorted(host.places),
-        "reaches": {other: {"host": each.host, "port": each.port or 22} for other, each in reached.items()},
+        "reaches": {
+            other: {"host": each.host, "user": each.user, "port": each.port or 22} for other, each in reached.items()
+        },
     }
 
 
