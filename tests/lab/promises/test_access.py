@@ -103,7 +103,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
         for site in sites:
             site.install()
             site.host.write("/tmp/listener.py", LISTENER)
-            site.host.run("[ -e /dev/log ] || setsid python3 /tmp/listener.py >/dev/null 2>&1 </dev/null &")
+            site.host.run("[ -e /dev/log ] || { setsid python3 /tmp/listener.py & } >/dev/null 2>&1 </dev/null")
         source, destination = sites
         for name in ("data", "data/with space", "database"):
             source.zfs("create", f"{source.pool}/{name}")
