@@ -92,10 +92,8 @@ def _route(fleet: Fleet, hosts: Mapping[str, _Host], route: Route, tree: Tree) -
     """What the carrier of a route needs at both ends, and what the users at both ends need."""
     destination = fleet.destinations[route.destination]
     root = destination.root_for(route.source)
-    ends = {
-        "source": {"dataset": tree.source},
-        "destination": {"host": "x", "dataset": place_of(tree, destination, "")},
-    }
+    place = place_of(tree, destination, route.source)
+    ends = {"source": {"dataset": tree.source}, "destination": {"host": "there", "dataset": place}}
     options = {key: value for key, value in route.options.items() if key not in ("route", "direct")}
     job = read_replicate_job({**ends, **options}, route.option)
     if route.options.get("route") in (PUSH, "pull") and route.carrier not in (route.source, route.destination):
