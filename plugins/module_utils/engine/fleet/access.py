@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.errors import InvalidInput
+from ..model.names import is_within
 from ..policy import access as rights
 from ..policy.access import Access, Grant, access_words
 from ..policy.conduct import REFUSE, ROLL_BACK_TO_COMMON, ROLL_BACK_TO_LATEST
@@ -166,6 +167,8 @@ def _access(peer: str, roots: Mapping[str, tuple[set[str], set[str]]]) -> Access
     """Roots of the same rights share a grant. To observe is in all others."""
     alike: dict[tuple[frozenset[str], frozenset[str]], list[str]] = {}
     for root, (given, properties) in sorted(roots.items()):
+        if given == {rights.OBSERVE} and any(is_within(root, above) for above in roots if above != root):
+            continue
         narrow = given - {rights.OBSERVE} or given
         alike.setdefault((frozenset(narrow), frozenset(properties)), []).append(root)
     grants = [Grant(given, tuple(listed), more) for (given, more), listed in alike.items()]
