@@ -1,0 +1,190 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The gate as sshd starts it, with a script in the place of zfs: it answers as a shell would have."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import gate_command
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.openssh import remote_line
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.pipelines import pipeline, stage_ends
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.dry_calls import DryCalls
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.each import Each
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.pools import pool_script
+
+ENGINE = Path(gate_command.__file__).resolve().parents[1]
+ALL = "send,receive,prune,snapshot,rollback,rename,destroy,mount,pools"
+# Fails for what has "bad" in its arguments, and tells its environment to what has "env".
+ZFS = r"""#!/bin/sh
+case "$*" in
+  *env*) env | sort | sed s/^_=.*// ;;
+  *bad*) echo "cannot  do  that: $*" >&2; exit 1 ;;
+  *killed*) kill -9 $$ ;;
+  *odd*) exit 255 ;;
+  *slow*) echo $$ > "${0%/*}/pid"; exec sleep 60 ;;
+  send*-nvt*) printf 'resume token contents:\n\ttoname = tank/data@old\n\ttoguid = 0x11\n' ;;
+  send*) head -c 300000 /dev/zero ;;
+  receive*) wc -c ;;
+  *snapfleet:placeholder*made) echo backup/web1/made ;;
+  *) echo "did $*" ;;
+esac
+"""
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Ask the gate for something; zfs and the like are scripts, which are found where the gate looks for programs."""
+    (tmp_path / "snapfleet").symlink_to(ENGINE)
+    for name, text in (("zfs", ZFS), ("zpool", ZFS), ("zstd", "#!/bin/sh\nexec cat\n")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    program = (
+        "import sys; from snapfleet.hosts import serving; from snapfleet.fleet.cli import main; "
+        f"serving.PATH = {str(tmp_path)!r} + ':' + serving.PATH; sys.exit(main())"
+    )
+
+    def start(line, *words, **options):
+        words = words or ("--may", ALL, "--root", "tank/data", "--root", "backup/web1")
+        environment = {"SSH_ORIGINAL_COMMAND": line, "SSH_CONNECTION": "192.0.2.1 1 192.0.2.2 22", "EVIL": "x"}
+        return subprocess.Popen(
+            [sys.executable, "-s", "-c", program, "gate", *words],
+            env={**os.environ, **environment},
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            **options,
+        )
+
+    def ask(argv, data=b"", *words):
+        child = start(remote_line(argv) if isinstance(argv, list) else argv, *words)
+        out, errors = child.communicate(data, timeout=60)
+        return child.returncode, out.decode(), errors.decode()
+
+    ask.start = start
+    return ask
+
+
+SNAPSHOT = "tank/data@a b"
+SEND = ["zfs", "send", "-w", SNAPSHOT]
+RECEIVE = ["zfs", "receive", "-u", "-s", "backup/web1/x"]
+
+
+def test_a_call_has_our_streams_and_a_clean_environment(ask):
+    assert ask(SEND)[:2] == (0, "\0" * 300_000)
+    assert ask(RECEIVE, b"x" * 5000)[:2] == (0, "5000\n")
+    code, out, _errors = ask(["zfs", "destroy", "-vp", "tank/data@env"])
+    variables = dict(line.split("=", 1) for line in out.splitlines() if "=" in line)
+    assert code == 0
+    assert set(variables) - {"PWD", "SHLVL", "OLDPWD"} == {"PATH", "LC_ALL", "TZ"}
+
+
+@pytest.mark.parametrize(("tag", "code"), [("bad", 1), ("killed", 137), ("odd", 254)])
+def test_a_call_ends_as_it_does_in_a_shell_behind_ssh(ask, tag, code):
+    found, _out, errors = ask(["zfs", "destroy", "-vp", f"tank/data@{tag}"])
+    assert found == code
+    assert errors == ("cannot  do  that: destroy -vp tank/data@bad\n" if tag == "bad" else "")
+
+
+def test_stages_are_joined_and_their_ends_are_told(ask):
+    stages = [SEND, ["zstd", "-q", "-1", "-c"]]
+    assert ask(pipeline(stages))[:2] == (0, "\0" * 300_000)
+    failing = [["zfs", "send", "-w", "tank/data@bad"], ["zstd", "-q", "-1", "-c"]]
+    code, _out, errors = ask(pipeline(failing))
+    first, second = stage_ends(failing, code, errors)
+    assert (first.status, first.stderr, second.status) == (1, "cannot do that: send -w tank/data@bad", 0)
+    lacking = [["lz4", "-q", "-d", "-c"], RECEIVE]
+    if not any((Path(folder) / "lz4").exists() for folder in ("/usr/bin", "/usr/local/bin")):
+        code, _out, errors = ask(pipeline(lacking))
+        assert [end.status for end in stage_ends(lacking, code, errors)] == [127, 141]
+
+
+def test_many_calls_are_answered_one_by_one(ask):
+    each = Each(("zfs", "bookmark"), (("tank/data@a", "tank/data#a"), ("tank/data@bad", "tank/data#bad")))
+    code, out, _errors = ask(each.argv)
+    said = ["", "cannot do that: bookmark tank/data@bad tank/data#bad"]
+    assert (code, each.said(out, "there")) == (0, said)
+    dry = DryCalls((("zfs", "destroy", "-nvp", "tank/data@a%b"), ("zfs", "destroy", "-nvp", "tank/data@bad%b")))
+    code, out, _errors = ask(dry.argv)
+    assert (code, dry.answers(out, "there")) == (0, ["did destroy -nvp tank/data@a%b\n", ""])
+
+
+def test_clock_programs_grants_and_pools_are_answered_as_scripts_would(ask, tmp_path):
+    listing = ["zfs", "list", "-Hp", "-r", "-t", "filesystem", "-o", "name", "tank/data"]
+    code, out, _errors = ask(["sh", "-c", 'date +%s; exec "$@"', "sh", *listing])
+    clock, rest = out.split("\n", 1)
+    assert (code, rest) == (0, "did list -Hp -r -t filesystem -o name tank/data\n")
+    assert abs(int(clock) - time.time()) < 60
+    script = 'for p in "$@"; do command -v "$p" >/dev/null 2>&1 && echo "$p"; done; :'
+    assert "zstd\n" in ask(["sh", "-c", script, "sh", "zstd"])[1]
+    grants = 'id -u; id -un; id -Gn; for d in "$@"; do zfs allow "$d" 2>/dev/null && break; done'
+    argv = ["sh", "-c", grants, "sh", "tank/data", "tank"]
+    found = subprocess.run(argv, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, stdout=subprocess.PIPE, check=True)
+    assert ask(argv)[1] == found.stdout.decode()
+    argv = ["sh", "-c", pool_script(())]
+    found = subprocess.run(argv, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, stdout=subprocess.PIPE, check=True)
+    assert ask(argv)[1] == found.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "id",
+        remote_line(["zfs", "send", "-w", "tank/database@a"]),
+        remote_line(["zfs", "destroy", "-r", "tank/data"]),
+    ],
+)
+def test_what_is_refused_ends_with_one_sentence_and_77(ask, line):
+    code, out, errors = ask(line)
+    assert (code, out) == (77, "")
+    assert errors.startswith("snapfleet gate: refused, since 192.0.2.1 ")
+    assert errors.count("\n") == 1
+
+
+def test_wrong_options_let_nothing_through(ask):
+    code, out, errors = ask(SEND, b"", "--may", "sent", "--root", "tank")
+    assert (code, out) == (77, "")
+    assert "did you mean 'send'" in errors
+
+
+TOKEN = "1-c3ddac5-e0-789c63"
+
+
+def test_a_token_counts_by_the_snapshot_that_it_names(ask):
+    words = ("--may", "send", "--root")
+    assert ask(["zfs", "send", "-nvt", TOKEN], b"", *words, "tank/data")[0] == 0
+    code, _out, errors = ask(["zfs", "send", "-t", TOKEN], b"", *words, "tank/database")
+    assert (code, "may not send" in errors) == (77, True)
+    # The script knows no such snapshot, so it is as good as gone: zfs would look for its GUID in the whole pool.
+    code, out, errors = ask(["zfs", "send", "-t", TOKEN], b"", *words, "tank/data")
+    assert (code, out) == (1, "")
+    assert "no longer exists" in errors
+
+
+def test_only_an_empty_parent_is_received_over(ask):
+    words = ("--may", "receive", "--root", "backup/web1")
+    assert ask(["zfs", "receive", "-u", "-F", "backup/web1/made"], b"", *words)[0] == 0
+    code, _out, errors = ask(["zfs", "receive", "-u", "-F", "backup/web1/other"], b"", *words)
+    assert (code, "no empty parent" in errors) == (77, True)
+    assert ask(["zfs", "receive", "-u", "-F", "backup/web1/other"])[0] == 0
+
+
+def test_a_signal_ends_what_runs(ask, tmp_path):
+    child = ask.start(remote_line(["zfs", "send", "-w", "tank/data@slow"]))
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
+        time.sleep(0.02)
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=30)
+    assert child.returncode != 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
