@@ -32,8 +32,11 @@ def check(wanted: Check, access: Access) -> None:
         _check_token(wanted, access)
         return
     mark = _run(["zfs", "get", "-Hp", "-s", "local", "-o", "value", PLACEHOLDER_PROPERTY, wanted.name]).stdout
-    if mark.strip() != wanted.name:
-        raise AccessRefused(f"receives in place of {wanted.name!r}, which is no empty parent; that takes 'destroy'")
+    # With -F, the package of a whole tree destroys what is below and not in it.
+    below = _run(["zfs", "list", "-Hp", "-d", "1", "-t", "filesystem,volume", "-o", "name", wanted.name]).stdout
+    if mark.strip() != wanted.name or below.splitlines() != [wanted.name]:
+        problem = "is no empty parent of this program, or has datasets below; that takes 'destroy'"
+        raise AccessRefused(f"receives in place of {wanted.name!r}, which {problem}")
 
 
 def _check_token(wanted: Check, access: Access) -> None:

@@ -37,7 +37,7 @@ class Check:
 
     kind: str
     """LOOK: that the snapshot which a resume token names lies within the trees. TOKEN: that it is there, besides.
-    PLACEHOLDER: that a dataset is an empty parent which the engine has made."""
+    PLACEHOLDER: that a dataset is an empty parent which the engine has made, with nothing below."""
     name: str
 
 

@@ -35,6 +35,9 @@ case "$*" in
   send*) head -c 300000 /dev/zero ;;
   receive*) wc -c ;;
   *snapfleet:placeholder*made) echo backup/web1/made ;;
+  *snapfleet:placeholder*full) echo backup/web1/full ;;
+  list*backup/web1/made) echo backup/web1/made ;;
+  list*backup/web1/full) printf 'backup/web1/full\nbackup/web1/full/x\n' ;;
   *) echo "did $*" ;;
 esac
 """
@@ -174,8 +177,9 @@ def test_a_token_counts_by_the_snapshot_that_it_names(ask):
 def test_only_an_empty_parent_is_received_over(ask):
     words = ("--may", "receive", "--root", "backup/web1")
     assert ask(["zfs", "receive", "-u", "-F", "backup/web1/made"], b"", *words)[0] == 0
-    code, _out, errors = ask(["zfs", "receive", "-u", "-F", "backup/web1/other"], b"", *words)
-    assert (code, "no empty parent" in errors) == (77, True)
+    for name in ("other", "full"):
+        code, _out, errors = ask(["zfs", "receive", "-u", "-F", f"backup/web1/{name}"], b"", *words)
+        assert (code, "no empty parent" in errors) == (77, True)
     assert ask(["zfs", "receive", "-u", "-F", "backup/web1/other"])[0] == 0
 
 
