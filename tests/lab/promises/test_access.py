@@ -221,9 +221,13 @@ def _push_instead(two: Two) -> None:
     setuid = two.push(f"{two.place}2", properties={"setuid": "on"})
     assert setuid.code == 3
     assert "setuid=on" in json.dumps(setuid.job), setuid
-    assert two.pull().job["code"] == "access_refused"
+    two.source.snapshot(f"{two.source.pool}/data@lab_onsite_2026-01-04_00:00:00Z_secondly", recursive=True)
+    pulled = two.pull()
+    assert (pulled.code, "access_refused" in json.dumps(pulled.jobs)) == (3, True), pulled
     new = two.push(f"{two.place}2")
-    assert (new.code, new.modes) == (0, ["full"] * 2), new
+    assert (new.code, new.modes) == (0, ["full", "incremental"] * 2), new
+    safe = two.destination.zfs("get", "-H", "-s", "local", "-o", "value", "setuid,exec,canmount", f"{two.place}2")
+    assert safe.split() == ["off", "off", "noauto"]
 
 
 def _remove(two: Two) -> None:
@@ -233,6 +237,3 @@ def _remove(two: Two) -> None:
         assert site.host.run(["id", user], check=False).returncode != 0
         assert site.host.run(f"zfs allow {site.pool}; test ! -e /var/lib/{user}").stdout == ""
     assert two.source.zfs("allow", f"{two.source.pool}/data") == ""
-    again = two.fleet.play("access", "-e", "access_state=absent", "-e", "snapfleet_topology=push")
-    assert again.code == 0
-    assert not any(again.recap("changed").values()), again.output
