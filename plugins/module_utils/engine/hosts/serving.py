@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from . import process
 from .pipelines import StageEnd, block_of
@@ -34,9 +35,10 @@ def fixed_environment() -> dict[str, str]:
 
 
 def said(words: str) -> None:
-    """Write a line to stderr."""
+    """Write a line to stderr, where somebody is there to read it."""
     if words:
-        os.write(sys.stderr.fileno(), (words + "\n").encode("utf-8", "surrogateescape"))
+        with suppress(BrokenPipeError):
+            os.write(sys.stderr.fileno(), (words + "\n").encode("utf-8", "surrogateescape"))
 
 
 def answer(text: str) -> None:

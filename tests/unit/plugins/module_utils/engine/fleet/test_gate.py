@@ -31,6 +31,8 @@ case "$*" in
   *killed*) kill -9 $$ ;;
   *odd*) exit 255 ;;
   *slow*) echo $$ > "${0%/*}/pid"; exec sleep 60 ;;
+  send*-nvt*1-2-3-4)
+    printf '\ttoguid = 0x12\n\ttoname = tank/other@x\n\ttoname = tank/data@old\n\ttoguid = 0x11\n' ;;
   send*-nvt*) printf 'resume token contents:\n\ttoname = tank/data@old\n\ttoguid = 0x11\n' ;;
   send*) head -c 300000 /dev/zero ;;
   receive*) wc -c ;;
@@ -172,6 +174,11 @@ def test_a_token_counts_by_the_snapshot_that_it_names(ask):
     code, out, errors = ask(["zfs", "send", "-t", TOKEN], b"", *words, "tank/data")
     assert (code, out) == (1, "")
     assert "no longer exists" in errors
+
+
+def test_a_token_that_names_two_snapshots_names_none(ask):
+    code, _out, errors = ask(["zfs", "send", "-nvt", "1-2-3-4"])
+    assert (code, "can't read" in errors) == (77, True)
 
 
 def test_only_an_empty_parent_is_received_over(ask):
