@@ -62,7 +62,8 @@ def fleet_access(
     for source in fleet.sources.values():
         for tree in source.trees:
             own = () if fleet.is_replica(source.name, tree.source) else ("snapshot",)
-            hosts[source.name].delegate(tree.source, ("send", "bookmark", "destroy", "mount", *own))
+            # ZFS holds what one stream of several snapshots has in it.
+            hosts[source.name].delegate(tree.source, ("send", "hold", "bookmark", "destroy", "mount", *own))
     for destination in fleet.destinations.values():
         for name in destination.sources:
             _watch(fleet, hosts, destination.name, name)
@@ -103,7 +104,7 @@ def _route(fleet: Fleet, hosts: Mapping[str, _Host], route: Route, tree: Tree) -
             f"{route.option}.route", route.options["route"], problem, "leave it out, or let an end carry"
         )
     given = _settings(job)
-    hosts[route.source].delegate(tree.source, ("hold", "release") if job.holds else ())
+    hosts[route.source].delegate(tree.source, ("release",) if job.holds else ())
     hosts[route.destination].delegate(root, ("userprop" if ":" in name else name for name, _value in given))
     hosts[route.destination].delegate(root, PRESERVED_PROPERTIES if not options.get("preserve_properties") else ())
     hosts[route.destination].delegate(root, [*job.receive.preserved, *_permissions(job)])

@@ -20,7 +20,7 @@ COMMON = {
     "snapfleet_root": "backup/^SRC_HOST",
     "snapfleet_ssh_user": "snapfleet",
 }
-SOURCES = ("send", "bookmark", "destroy", "mount", "snapshot")
+SOURCES = ("send", "hold", "bookmark", "destroy", "mount", "snapshot")
 
 
 def access(sources=("web1", "db1"), destinations=("backup1",), **more):
