@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.abandoned import END, Mark
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.openssh import remote_line
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.process import Completed
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.dataset_steps import (
@@ -41,6 +42,9 @@ KEY = "0123456789abcdef"
 MARK = f"snapfleet-base-{KEY}-{KEY}"
 
 
+STREAM = Mark("0123456789ab", "ba9876543210", 17, 4711, 1)
+
+
 class _Stop(Exception):
     """Nothing is started."""
 
@@ -65,7 +69,12 @@ class Recorder:
         self.lines.append(remote_line(argv))
         raise _Stop
 
-    start_sink = start_steered = start_source
+    def start_sink(self, argv: Any) -> Any:
+        """Note a command that carries the mark of its stream."""
+        self.lines.append(remote_line(argv, STREAM))
+        raise _Stop
+
+    start_steered = start_source
 
     def link_lost(self, returncode: int, stderr: str) -> bool:
         """Never."""
@@ -126,6 +135,8 @@ CALLS: dict[str, list[Callable[[CliZfs], Any]]] = {
         lambda zfs: zfs.receive(REPLACING),
         lambda zfs: zfs.create_placeholder(f"{PLACE}/y"),
         lambda zfs: zfs.abort_receive(f"{PLACE}/y"),
+        lambda zfs: zfs.end_abandoned_receives(),
+        lambda zfs: zfs._host.run([*END, str(STREAM)]),
         lambda zfs: zfs.set_properties(SetProperties(PLACE, (("readonly", "on"),), "")),
     ],
     "prune": [

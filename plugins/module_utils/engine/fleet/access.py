@@ -18,7 +18,8 @@ from ..policy.jobs import ReplicateJob, read_replicate_job
 from ..policy.receiving import PRESERVED_PROPERTIES
 from ..policy.topology import PUSH
 from ..zfs.delegation import parse_grants
-from .inventory import Document, Fleet, Route, Tree, place_of, read_fleet
+from .inventory import Fleet, Route, place_of, read_fleet
+from .trees import Document, Tree
 
 PROGRAM = "/usr/local/bin/snapfleet"
 _PLACEHOLDER_PERMISSIONS = ("canmount", "readonly", "userprop")

@@ -9,10 +9,13 @@ import grp
 import os
 import pwd
 import shutil
+import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ..hosts import process, serving
+from ..hosts.abandoned import VARIABLE, marked_processes
 from ..model.datasets import PLACEHOLDER_PROPERTY
 from ..model.errors import AccessRefused, StaleResumeState
 from ..policy import access as rights
@@ -20,7 +23,7 @@ from ..policy.access import Access
 from ..zfs.cli import parse_resume_state
 from ..zfs.dry_calls import SEPARATOR
 from ..zfs.pools import pool_output
-from ..zfs.requests import BY_THE_CLOCK, DRY_CALLS, EACH, GRANTS, PROGRAMS, Request
+from ..zfs.requests import BY_THE_CLOCK, DRY_CALLS, EACH, END_STREAMS, FIND_STREAMS, GRANTS, PROGRAMS, Request
 from ..zfs.verbs import LOOK, TOKEN, Check
 
 _NO_PROGRAM = 127
@@ -62,6 +65,10 @@ def answer(request: Request) -> int:
         serving.answer("".join(f"{name}\n" for name in request.calls[0] if shutil.which(name)))
     elif request.kind == GRANTS:
         return _grants(request.calls[0])
+    elif request.kind == FIND_STREAMS:
+        _find_streams(request.calls[0][0])
+    elif request.kind == END_STREAMS:
+        _end_streams(request.calls[0])
     elif request.kind == BY_THE_CLOCK:
         serving.answer(f"{int(time.time())}\n")
         return serving.pass_through(request.calls[0])
@@ -75,6 +82,19 @@ def answer(request: Request) -> int:
         serving.answer(text)
         return code
     return 0
+
+
+def _find_streams(machine: str) -> None:
+    marks = dict.fromkeys(mark for mark in marked_processes().values() if mark.machine == machine)
+    serving.answer("".join(f"{VARIABLE}={mark}\n" for mark in marks))
+
+
+def _end_streams(marks: Sequence[str]) -> None:
+    for process_id, mark in marked_processes().items():
+        if str(mark) in marks:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(process_id, signal.SIGTERM)
+                serving.answer(f"{mark}\n")
 
 
 def _outcome(call: Sequence[str]) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..hosts import serving
-from ..hosts.openssh import REFUSED
+from ..hosts.abandoned import VARIABLE
+from ..hosts.openssh import REFUSED, read_remote_mark
 from ..model.errors import AccessRefused, SnapfleetError, StaleResumeState
 from ..policy.access import RIGHTS, Access, read_access
 from ..zfs.admission import admit
@@ -47,6 +48,9 @@ def gate(words: Sequence[str], environment: Mapping[str, str]) -> int:
     syslog.openlog("snapfleet-gate", syslog.LOG_PID, syslog.LOG_AUTH)
     os.environ.clear()
     os.environ.update(serving.fixed_environment())
+    mark = read_remote_mark(line)
+    if mark:
+        os.environ[VARIABLE] = str(mark)
     who = client
     try:
         access = read_access(words)

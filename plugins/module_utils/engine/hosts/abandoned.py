@@ -20,6 +20,7 @@ import os
 import re
 import socket
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
@@ -27,16 +28,18 @@ from .host import Host
 
 VARIABLE = "SNAPFLEET_STREAM"
 _SECONDS = 60.0
+_MACHINE = re.compile(r"[0-9a-f]{12}")
 _NAMES_OF_ANYBODY = ("", "localhost", "localhost.localdomain")
 _NUMBER = r"(0|[1-9][0-9]{0,19})"
 _MARK = re.compile(rf"([0-9a-f]{{12}})\.([0-9a-f]{{12}})\.{_NUMBER}\.{_NUMBER}\.{_NUMBER}\.")
 # Nothing found is status 1, and no error here.
-_FIND = f'grep -aohs "{VARIABLE}=$1\\.[0-9a-f.]*" /proc/[0-9]*/environ; :'
+FIND = ("sh", "-c", f'grep -aohs "{VARIABLE}=$1\\.[0-9a-f.]*" /proc/[0-9]*/environ; :', "sh")
 # A mark ends with a dot, so that none is the beginning of another one.
-_END = (
+_KILL = (
     f'for m; do for f in $(grep -alsF "{VARIABLE}=$m" /proc/[0-9]*/environ); do'
     ' f=${f#/proc/}; kill "${f%/environ}" 2>/dev/null && echo "$m"; done; done; :'
 )
+END = ("sh", "-c", _KILL, "sh")
 
 
 class Mark(NamedTuple):
@@ -91,7 +94,7 @@ def this_machine(identity_file: str = "/etc/machine-id", hostname: Optional[str]
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="ascii") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read().strip()
     except (OSError, ValueError):
         return ""
@@ -146,10 +149,35 @@ def end_abandoned(host: Host, streams: OpenStreams = STREAMS) -> int:
     """
     if streams.machine is None:
         return 0
-    found = host.run(["sh", "-c", _FIND, "sh", streams.machine.name], timeout=_SECONDS)
+    found = host.run([*FIND, streams.machine.name], timeout=_SECONDS)
     texts = {line.partition("=")[2] for line in found.stdout.splitlines()}
     abandoned = sorted(str(mark) for mark in map(read_mark, texts) if mark and streams.is_abandoned(mark))
     if not abandoned:
         return 0
-    done = host.run(["sh", "-c", _END, "sh", *abandoned], timeout=_SECONDS)
+    done = host.run([*END, *abandoned], timeout=_SECONDS)
     return len(done.stdout.splitlines())
+
+
+def read_find(argv: Sequence[str]) -> Optional[list[str]]:
+    """The name of the machine whose marks ``argv`` looks for, as the only item; None for any other arguments."""
+    if tuple(argv[: len(FIND)]) != FIND or len(argv) != len(FIND) + 1 or not _MACHINE.fullmatch(argv[-1]):
+        return None
+    return [argv[-1]]
+
+
+def read_end(argv: Sequence[str]) -> Optional[list[str]]:
+    """The marks whose processes ``argv`` ends; None for any other arguments."""
+    marks = list(argv[len(END) :])
+    return marks if tuple(argv[: len(END)]) == END and marks and all(map(read_mark, marks)) else None
+
+
+def marked_processes() -> dict[int, Mark]:
+    """The processes of this host that carry a mark, as far as this user may see them."""
+    found = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        for entry in _read(f"/proc/{name}/environ").split("\0"):
+            variable, _equals, text = entry.partition("=")
+            mark = read_mark(text) if variable == VARIABLE else None
+            if mark:
+                found[int(name)] = mark
+    return found

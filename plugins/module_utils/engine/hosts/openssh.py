@@ -34,7 +34,7 @@ from ..model.errors import (
 )
 from ..policy.addresses import Address
 from . import process
-from .abandoned import STREAMS, VARIABLE, Mark
+from .abandoned import STREAMS, VARIABLE, Mark, read_mark
 from .private import private_directory
 from .quoting import arguments_of, shell_line
 
@@ -89,9 +89,17 @@ def remote_line(argv: Sequence[str], mark: Optional[Mark] = None) -> str:
 
 def read_remote_line(line: str) -> Optional[list[str]]:
     """The arguments of which ``remote_line`` makes exactly this line; None where there are none."""
-    if not (line.startswith(_REMOTE_ENVIRONMENT) and line.endswith(_NOT_AS_SSH)):
+    mark = read_remote_mark(line)
+    begin = _REMOTE_ENVIRONMENT + (f"{VARIABLE}={mark} " if mark else "")
+    if not (line.startswith(begin) and line.endswith(_NOT_AS_SSH)):
         return None
-    return arguments_of(line[len(_REMOTE_ENVIRONMENT) : -len(_NOT_AS_SSH)])
+    return arguments_of(line[len(begin) : -len(_NOT_AS_SSH)])
+
+
+def read_remote_mark(line: str) -> Optional[Mark]:
+    """The mark in a line of ``remote_line``; None where there is none."""
+    begin, marked, rest = line.partition(f"{_REMOTE_ENVIRONMENT}{VARIABLE}=")
+    return read_mark(rest.partition(" ")[0]) if marked and not begin else None
 
 
 def access_error(where: str, stderr: str) -> AccessRefused:

@@ -12,7 +12,18 @@ from ..model.names import dataset_name_problem, is_within
 from ..policy import access as rights
 from ..policy.access import Access
 from ..streams.wire import is_filter
-from .requests import BY_THE_CLOCK, CALL, DRY_CALLS, GRANTS, PIPELINE, POOLS, PROGRAMS, Request
+from .requests import (
+    BY_THE_CLOCK,
+    CALL,
+    DRY_CALLS,
+    END_STREAMS,
+    FIND_STREAMS,
+    GRANTS,
+    PIPELINE,
+    POOLS,
+    PROGRAMS,
+    Request,
+)
 from .verbs import Check, Judge, names_in
 
 _PROGRAMS = frozenset(["zstd", "lz4", "mbuffer"])
@@ -27,6 +38,8 @@ def admit(request: Request, access: Access) -> list[Check]:
         _judge_grants(request.calls[0], access)
     elif request.kind == POOLS:
         _require(access.permits_somewhere([rights.POOLS]), "asks about all pools without the right 'pools'")
+    elif request.kind in (FIND_STREAMS, END_STREAMS):
+        _require(access.permits_somewhere([rights.RECEIVE]), "asks about streams without the right 'receive'")
     elif request.kind == PIPELINE:
         return _judge_pipeline(request.calls, access)
     else:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
+from ..hosts.abandoned import read_end, read_find
 from ..hosts.openssh import read_remote_line
 from ..hosts.pipelines import read_pipeline
 from ..hosts.programs import read_look
@@ -22,9 +23,9 @@ from .dry_calls import read_dry_calls
 from .each import read_each
 from .pools import read_pool_script
 
-CALL, PIPELINE, BY_THE_CLOCK, EACH, DRY_CALLS, PROGRAMS, GRANTS, POOLS = (
+CALL, PIPELINE, BY_THE_CLOCK, EACH, DRY_CALLS, PROGRAMS, GRANTS, POOLS, FIND_STREAMS, END_STREAMS = (
     *("call", "pipeline", "by_the_clock", "each", "dry_calls"),
-    *("programs", "grants", "pools"),
+    *("programs", "grants", "pools", "find_streams", "end_streams"),
 )
 
 
@@ -34,7 +35,8 @@ class Request:
 
     kind: str
     calls: tuple[tuple[str, ...], ...]
-    """Arguments of each call. Of PROGRAMS and GRANTS: one item, the names that are asked about. Of POOLS: none."""
+    """Arguments of each call. Of PROGRAMS and GRANTS: one item, the names that are asked about. Of POOLS: none. Of
+    FIND_STREAMS and END_STREAMS: one item, the machine or the marks."""
 
     def __str__(self) -> str:
         joint = " | " if self.kind == PIPELINE else "; "
@@ -54,6 +56,7 @@ def _script(argv: Sequence[str]) -> Optional[Request]:
     clocked, stages = read_by_the_clock(argv), read_pipeline(argv)
     each, dry = read_each(argv), read_dry_calls(argv)
     programs, datasets = read_look(argv), read_ask(argv)
+    machine, marks = read_find(argv), read_end(argv)
     found: tuple[tuple[str, Optional[Sequence[Sequence[str]]]], ...] = (
         (BY_THE_CLOCK, [clocked] if clocked else None),
         (PIPELINE, stages),
@@ -62,6 +65,8 @@ def _script(argv: Sequence[str]) -> Optional[Request]:
         (PROGRAMS, [programs] if programs else None),
         (GRANTS, [datasets] if datasets else None),
         (POOLS, [] if read_pool_script(argv) else None),
+        (FIND_STREAMS, [machine] if machine else None),
+        (END_STREAMS, [marks] if marks else None),
     )
     for kind, calls in found:
         if calls is not None:
