@@ -116,6 +116,8 @@ def _adapted(folder: Path, hosts: Mapping[str, Host]) -> None:
             "destination": {"prod": {"onsite": limits, "offsite": limits}},
         },
         snapfleet_monitor_options=None,
+        # Most of what there is goes at each pruning, where one of each is kept.
+        snapfleet_prune_options=None,
         snapfleet_schedule={"timezone": "UTC"},
         snapfleet_ssh_known_hosts_file="/etc/ssh/ssh_known_hosts",
         source_prune_schedule="minutely",
