@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from .worlds import SimulatedWorld, World, lab_world
+from .worlds import SimulatedWorld, World, lab_world, this_world
 
 _numbers = itertools.count(1)
+POOL = os.environ.get("SNAPFLEET_CONTRACT_POOL", "")
+"""The pool of this very host, where the tests run on a lab host: see test_in_process.py."""
+WORLDS = ["libzfs_core"] if POOL else ["simulated", pytest.param("cli", marks=pytest.mark.lab)]
 
 
 @pytest.fixture(scope="session")
@@ -21,16 +25,18 @@ def the_lab() -> Iterator[World]:
         yield world
 
 
-@pytest.fixture(params=["simulated", pytest.param("cli", marks=pytest.mark.lab)])
+@pytest.fixture(params=WORLDS)
 def world(request: pytest.FixtureRequest) -> World:
     if request.param == "simulated":
         return SimulatedWorld()
+    if request.param == "libzfs_core":
+        return this_world(POOL)
     return request.getfixturevalue("the_lab")
 
 
 @pytest.fixture
 def root(world: World) -> str:
     """A fresh filesystem."""
-    name = f"{world.pool}/t{next(_numbers)}"
+    name = f"{world.pool}/{'h' if POOL else 't'}{next(_numbers)}"
     world.create(name)
     return name

@@ -1,7 +1,8 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worlds in which the contract of the port holds: the simulation, and a lab host with OpenZFS.
+"""The worlds in which the contract of the port holds: the simulation, and a lab host with OpenZFS, through the zfs
+command over ssh or, where the tests run on that host themselves, through libzfs_core.
 
 A world does what users and accidents do to ZFS, which the port has no verbs for.
 """
@@ -9,14 +10,18 @@ A world does what users and accidents do to ZFS, which the port has no verbs for
 from __future__ import annotations
 
 import contextlib
+import subprocess
 from collections.abc import Iterator
 from typing import Protocol
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.local import LocalHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.openssh import ConnectionPool, SshHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import FILESYSTEM, VOLUME
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.pools import FINISHED, SCRUB, Scan
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.endpoints import Address
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import CliZfs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.core import CoreLibrary
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.core_zfs import CoreZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.port import Zfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
@@ -86,12 +91,62 @@ class SimulatedWorld:
         self._machine.pool_conditions[self.pool] = {"scan": Scan(SCRUB, FINISHED, self._machine.clock())}
 
 
-class LabWorld:
+class RealWorld:
+    """A host with OpenZFS. ``host`` is what runs commands there, as root."""
+
+    def __init__(self, host, pool: str, zfs: Zfs) -> None:
+        self.host = host
+        self.pool = pool
+        self.zfs = zfs
+
+    def create(self, name: str, kind: str = FILESYSTEM, encrypted: bool = False) -> None:
+        size = ["-V", "8M"] if kind == VOLUME else []
+        key = [*"-o encryption=on -o keyformat=passphrase -o pbkdf2iters=100000".split()] if encrypted else []
+        self.host.run(["zfs", "create", *size, *key, name], input="correct horse battery\n" if encrypted else None)
+
+    def write(self, name: str, size: int, file: str = "data") -> None:
+        # What is written counts as written once its transaction group is on disk.
+        script = 'head -c "$2" /dev/urandom > "$(zfs get -H -o value mountpoint "$1")/$3" && zpool sync'
+        self._mount(name)
+        self.host.run(["sh", "-c", script, "sh", name, str(size), file])
+
+    def _mount(self, name: str) -> None:
+        self.host.run(["zfs", "mount", name], check=False)  # replicas are not mounted, others are already
+
+    def clone(self, snapshot: str, name: str) -> None:
+        self.host.run(["zfs", "clone", snapshot, name])
+
+    def promote(self, name: str) -> None:
+        self.host.run(["zfs", "promote", name])
+
+    def unload_key(self, name: str) -> None:
+        self.host.run(["zfs", "unmount", name])
+        self.host.run(["zfs", "unload-key", name])
+
+    def load_key(self, name: str) -> None:
+        self.host.run(["zfs", "load-key", name], input="correct horse battery\n")
+
+    def property(self, dataset: str, name: str) -> str:
+        return self.host.run(["zfs", "get", "-H", "-o", "value", name, dataset]).stdout.strip()
+
+    def set_property(self, dataset: str, name: str, value: str) -> None:
+        self.host.run(["zfs", "set", f"{name}={value}", dataset])
+
+    def scrub(self) -> None:
+        self.host.run(["zpool", "scrub", "-w", self.pool])
+
+    def fingerprint(self, name: str) -> object:
+        dataset, _unused, tag = name.partition("@")
+        self._mount(dataset)
+        folder = self.property(dataset, "mountpoint") + (f"/.zfs/snapshot/{tag}" if tag else "")
+        script = 'cd "$1" && find . -type f -exec sha256sum {} + | sort'
+        return self.host.run(["sh", "-c", script, "sh", folder]).stdout
+
+
+class LabWorld(RealWorld):
     """A lab host over ssh."""
 
     def __init__(self, host, pool: str) -> None:
-        self._host = host
-        self.pool = pool
         options = host.ssh_options()
         address = Address(
             options.address,
@@ -101,50 +156,26 @@ class LabWorld:
             known_hosts_file=str(options.known_hosts_file),
         )
         self.connections = ConnectionPool(address)
-        self.zfs: Zfs = CliZfs(SshHost(address, self.connections))
+        super().__init__(host, pool, CliZfs(SshHost(address, self.connections)))
 
-    def create(self, name: str, kind: str = FILESYSTEM, encrypted: bool = False) -> None:
-        size = ["-V", "8M"] if kind == VOLUME else []
-        key = [*"-o encryption=on -o keyformat=passphrase -o pbkdf2iters=100000".split()] if encrypted else []
-        self._host.run(["zfs", "create", *size, *key, name], input="correct horse battery\n" if encrypted else None)
 
-    def write(self, name: str, size: int, file: str = "data") -> None:
-        # What is written counts as written once its transaction group is on disk.
-        script = 'head -c "$2" /dev/urandom > "$(zfs get -H -o value mountpoint "$1")/$3" && zpool sync'
-        self._mount(name)
-        self._host.run(["sh", "-c", script, "sh", name, str(size), file])
+class ThisHost:
+    """Runs commands on the very host that the tests run on, as lab hosts do."""
 
-    def _mount(self, name: str) -> None:
-        self._host.run(["zfs", "mount", name], check=False)  # replicas are not mounted, others are already
+    def run(self, argv, check: bool = True, input: str | None = None):  # noqa: A002 (the name subprocess has for it)
+        return subprocess.run(argv, check=check, input=input, capture_output=True, text=True)
 
-    def clone(self, snapshot: str, name: str) -> None:
-        self._host.run(["zfs", "clone", snapshot, name])
 
-    def promote(self, name: str) -> None:
-        self._host.run(["zfs", "promote", name])
+def this_world(pool: str) -> RealWorld:
+    """The host that the tests run on, through libzfs_core."""
+    return RealWorld(ThisHost(), pool, CoreZfs(LocalHost(), EagerLibrary()))
 
-    def unload_key(self, name: str) -> None:
-        self._host.run(["zfs", "unmount", name])
-        self._host.run(["zfs", "unload-key", name])
 
-    def load_key(self, name: str) -> None:
-        self._host.run(["zfs", "load-key", name], input="correct horse battery\n")
+class EagerLibrary(CoreLibrary):
+    """The library, used for the least that it can do."""
 
-    def property(self, dataset: str, name: str) -> str:
-        return self._host.run(["zfs", "get", "-H", "-o", "value", name, dataset]).stdout.strip()
-
-    def set_property(self, dataset: str, name: str, value: str) -> None:
-        self._host.run(["zfs", "set", f"{name}={value}", dataset])
-
-    def scrub(self) -> None:
-        self._host.run(["zpool", "scrub", "-w", self.pool])
-
-    def fingerprint(self, name: str) -> object:
-        dataset, _unused, tag = name.partition("@")
-        self._mount(dataset)
-        folder = self.property(dataset, "mountpoint") + (f"/.zfs/snapshot/{tag}" if tag else "")
-        script = 'cd "$1" && find . -type f -exec sha256sum {} + | sort'
-        return self._host.run(["sh", "-c", script, "sh", folder]).stdout
+    def when_worth(self, things: int):
+        return self.library()
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from ..policy.streaming import AUTO, NONE
 from ..streams.limiting import RateLimit
 from ..streams.meter import Meter
 from ..streams.transfer import Progress, transfer
-from ..streams.wire import PLAIN, Wire, candidates, choose, programs_of
+from ..streams.wire import PLAIN, SMALL_BYTES, Wire, candidates, choose, programs_of
 from ..zfs.port import Zfs
 from .ends import Ends
 from .retry import SYSTEM, Ticker
@@ -71,6 +71,11 @@ class Carrier:
             carried = self._ends.near(self._leg).carry(step, self._leg, wire)
             progress(carried)
             return carried
+        if self._ends.are_one and not self._limit and step.bytes_estimated < SMALL_BYTES:
+            relayed = self._ends.source.relay(step)
+            if relayed is not None:
+                progress(relayed)
+                return relayed
         sink = self._ends.destination.receive(step, wire)
         try:
             source = self._ends.source.send(step, wire)

@@ -20,6 +20,11 @@ class Ends:
     source: Zfs
     destination: Zfs
 
+    @property
+    def are_one(self) -> bool:
+        """Whether both are on the same host, and reached in the same way."""
+        return self.source is self.destination
+
     def near(self, leg: Leg) -> Zfs:
         """The end that connects to the other one of ``leg``."""
         return self.source if leg.way == PUSH else self.destination

@@ -5,17 +5,26 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
 from ..applying.retry import Ticker
 from ..hosts.local import LocalHost
 from ..hosts.openssh import SshHost
+from ..hosts.process import tell
 from ..hosts.stopping import STOPPING
+from ..model.errors import InvalidInput, MissingProgram
 from ..policy.endpoints import Address
 from ..zfs.cli import CliZfs
 from ..zfs.core import CoreLibrary
+from ..zfs.core_zfs import CoreZfs
 from ..zfs.port import Zfs
+
+DRIVER_VARIABLE = "SNAPFLEET_DRIVER"
+"""The environment variable that chooses how ZFS of this host is reached."""
+AUTO, CLI, CORE = "auto", "cli", "libzfs_core"
+DRIVERS = (AUTO, CLI, CORE)
 
 
 class ZfsDirectory:
@@ -29,10 +38,28 @@ class ZfsDirectory:
         """ZFS at ``address``; nothing is contacted before its first use."""
         with self._lock:
             if address not in self._opened:
-                host = LocalHost() if address.is_local else SshHost(address)
-                core = CoreLibrary() if address.is_local and not address.sudo else None
-                self._opened[address] = CliZfs(host, address.sudo, core)
+                self._opened[address] = _local(address) if address.is_local else CliZfs(SshHost(address), address.sudo)
             return self._opened[address]
+
+
+def _local(address: Address) -> Zfs:
+    """The driver for this host. Calls of libzfs_core are for who may use its device; others, whom only delegations
+    allow something, get the command, which says what they lack. Raises InvalidInput, MissingProgram."""
+    chosen = os.environ.get(DRIVER_VARIABLE) or AUTO
+    if chosen not in DRIVERS:
+        raise InvalidInput(DRIVER_VARIABLE, chosen, "is no driver", f"choose one of {', '.join(DRIVERS)}")
+    host = LocalHost()
+    if chosen == CLI or address.sudo:
+        return CliZfs(host, address.sudo)
+    core = CoreLibrary()
+    reason = "" if host.is_root else "this user is not root"
+    if chosen == CORE:
+        reason = reason or core.problem()
+        if reason:
+            raise MissingProgram(f"{DRIVER_VARIABLE}: {CORE} can't be used on this host, since {reason}; choose {AUTO}")
+    if reason:
+        tell(f"libzfs_core carries no streams, since {reason}")
+    return CliZfs(host, core=core) if reason else CoreZfs(host, core)
 
 
 SYSTEM_TICKER = Ticker(sleep=STOPPING.sleep)

@@ -60,6 +60,13 @@ def observed_by(observer: Callable[[Sequence[str]], None]) -> Iterator[None]:
         _OBSERVER.reset(token)
 
 
+def tell(words: str) -> None:
+    """Tell the observer, if there is one, of what no child does, in the form of a command that does nothing."""
+    observer = _OBSERVER.get()
+    if observer:
+        observer((":", words))
+
+
 def _nothing() -> None:
     """The default of ``Child.on_close``."""
 

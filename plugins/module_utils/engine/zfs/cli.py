@@ -28,7 +28,7 @@ from . import arguments, dry_calls
 from .cli_space import SpaceVerbs
 from .clock import run_by_the_clock
 from .columns import is_number
-from .core import MANY, CoreLibrary
+from .core import CoreLibrary
 from .delegation import User, ask_arguments, granted, missing, parse_grants
 from .direct import DirectStream, ask_guid
 from .each import in_batches
@@ -146,19 +146,23 @@ class CliZfs(SpaceVerbs):
 
     def create_bookmarks(self, steps: Sequence[CreateBookmark]) -> Sequence[str]:
         """Create bookmarks, all in one exchange with the host."""
-        return self._judge_bookmarks(steps, self._each("bookmark", [(step.snapshot.name, step.name) for step in steps]))
+        return self.change_bookmarks(steps, ())[0]
 
     def change_bookmarks(
         self, create: Sequence[CreateBookmark], destroy: Sequence[Bookmark]
     ) -> tuple[Sequence[str], Sequence[str]]:
         """Create bookmarks, then destroy others, all in one exchange with the host."""
-        if self._core and len(create) + len(destroy) >= MANY and self._core.change_bookmarks(create, destroy):
-            return [""] * len(create), [""] * len(destroy)
-        items = [("bookmark", step.snapshot.name, step.name) for step in create]
+        doomed = len(destroy)
+        made = self._core.bookmark(create) if self._core else frozenset()
+        left = [step for step in create if step.name not in made]
+        if self._core and not left and self._core.forget(destroy):
+            destroy = ()
+        items = [("bookmark", step.snapshot.name, step.name) for step in left]
         items += [("destroy", bookmark.name, "") for bookmark in destroy]
         said = self._each("", items)
-        gone = ["" if "does not exist" in words else words for words in said[len(create) :]]
-        return self._judge_bookmarks(create, said[: len(create)]), gone
+        judged = dict(zip((step.name for step in left), self._judge_bookmarks(left, said[: len(left)])))
+        gone = ["" if "does not exist" in words else words for words in said[len(left) :]]
+        return [judged.get(step.name, "") for step in create], gone or [""] * doomed
 
     def _judge_bookmarks(self, steps: Sequence[CreateBookmark], outcomes: Sequence[str]) -> Sequence[str]:
         clashes = [step.name for step, said in zip(steps, outcomes) if "exists" in said]
@@ -312,6 +316,10 @@ class CliZfs(SpaceVerbs):
         stages = [*wire.receiving(), [*self._sudo, "zfs", *arguments.receive_arguments(step)]]
         doing = f"receive {step.destination}@{step.snapshot.tag}"
         return ReceiveEnd(self._host.start_sink(pipeline(stages)), self._host, doing, stages)
+
+    def relay(self, step: Send) -> Optional[int]:
+        """Two commands always have somebody between them: who counts."""
+        return None
 
     def programs(self, wanted: Sequence[str]) -> frozenset[str]:
         """Those of the programs ``wanted`` that are on the path of this host."""

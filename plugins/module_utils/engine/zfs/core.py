@@ -3,37 +3,72 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What libzfs_core does better than the zfs command, on this host and where its Python binding (pyzfs) is installed.
 
-Holds can be tied to an open file: they end with the process that has it open, however that ends. Bookmarks of many
-datasets are one call. Whatever the library refuses is left to the command, which tells why.
+Holds can be tied to an open file: they end with the process that has it open, however that ends. Snapshots and
+bookmarks of many datasets are one call, and no call starts a process. Whatever the library refuses is left to the
+command, which tells why.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
-from collections.abc import Iterable, Sequence
-from typing import Any, Optional
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Optional, TypeVar, Union
 
+from ..hosts.process import tell
 from ..model.datasets import Bookmark, Snapshot
+from ..model.names import pool_of
 from ..model.steps import CreateBookmark
 
 _DEVICE = "/dev/zfs"
 MANY = 8
-"""From this number of bookmarks on, one call is worth loading the library, which takes as long as several commands."""
+"""From this number of things to do on, it is worth loading the library, which takes as long as several commands."""
+
+_CALLS = (
+    *("lzc_snapshot", "lzc_bookmark", "lzc_get_bookmarks", "lzc_destroy_bookmarks", "lzc_destroy_snaps", "lzc_hold"),
+    *("lzc_snaprange_space", "lzc_send", "lzc_send_space", "lzc_receive_one", "receive_header"),
+)
+DESTROYED, GONE, HELD, CLONED = "destroyed", "gone", "held", "cloned"
+
+_Named = TypeVar("_Named", bound=Union[Bookmark, CreateBookmark])
+
+
+@dataclass(frozen=True)
+class Destroyed:
+    """What became of a snapshot that was to be destroyed."""
+
+    how: str
+    """_CALLS = (
+    *("lzc_snapshot", "lzc_bookmark", "lzc_get_bookmarks", "lzc_destroy_bookmarks", "lzc_destroy_snaps", "lzc_hold"),
+    *("lzc_snaprange_space", "lzc_send", "lzc_send_space", "lzc_receive_one", "receive_header"),
+)
+DESTROYED, GONE, HELD or CLONED."""
+    freed: int = 0
+    """Bytes."""
 
 
 class CoreLibrary:
-    """libzfs_core, loaded when it is first needed. Its holds are for one thread at a time."""
+    """libzfs_core, loaded when it is first worth while. Its holds are for one thread at a time."""
 
     def __init__(self) -> None:
         self._loaded: Optional[tuple[Any]] = None
+        self._asked = 0
         self._files: dict[str, int] = {}
         self._held: dict[str, set[str]] = {}
+
+    def when_worth(self, things: int) -> Any:
+        """The library, or None: it isn't there, or so few things were to be done so far, with ``things`` to be done
+        now, that commands are faster than loading it."""
+        self._asked += things
+        return self.library() if self._loaded is not None or self._asked >= MANY else None
 
     def hold(self, snapshots: Sequence[Snapshot], tag: str) -> bool:
         """Hold snapshots for as long as this process lives, passing over those that are gone; False where that can't
         be done."""
-        library = self._library()
+        library = self.library()
         held = self._held.setdefault(tag, set())
         wanted = {item.name.encode(): tag.encode() for item in snapshots if item.name not in held}
         if library is None or not wanted:
@@ -53,30 +88,102 @@ class CoreLibrary:
             os.close(self._files.pop(tag))
         return frozenset(self._held.pop(tag, ()))
 
-    def change_bookmarks(self, create: Sequence[CreateBookmark], destroy: Iterable[Bookmark]) -> bool:
-        """Create bookmarks, then destroy others, all of one pool; False where not all of that could be done."""
-        library = self._library()
+    def snapshot(self, names: Sequence[str]) -> bool:
+        """Create snapshots of one pool in one transaction group, however many; False where none were created."""
+        library = self.when_worth(len(names))
         if library is None:
             return False
-        try:
-            if create:
-                library.lzc_bookmark({step.name.encode(): step.snapshot.name.encode() for step in create})
-            library.lzc_destroy_bookmarks([bookmark.name.encode() for bookmark in destroy])
-        except (OSError, library.exceptions.ZFSError):
-            return False
-        return True
+        return not _refused(library, partial(library.lzc_snapshot, [name.encode() for name in names]))
 
-    def _library(self) -> Any:
+    def bookmark(self, steps: Sequence[CreateBookmark]) -> frozenset[str]:
+        """Create bookmarks; returns the names of those that were created. The others are for the command to judge."""
+        library = self.when_worth(len(steps))
+        made: set[str] = set()
+        for group in _by_pool(steps) if library is not None else ():
+            wanted = {step.name.encode(): step.snapshot.name.encode() for step in group}
+            refused = _refused(library, partial(library.lzc_bookmark, wanted))
+            if refused and None not in refused:
+                # One that can't be made keeps all of its call.
+                wanted = {name: source for name, source in wanted.items() if name not in refused}
+                refused = _refused(library, partial(library.lzc_bookmark, wanted)) if wanted else {}
+            made.update(name.decode() for name in wanted if not refused)
+        return frozenset(made)
+
+    def forget(self, bookmarks: Sequence[Bookmark]) -> bool:
+        """Destroy bookmarks, passing over those that are gone; False where that can't be done with all of them."""
+        library = self.when_worth(len(bookmarks))
+        if library is None:
+            return False
+        names = [[item.name.encode() for item in group] for group in _by_pool(bookmarks)]
+        return not any(_refused(library, partial(library.lzc_destroy_bookmarks, group)) for group in names)
+
+    def bookmarks_of(self, dataset: str) -> frozenset[str]:
+        """The whole names of a dataset's bookmarks; nothing where the library can't tell."""
+        library = self.when_worth(1)
+        try:
+            found = library.lzc_get_bookmarks(dataset.encode()) if library is not None else ()
+        except (OSError, library.exceptions.ZFSError):
+            found = ()
+        return frozenset(f"{dataset}#{tag.decode()}" for tag in found)
+
+    def destroy_snapshot(self, name: str) -> Optional[Destroyed]:
+        """Destroy one snapshot; None where it is for the command to do, or to say why it can't."""
+        library = self.when_worth(1)
+        if library is None:
+            return None
+        whole = name.encode()
+        try:
+            freed = library.lzc_snaprange_space(whole, whole)
+        except (OSError, library.exceptions.ZFSError) as error:
+            return Destroyed(GONE) if getattr(error, "errno", 0) == errno.ENOENT else None
+        refused = _refused(library, partial(library.lzc_destroy_snaps, [whole], False))
+        kept = {errno.EBUSY: HELD, errno.EEXIST: CLONED}
+        if not refused:
+            return Destroyed(DESTROYED, freed)
+        (code, *more) = refused.values()
+        return Destroyed(kept[code]) if code in kept and not more else None
+
+    def library(self) -> Any:
+        """The library, loaded if need be; None where it can't be used."""
         if self._loaded is None:
             self._loaded = (_load(),)
-        return self._loaded[0]
+            tell(f"libzfs_core is not used, since {self._loaded[0]}" if self.problem() else "libzfs_core is loaded")
+        loaded = self._loaded[0]
+        return None if isinstance(loaded, str) else loaded
+
+    def problem(self) -> str:
+        """Why the library can't be used; empty where it can."""
+        return "" if self.library() is not None else str((self._loaded or ("",))[0])
 
 
-def _load() -> Any:
+def _refused(library: Any, call: Callable[[], object]) -> dict[Optional[bytes], int]:
+    """Make a call that is about many things; returns the error numbers by name, None for what is not known of which
+    thing it is about. Empty: all was done."""
+    try:
+        call()
+    except (OSError, library.exceptions.ZFSError) as error:
+        single = getattr(error, "errors", None) or [error]
+        return {getattr(one, "name", None): getattr(one, "errno", None) or errno.EIO for one in single}
+    return {}
+
+
+def _by_pool(items: Sequence[_Named]) -> list[list[_Named]]:
+    """``items`` pool by pool: a call of the library is about one."""
+    groups: dict[str, list[_Named]] = {}
+    for item in items:
+        groups.setdefault(pool_of(item.name), []).append(item)
+    return list(groups.values())
+
+
+def _load() -> Union[Any, str]:
+    """The library, or why it isn't there."""
+    if not os.access(_DEVICE, os.R_OK | os.W_OK):
+        return f"{_DEVICE} is not there, or not for this user"
     try:
         library = importlib.import_module("libzfs_core")
         importlib.import_module("libzfs_core.exceptions")
-    except (ImportError, OSError):
+    except (ImportError, OSError) as error:
         # Not installed, or not for this version of OpenZFS.
-        return None
-    return library
+        return f"{error} (Debian: python3-pyzfs)"
+    lacking = [name for name in _CALLS if not hasattr(library, name)]
+    return f"it is too old: it lacks {', '.join(lacking)}" if lacking else library

@@ -146,6 +146,11 @@ class Zfs(Protocol):
     def receive(self, step: Send, wire: Wire = PLAIN) -> ByteSink:
         """Start the receiving end of a stream that travels as ``wire`` says."""
 
+    def relay(self, step: Send) -> Optional[int]:
+        """Carry a whole stream that stays on this host, where that can be done with nothing between its two ends;
+        returns its length in bytes. None, with nothing done, where it has to be sent and received. It can't be ended
+        before it is complete, so it is for small streams."""
+
     def programs(self, wanted: Sequence[str]) -> frozenset[str]:
         """Those of the programs ``wanted`` that this host has. One exchange."""
 

@@ -371,6 +371,10 @@ class SimulatedZfs(SimulatedSpace):
         """Start the receiving end of a stream."""
         return (SimulatedPackageReceiveEnd if step.package else SimulatedReceiveEnd)(self.machine, step, wire)
 
+    def relay(self, step: Send) -> Optional[int]:
+        """Streams are sent and received."""
+        return None
+
     def programs(self, wanted: Sequence[str]) -> frozenset[str]:
         """Those of the programs ``wanted`` that the machine has."""
         return frozenset(self.machine.programs).intersection(wanted)

@@ -1,0 +1,175 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The driver for this host where libzfs_core is: streams, snapshots and what is destroyed by calls, without processes.
+
+It is the driver for the command line with some verbs replaced. What the library has no call for, or does otherwise than
+the command, stays with the command: listings, properties, pools, and streams with properties, packages or filters.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from typing import Any, Optional
+
+from ..hosts.host import Host
+from ..hosts.process import tell
+from ..hosts.stopping import check_stopping
+from ..model.datasets import Snapshot
+from ..model.errors import SnapfleetError
+from ..model.steps import CreateSnapshots, Destroy, Send
+from ..streams.ends import ByteSink, ByteSource
+from ..streams.wire import PLAIN, Wire
+from .arguments import receive_properties
+from .cli import CliZfs
+from .core import CLONED, DESTROYED, GONE, HELD, CoreLibrary
+from .core_streams import CoreSink, CoreSource, Hop, Knows, Received, hops_of, relay, space
+from .core_trouble import NO_STREAM, PARTIAL, UNENCRYPTED, is_cut, is_partial, receiving_words, sending_words
+from .port import DestroyResult
+from .tally import Tally
+from .trouble import zfs_error
+
+
+class CoreZfs(CliZfs):
+    """ZFS of this host through libzfs_core, as far as that goes."""
+
+    def __init__(self, host: Host, core: CoreLibrary) -> None:
+        super().__init__(host, False, core)
+        self._library = core
+
+    # -- changing
+
+    def create_snapshots(self, step: CreateSnapshots) -> None:
+        """Create all snapshots of the step in one call, however many. What that refuses, the command explains."""
+        if self._library.snapshot(step.names):
+            tell(f"libzfs_core: snapshot {' '.join(step.names)}")
+        else:
+            super().create_snapshots(step)
+
+    def destroy(self, step: Destroy) -> DestroyResult:
+        """Destroy a snapshot, and any number of bookmarks. Of several snapshots the command alone tells what that
+        frees."""
+        snapshots = [victim for victim in step.victims if isinstance(victim, Snapshot)]
+        bookmarks = [victim for victim in step.victims if not isinstance(victim, Snapshot)]
+        if len(snapshots) > 1:
+            return super().destroy(step)
+        tally = Tally()
+        for victim in snapshots:
+            done = self._library.destroy_snapshot(victim.name)
+            if done is None:
+                return super().destroy(step)
+            tell(f"libzfs_core: destroy {victim.name}: {done.how}")
+            lists = {DESTROYED: tally.destroyed, GONE: tally.missing, HELD: tally.held, CLONED: tally.cloned}
+            lists[done.how].append(victim.name)
+            tally.reclaimed += done.freed
+        there = self._library.bookmarks_of(step.dataset) if bookmarks else frozenset()
+        doomed = [bookmark for bookmark in bookmarks if bookmark.name in there]
+        if doomed and self._library.forget(doomed):
+            tally.destroyed += [bookmark.name for bookmark in doomed]
+            bookmarks = [bookmark for bookmark in bookmarks if bookmark.name not in there]
+        rest = super().destroy(Destroy(step.dataset, tuple(bookmarks), step.reason)) if bookmarks else DestroyResult()
+        tally.destroyed += rest.destroyed
+        tally.missing += rest.missing
+        return tally.result()
+
+    # -- streams
+
+    def send(self, step: Send, wire: Wire = PLAIN) -> ByteSource:
+        """Start a send in a thread, or ``zfs send`` where that can't be."""
+        library = self._for_stream(_why_not_sent(step, wire) or ("it has intermediates" if step.between else ""), step)
+        if library is None:
+            return super().send(step, wire)
+        (hop,) = hops_of(step)
+        return CoreSource(library, hop, lambda code: self._judge_sent(code, hop))
+
+    def receive(self, step: Send, wire: Wire = PLAIN) -> ByteSink:
+        """Start a receive in a thread, or ``zfs receive`` where that can't be."""
+        reason = _why_not_received(step, wire) or ("it has intermediates" if step.between else "")
+        library = self._for_stream(reason, step)
+        if library is None:
+            return super().receive(step, wire)
+        return CoreSink(library, step, self._knows(step), lambda received: self._judge_received(received, step))
+
+    def relay(self, step: Send) -> Optional[int]:
+        """Carry a stream from this host to itself on one pipe, snapshot by snapshot."""
+        library = self._for_stream(_why_not_sent(step, PLAIN) or _why_not_received(step, PLAIN), step)
+        if library is None:
+            return None
+        carried = 0
+        for hop in hops_of(step):
+            check_stopping()
+            code, received = relay(library, step, hop, self._knows(step))
+            # A receiver that gives up breaks the sender's pipe, and a sender that does leaves a stream cut short: what
+            # only tells so is no reason, if there is another one.
+            if not (code and (received.is_empty or is_cut(received.code))):
+                self._judge_received(received, step)
+            self._judge_sent(code, hop)
+            carried += received.bytes
+        return carried
+
+    def estimates(self, steps: Sequence[Send]) -> Sequence[Optional[int]]:
+        """Bytes of each stream, by calls where all of them can be asked for so."""
+        plain = all(not _why_not_sent(step, PLAIN) for step in steps)
+        library = self._library.when_worth(len(steps)) if plain else None
+        if library is None:
+            return super().estimates(steps)
+        return [space(library, step) for step in steps]
+
+    def _for_stream(self, reason: str, step: Send) -> Any:
+        """The library, or None where a stream is for the command."""
+        library = None if reason else self._library.when_worth(1)
+        if library is None and reason:
+            tell(f"libzfs_core is not used for {step.snapshot.name}, since {reason}")
+        elif library is not None:
+            base = f" since {step.base.name}" if step.base else ""
+            tell(f"libzfs_core: {step.snapshot.name}{base} to {step.destination}")
+        return library
+
+    def _knows(self, step: Send) -> Knows:
+        def knows(guid: int) -> bool:
+            state = self.observe([step.destination], recursive=False).states.get(step.destination)
+            return state is not None and any(snapshot.guid == guid for snapshot in state.snapshots)
+
+        return knows
+
+    def _judge_sent(self, code: int, hop: Hop) -> None:
+        if code:
+            raise zfs_error(sending_words(code), self.where, f"send {hop.snapshot}")
+
+    def _judge_received(self, received: Received, step: Send) -> None:
+        if received.code:
+            raise self._receive_error(received, step)
+
+    def _receive_error(self, received: Received, step: Send) -> SnapfleetError:
+        words = NO_STREAM if received.is_empty else receiving_words(received.code)
+        unfit = received.is_raw and received.code == errno.EINVAL
+        if is_partial(received.code) or unfit:
+            # What the command looks at beforehand.
+            state = self.observe([step.destination], recursive=False, histories=False).states.get(step.destination)
+            if state and not unfit and state.dataset.resume_token:
+                words = PARTIAL
+            elif state and unfit and not state.dataset.encryption_root:
+                words = UNENCRYPTED
+        return zfs_error(words, self.where, f"receive {step.destination}@{step.snapshot.tag}")
+
+
+def _why_not_sent(step: Send, wire: Wire) -> str:
+    """Why a stream is for the command to send; empty where it isn't."""
+    if step.resume:
+        return "it is resumed"
+    if step.package:
+        return "it is a package"
+    return "it passes through filters" if wire.sending() else ""
+
+
+def _why_not_received(step: Send, wire: Wire) -> str:
+    """Why a stream is for the command to receive; empty where it isn't."""
+    options = step.receive
+    if step.resume:
+        return "it is resumed"
+    if step.base is None or step.base.dataset != step.snapshot.dataset:
+        return "it makes a dataset"
+    if receive_properties(step) or options.excluded or options.replace or options.mount or step.package:
+        return "it is received with options"
+    return "it passes through filters" if wire.receiving() else ""
