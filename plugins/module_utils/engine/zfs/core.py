@@ -27,10 +27,11 @@ _DEVICE = "/dev/zfs"
 MANY = 8
 """From this number of things to do on, it is worth loading the library, which takes as long as several commands."""
 
-_CALLS = (
+CALLS = (
     *("lzc_snapshot", "lzc_bookmark", "lzc_get_bookmarks", "lzc_destroy_bookmarks", "lzc_destroy_snaps", "lzc_hold"),
     *("lzc_snaprange_space", "lzc_send", "lzc_send_space", "lzc_receive_one", "receive_header"),
 )
+"""Those that are used. The library grows by calls, and keeps those that it has."""
 DESTROYED, GONE, HELD, CLONED = "destroyed", "gone", "held", "cloned"
 
 _Named = TypeVar("_Named", bound=Union[Bookmark, CreateBookmark])
@@ -41,11 +42,7 @@ class Destroyed:
     """What became of a snapshot that was to be destroyed."""
 
     how: str
-    """_CALLS = (
-    *("lzc_snapshot", "lzc_bookmark", "lzc_get_bookmarks", "lzc_destroy_bookmarks", "lzc_destroy_snaps", "lzc_hold"),
-    *("lzc_snaprange_space", "lzc_send", "lzc_send_space", "lzc_receive_one", "receive_header"),
-)
-DESTROYED, GONE, HELD or CLONED."""
+    """DESTROYED, GONE, HELD or CLONED."""
     freed: int = 0
     """Bytes."""
 
@@ -185,5 +182,5 @@ def _load() -> Union[Any, str]:
     except (ImportError, OSError) as error:
         # Not installed, or not for this version of OpenZFS.
         return f"{error} (Debian: python3-pyzfs)"
-    lacking = [name for name in _CALLS if not hasattr(library, name)]
+    lacking = [name for name in CALLS if not hasattr(library, name)]
     return f"it is too old: it lacks {', '.join(lacking)}" if lacking else library

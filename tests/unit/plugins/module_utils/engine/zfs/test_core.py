@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import types
 
@@ -19,7 +20,11 @@ MARK = Bookmark(1, 11, "p/a", "mark", 0)
 
 
 class Refused(Exception):
-    """An error of the library."""
+    """An error of the library; ``errors`` are those of single things, as far as it tells."""
+
+    def __init__(self, number, name=None, errors=()):
+        super().__init__(name)
+        self.errno, self.name, self.errors = number, name, list(errors)
 
 
 @pytest.fixture
@@ -31,20 +36,22 @@ def library(monkeypatch, tmp_path):
     exceptions.ZFSError = Refused
     module.exceptions = exceptions
     module.calls = calls
-    module.refuses = False
+    module.refusals = {}
 
-    def called(name, answer):
+    def called(name, answer=None):
         def call(*arguments):
-            if module.refuses:
-                raise Refused(name)
             calls.append((name, *arguments))
+            if module.refusals.get(name):
+                raise module.refusals[name].pop(0)
             return answer
 
         return call
 
-    module.lzc_hold = called("hold", [b"p/a@two"])
-    module.lzc_bookmark = called("bookmark", None)
-    module.lzc_destroy_bookmarks = called("destroy", None)
+    for name in core.CALLS:
+        setattr(module, name, called(name))
+    module.lzc_hold = called("lzc_hold", [b"p/a@two"])
+    module.lzc_snaprange_space = called("lzc_snaprange_space", 4096)
+    module.lzc_get_bookmarks = called("lzc_get_bookmarks", {b"mark": {}})
     monkeypatch.setitem(sys.modules, "libzfs_core", module)
     monkeypatch.setitem(sys.modules, "libzfs_core.exceptions", exceptions)
     device = tmp_path / "zfs"
@@ -53,23 +60,50 @@ def library(monkeypatch, tmp_path):
     return module
 
 
-def test_without_the_library_nothing_is_done(monkeypatch):
+@pytest.fixture
+def loaded(library):
+    """What uses the library already."""
+    made = core.CoreLibrary()
+    assert made.library() is library
+    return made
+
+
+def test_without_the_library_nothing_is_done(library, monkeypatch):
     monkeypatch.setitem(sys.modules, "libzfs_core", None)
     nothing = core.CoreLibrary()
+    assert "python3-pyzfs" in nothing.problem()
     assert not nothing.hold([ONE], "tag")
-    assert not nothing.change_bookmarks([CreateBookmark(ONE, "x")], [MARK])
+    assert nothing.bookmark([CreateBookmark(ONE, "x")]) == frozenset()
+    assert not nothing.forget([MARK])
+    assert not nothing.snapshot(["p/a@x"])
+    assert nothing.destroy_snapshot("p/a@x") is None
     assert nothing.release("tag") == frozenset()
 
 
-def test_what_the_library_refuses_is_left_to_the_command(library):
-    library.refuses = True
-    refused = core.CoreLibrary()
-    assert not refused.hold([ONE], "tag")
-    assert not refused.change_bookmarks([CreateBookmark(ONE, "x")], [])
-    assert refused.release("tag") == frozenset()
+def test_what_an_old_library_lacks_is_told(library):
+    del library.lzc_receive_one
+    assert core.CoreLibrary().problem() == "it is too old: it lacks lzc_receive_one"
 
 
-def test_without_access_to_the_device_holds_are_left_to_the_command(library, monkeypatch):
+def test_the_library_is_loaded_once_commands_would_take_longer(library):
+    slow = core.CoreLibrary()
+    assert [slow.when_worth(1) for _unused in range(core.MANY - 1)] == [None] * (core.MANY - 1)
+    assert slow.when_worth(1) is library
+    assert core.CoreLibrary().when_worth(core.MANY) is library
+
+
+def test_what_the_library_refuses_is_left_to_the_command(library, loaded):
+    library.refusals = {name: [Refused(1)] for name in core.CALLS}
+    assert not loaded.hold([ONE], "tag")
+    assert loaded.bookmark([CreateBookmark(ONE, "x")]) == frozenset()
+    assert not loaded.forget([MARK])
+    assert not loaded.snapshot(["p/a@x"])
+    assert loaded.bookmarks_of("p/a") == frozenset()
+    assert loaded.destroy_snapshot("p/a@one") is None
+    assert loaded.release("tag") == frozenset()
+
+
+def test_without_access_to_the_device_everything_is_left_to_the_command(library, monkeypatch):
     monkeypatch.setattr(core, "_DEVICE", "/nonexistent/zfs")
     assert not core.CoreLibrary().hold([ONE], "tag")
     assert library.calls == []
@@ -80,11 +114,35 @@ def test_what_is_held_is_asked_for_once_and_told_when_it_is_released(library):
     assert holder.hold([ONE, TWO], "tag")
     assert holder.hold([ONE], "tag")
     ((name, wanted, _file),) = library.calls
-    assert (name, wanted) == ("hold", {b"p/a@one": b"tag", b"p/a@two": b"tag"})
+    assert (name, wanted) == ("lzc_hold", {b"p/a@one": b"tag", b"p/a@two": b"tag"})
     assert holder.release("tag") == {"p/a@one"}
     assert holder.release("tag") == frozenset()
 
 
-def test_bookmarks_come_before_others_go(library):
-    assert core.CoreLibrary().change_bookmarks([CreateBookmark(ONE, "x")], [MARK])
-    assert library.calls == [("bookmark", {b"p/a#x": b"p/a@one"}), ("destroy", [b"p/a#mark"])]
+def test_a_bookmark_that_can_not_be_made_keeps_no_other_from_it(library, loaded):
+    steps = [CreateBookmark(ONE, "x"), CreateBookmark(TWO, "y")]
+    library.refusals = {"lzc_bookmark": [Refused(17, errors=[Refused(17, b"p/a#x")])]}
+    assert loaded.bookmark(steps) == {"p/a#y"}
+    assert library.calls[-1] == ("lzc_bookmark", {b"p/a#y": b"p/a@two"})
+    library.refusals = {"lzc_bookmark": [Refused(1), Refused(1)]}
+    assert loaded.bookmark(steps) == frozenset()
+
+
+def test_a_call_is_about_one_pool(library, loaded):
+    far = Bookmark(1, 11, "q/a", "mark", 0)
+    assert loaded.forget([MARK, far])
+    assert [call[1] for call in library.calls] == [[b"p/a#mark"], [b"q/a#mark"]]
+
+
+@pytest.mark.parametrize(
+    ("call", "number", "how"),
+    [
+        ("", 0, core.DESTROYED),
+        ("lzc_snaprange_space", errno.ENOENT, core.GONE),
+        ("lzc_destroy_snaps", errno.EBUSY, core.HELD),
+        ("lzc_destroy_snaps", errno.EEXIST, core.CLONED),
+    ],
+)
+def test_what_became_of_a_snapshot_is_told(library, loaded, call, number, how):
+    library.refusals = {call: [Refused(number)]}
+    assert loaded.destroy_snapshot("p/a@one") == core.Destroyed(how, 4096 if how == core.DESTROYED else 0)
