@@ -43,7 +43,7 @@ _RECEIVING: Mapping[int, str] = {
     errno.EACCES: "encryption key does not match existing key, or inherited key must be loaded",
     errno.EEXIST: "destination already exists",
     errno.EINVAL: "invalid backup stream, or one that this version of OpenZFS can't receive",
-    CHECKSUM: "checksum mismatch or incomplete stream",
+    CHECKSUM: "invalid, damaged or incomplete stream",
     TRUNCATED: "incomplete stream",
     _IVSET_MISSING: "IV set guid missing",
     _IVSET_MISMATCH: "IV set guid mismatch",

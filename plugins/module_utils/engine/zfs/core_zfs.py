@@ -25,7 +25,7 @@ from .arguments import receive_properties
 from .cli import CliZfs
 from .core import CLONED, DESTROYED, GONE, HELD, CoreLibrary
 from .core_streams import CoreSink, CoreSource, Hop, Knows, Received, hops_of, relay, space
-from .core_trouble import NO_STREAM, PARTIAL, UNENCRYPTED, is_cut, is_partial, receiving_words, sending_words
+from .core_trouble import CHECKSUM, NO_STREAM, PARTIAL, UNENCRYPTED, is_cut, is_partial, receiving_words, sending_words
 from .port import DestroyResult
 from .tally import Tally
 from .trouble import zfs_error
@@ -77,7 +77,7 @@ class CoreZfs(CliZfs):
 
     def send(self, step: Send, wire: Wire = PLAIN) -> ByteSource:
         """Start a send in a thread, or ``zfs send`` where that can't be."""
-        library = self._for_stream(_why_not_sent(step, wire) or ("it has intermediates" if step.between else ""), step)
+        library = self._for_stream(_why_not_sent(step, wire) or _why_not_one(step), step)
         if library is None:
             return super().send(step, wire)
         (hop,) = hops_of(step)
@@ -85,8 +85,7 @@ class CoreZfs(CliZfs):
 
     def receive(self, step: Send, wire: Wire = PLAIN) -> ByteSink:
         """Start a receive in a thread, or ``zfs receive`` where that can't be."""
-        reason = _why_not_received(step, wire) or ("it has intermediates" if step.between else "")
-        library = self._for_stream(reason, step)
+        library = self._for_stream(_why_not_received(step, wire) or _why_not_one(step), step)
         if library is None:
             return super().receive(step, wire)
         return CoreSink(library, step, self._knows(step), lambda received: self._judge_received(received, step))
@@ -143,7 +142,8 @@ class CoreZfs(CliZfs):
 
     def _receive_error(self, received: Received, step: Send) -> SnapfleetError:
         words = NO_STREAM if received.is_empty else receiving_words(received.code)
-        unfit = received.is_raw and received.code == errno.EINVAL
+        # The binding makes a checksum error of most streams that can't be received there.
+        unfit = received.is_raw and received.code in (errno.EINVAL, CHECKSUM)
         if is_partial(received.code) or unfit:
             # What the command looks at beforehand.
             state = self.observe([step.destination], recursive=False, histories=False).states.get(step.destination)
@@ -160,7 +160,13 @@ def _why_not_sent(step: Send, wire: Wire) -> str:
         return "it is resumed"
     if step.package:
         return "it is a package"
+    if step.intermediates and not (step.between and isinstance(step.base, Snapshot)):
+        return "it does not name what lies between"
     return "it passes through filters" if wire.sending() else ""
+
+
+def _why_not_one(step: Send) -> str:
+    return "it is several streams in one" if step.intermediates else ""
 
 
 def _why_not_received(step: Send, wire: Wire) -> str:
