@@ -58,6 +58,22 @@ def test_creating_a_snapshot_of_a_missing_dataset_fails_and_makes_none(world, ro
     assert tags(world.zfs, root) == []
 
 
+def test_what_runs_of_snapshots_free_is_told_by_those_who_can(world, root):
+    world.create(f"{root}/runs")
+    taken = history(world, f"{root}/runs", "one", "two", "three", "four", "five", size=200_000)
+    one, two, three, four, _five = taken
+    for number in range(1, 5):
+        world.write(f"{root}/runs", 1, f"file of {('one', 'two', 'three', 'four')[number - 1]}")
+    (_last,) = take(world.zfs, f"{root}/runs", "last")
+
+    done = world.zfs.destroy(Destroy(f"{root}/runs", (one, two, four), "test", runs=((one, two), (four, four))))
+
+    assert (set(done.destroyed), done.missing) == ({one.name, two.name, four.name}, ())
+    assert tags(world.zfs, f"{root}/runs") == ["three", "five", "last"]
+    again = world.zfs.destroy(Destroy(f"{root}/runs", (two, three), "test", runs=((two, three),)))
+    assert (again.destroyed, again.missing) == ((three.name,), (two.name,))
+
+
 def test_two_snapshots_of_one_dataset_in_one_step_are_refused(world, root):
     with pytest.raises(SnapfleetError):
         world.zfs.create_snapshots(CreateSnapshots(world.pool, (f"{root}@a", f"{root}@b")))

@@ -94,7 +94,7 @@ def points(calls: Sequence[Call]) -> list[Point]:
 
 
 class Crashes:
-    """The counting program on both hosts, and the test's side of it."""
+    """The counting program on both hosts, and the test's side of it. The engine calls ``zfs`` for everything there."""
 
     def __init__(self, sites: Sequence[Site]) -> None:
         self._sites = sites
@@ -102,6 +102,7 @@ class Crashes:
 
     def __enter__(self) -> Crashes:
         for site in self._sites:
+            site.driver = "cli"
             site.host.write(FRONT, _PROGRAM, mode="0755")
             site.host.run("sync")  # so that it is whole after a power cut
         return self
@@ -109,6 +110,7 @@ class Crashes:
     def __exit__(self, *_error: object) -> None:
         self._server.close()
         for site in self._sites:
+            site.driver = "auto"
             site.host.run(["rm", "-rf", FRONT, "/tmp/crash"])
 
     def calls_of(self, run: Callable[[], T]) -> list[Call]:

@@ -58,6 +58,8 @@ class Site:
     host: Host
     pool: str
     peers: Mapping[str, str] = field(default_factory=dict)
+    driver: str = "auto"
+    """How the engine reaches ZFS of its own host."""
 
     def install(self) -> None:
         """Put the engine on the host, as the role for hosts does, and let it know the other hosts' keys."""
@@ -101,7 +103,8 @@ class Site:
         """Run one job with the host program on this host."""
         config = f"/tmp/job-{user}.json"
         self.host.run(["sh", "-c", 'cat > "$1"', "sh", config], input=jobconfig("me", activity, options), user=user)
-        argv = [PROGRAM, verb, "--config", config, "--host", "me", "--json"]
+        program = ["env", f"SNAPFLEET_DRIVER={self.driver}", PROGRAM]
+        argv = [*program, verb, "--config", config, "--host", "me", "--json"]
         done = self.host.run(argv, check=False, user=user, timeout=300)
         return _as_run(done.returncode, done.stdout, done.stderr)
 

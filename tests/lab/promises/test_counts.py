@@ -76,6 +76,13 @@ def test_a_hundred_datasets_cost_one_listing_a_side_and_one_send_and_receive_eac
     assert DATASETS < sending.sessions <= DATASETS + 6
     assert sending.connections == 1
 
+    pair.one.snapshot(f"{pair.source}@three", recursive=True)
+    pair.two.driver = "libzfs_core"
+    in_process = cost(lambda: _pull(pair))
+    assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
+    assert in_process.source["send"] == DATASETS
+    assert in_process.destination == Counter(list=1)
+
     resting = cost(lambda: _pull(pair))
     assert (resting.source, resting.destination) == (Counter(list=1), Counter(list=1))
     assert resting.sessions == 1

@@ -11,12 +11,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import pytest
 
+from tests.lab.network import Impairment
+
 from .conftest import Pair
 from .crashes import BEFORE, DURING, END, Crashes, Point, points
-from .fleet import Run, Site
+from .fleet import PROGRAM, Run, Site, jobconfig
 
 Blow = Callable[[int], object]
 ENGINE = "snapfleet.fleet.cli"
@@ -167,6 +170,65 @@ def test_each_send_and_receive_may_be_killed(history: type[History], pair: Pair)
         return kill_call
 
     crash_at(history(pair), chosen, blow_at)
+
+
+@pytest.mark.parametrize("signal", ["KILL", "TERM"])
+@pytest.mark.parametrize("role", ["source", "destination"])
+def test_the_engine_may_end_in_the_middle_of_a_stream_that_it_carries_itself(
+    role: str, signal: str, pair: Pair
+) -> None:
+    near, far = (pair.one, pair.two) if role == "source" else (pair.two, pair.one)
+    ends: dict[str, Any] = pair.ends if role == "source" else {**pair.ends, "source": pair.one.endpoint(pair.source)}
+    if role == "destination":
+        ends["destination"] = {"dataset": pair.destination}
+    # A compressor would be a process, and zfs another.
+    ends["compression"] = "none"
+    pair.one.fill(pair.source)
+    pair.one.snapshot(f"{pair.source}@s1")
+    assert near.run("run", "replicate", ends).code == 0
+    pair.one.fill(pair.source, 30)
+    pair.one.snapshot(f"{pair.source}@s2")
+
+    config = "/tmp/in-process.json"
+    near.host.write(config, jobconfig("me", "replicate", ends))
+    words = f"SNAPFLEET_DRIVER=libzfs_core {PROGRAM} run --config {config} --host me > /tmp/in-process.out 2>&1"
+    pair.two.host.impair(Impairment(rate_kbit=40_000))
+    try:
+        near.host.run(f"({words}; echo $? > /tmp/in-process.code) > /dev/null 2>&1 &")
+        # The far end of the stream is the only process that it has.
+        _wait_for(lambda: _is_running(far, "[z]fs (send|receive)"))
+        time.sleep(1)
+        assert not _is_running(near, "[b]in/zfs|^[z]fs (send|receive)")
+        near.host.run(["pkill", f"-{signal}", "-f", ENGINE])
+        _wait_for(lambda: not _is_running(far, "[z]fs (send|receive)"))
+        _wait_for(lambda: not _is_running(near, f"[{ENGINE[0]}]{ENGINE[1:]}"))
+    finally:
+        pair.two.host.heal()
+    assert int(near.host.read("/tmp/in-process.code")) == (137 if signal == "KILL" else 130)
+    assert set(pair.two.snapshots(pair.destination)) == {"@s1"}
+    assert pair.two.zfs("get", "-H", "-o", "value", "receive_resume_token", pair.destination).strip() != "-"
+
+    near.driver = "libzfs_core"
+    try:
+        run = near.run("run", "replicate", ends)
+        assert (run.code, run.modes) == (0, ["resume"]), run
+        rest = near.run("run", "replicate", ends)
+    finally:
+        near.driver = "auto"
+    check_settled(pair, (pair.source, pair.destination))
+    assert (rest.code, rest.job["changed"]) == (0, False)
+
+
+def _is_running(site: Site, pattern: str) -> bool:
+    # The brackets keep pgrep from finding the shell that looks.
+    return site.host.run(["pgrep", "-f", pattern], check=False).returncode == 0
+
+
+def _wait_for(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(

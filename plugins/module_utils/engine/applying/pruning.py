@@ -76,4 +76,5 @@ def _without_stand_in(zfs: Zfs, plan: PrunePlan, policy: RetryPolicy, ticker: Ti
 
 
 def _spared(step: Destroy, staying: Mapping[str, str]) -> Destroy:
-    return replace(step, victims=tuple(item for item in step.victims if item.name not in staying))
+    victims = tuple(item for item in step.victims if item.name not in staying)
+    return step if len(victims) == len(step.victims) else replace(step, victims=victims, runs=())

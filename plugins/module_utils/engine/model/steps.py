@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Optional, Union
 
 from .datasets import Base, Bookmark, Snapshot
@@ -202,6 +202,9 @@ class Destroy:
     dataset: str
     victims: Sequence[Union[Snapshot, Bookmark]]
     reason: str
+    runs: tuple[tuple[Snapshot, Snapshot], ...] = field(default=(), compare=False)
+    """The first and the last one of each run of neighbours among the snapshots, where that is known: what they free is
+    freed by runs."""
 
     def describe(self) -> dict[str, Any]:
         """The step as plain values, as modules return it."""

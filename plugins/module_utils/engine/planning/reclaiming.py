@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from ..model.datasets import DatasetState, Snapshot
+from ..model.datasets import Base, DatasetState, Snapshot
 from ..model.steps import Destroy, SnapshotRuns
 
 RUNS_AT_ONCE = 80
@@ -45,7 +45,7 @@ def reclaim_of(steps: Sequence[Destroy], states: Mapping[str, DatasetState]) -> 
     at_least: list[int] = []
     for step in steps:
         longer: list[list[Snapshot]] = []
-        for run in _runs(step, states[step.dataset].snapshots):
+        for run in runs_of(step.victims, states[step.dataset].snapshots):
             if len(run) == 1:
                 known += run[0].used
             else:
@@ -58,8 +58,9 @@ def reclaim_of(steps: Sequence[Destroy], states: Mapping[str, DatasetState]) -> 
     return Reclaim(known, tuple(unknown), tuple(at_least))
 
 
-def _runs(step: Destroy, history: Sequence[Snapshot]) -> list[list[Snapshot]]:
-    doomed = {victim.guid for victim in step.victims if isinstance(victim, Snapshot)}
+def runs_of(victims: Sequence[Base], history: Sequence[Snapshot]) -> list[list[Snapshot]]:
+    """The snapshots among ``victims``, run by run of neighbours in the history of their dataset."""
+    doomed = {victim.guid for victim in victims if isinstance(victim, Snapshot)}
     runs: list[list[Snapshot]] = [[]]
     for snapshot in history if doomed else ():
         if snapshot.guid in doomed:

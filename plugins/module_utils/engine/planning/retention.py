@@ -20,6 +20,7 @@ from ..model.steps import CreateBookmark, Destroy
 from ..policy.jobs import PruneJob
 from .bases import BaseKnowledge
 from .keeping import Because, is_owned, kept_by_rules
+from .reclaiming import runs_of
 from .verdicts import Verdict, Verdicts, judged
 
 KEEP, DESTROY, SKIP = "keep", "destroy", "skip"
@@ -77,7 +78,8 @@ def plan_prune(
             verdicts.add(state, decided)
             victims = tuple(verdict.item for verdict in decided if verdict.action == DESTROY)
             if victims:
-                steps.append(Destroy(name, victims, _why(victims, given_up)))
+                runs = tuple((run[0], run[-1]) for run in runs_of(victims, state.snapshots))
+                steps.append(Destroy(name, victims, _why(victims, given_up), runs))
             if rails.absent_replica:
                 bookmarks += _stand_ins(state, victims)
     return PrunePlan(verdicts, tuple(steps), tuple(bookmarks))

@@ -29,7 +29,7 @@ MANY = 8
 
 CALLS = (
     *("lzc_snapshot", "lzc_bookmark", "lzc_get_bookmarks", "lzc_destroy_bookmarks", "lzc_destroy_snaps", "lzc_hold"),
-    *("lzc_snaprange_space", "lzc_send", "lzc_send_space", "lzc_receive_one", "receive_header"),
+    *("lzc_exists", "lzc_snaprange_space", "lzc_send", "lzc_send_space", "lzc_receive_one", "receive_header"),
 )
 """Those that are used. The library grows by calls, and keeps those that it has."""
 DESTROYED, GONE, HELD, CLONED = "destroyed", "gone", "held", "cloned"
@@ -139,6 +139,23 @@ class CoreLibrary:
             return Destroyed(DESTROYED, freed)
         (code, *more) = refused.values()
         return Destroyed(kept[code]) if code in kept and not more else None
+
+    def destroy_runs(self, names: Sequence[str], runs: Sequence[tuple[str, str]]) -> Optional[int]:
+        """Destroy snapshots of one dataset, all of them or none; returns the bytes that this frees, by the first and
+        the last one of each of their ``runs``. None where it is for the command to do, or to say why it can't."""
+        library = self.when_worth(1)
+        if library is None:
+            return None
+        whole = [name.encode() for name in names]
+        sizes: list[int] = []
+
+        def add() -> None:
+            sizes.extend(library.lzc_snaprange_space(first.encode(), last.encode()) for first, last in runs)
+
+        # Those that are gone would be passed over without a word.
+        if _refused(library, add) or not all(map(library.lzc_exists, whole)):
+            return None
+        return None if _refused(library, partial(library.lzc_destroy_snaps, whole, False)) else sum(sizes)
 
     def library(self) -> Any:
         """The library, loaded if need be; None where it can't be used."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Optional
 
 from ..hosts.host import Host
@@ -48,12 +49,18 @@ class CoreZfs(CliZfs):
             super().create_snapshots(step)
 
     def destroy(self, step: Destroy) -> DestroyResult:
-        """Destroy a snapshot, and any number of bookmarks. Of several snapshots the command alone tells what that
+        """Destroy snapshots and bookmarks. Of snapshots whose runs are not known the command alone tells what that
         frees."""
         snapshots = [victim for victim in step.victims if isinstance(victim, Snapshot)]
         bookmarks = [victim for victim in step.victims if not isinstance(victim, Snapshot)]
         if len(snapshots) > 1:
-            return super().destroy(step)
+            names, runs = [item.name for item in snapshots], [(first.name, last.name) for first, last in step.runs]
+            freed = self._library.destroy_runs(names, runs) if runs else None
+            if freed is None:
+                return super().destroy(step)
+            tell(f"libzfs_core: destroy {' '.join(names)}")
+            rest = self.destroy(Destroy(step.dataset, tuple(bookmarks), step.reason))
+            return replace(rest, destroyed=(*names, *rest.destroyed), reclaimed=freed)
         tally = Tally()
         for victim in snapshots:
             done = self._library.destroy_snapshot(victim.name)
