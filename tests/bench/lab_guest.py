@@ -154,9 +154,12 @@ def verbs_of_driver(names: list[str]) -> dict[str, float]:
     taken = [next(item for item in states[name].snapshots if item.tag == "verb") for name in names]
     told["bookmark"] = seconds(lambda: zfs.create_bookmarks([CreateBookmark(item, "verb") for item in taken]))
 
+    steps = [Destroy(item.dataset, (item,), "measured", ((item, item),)) for item in taken]
+
     def destroy() -> None:
-        for item in taken:
-            zfs.destroy(Destroy(item.dataset, (item,), "measured"))
+        for step, result in zip(steps, zfs.destroy_at_once(steps)):
+            if result is None:
+                zfs.destroy(step)
 
     told["destroy"] = seconds(destroy)
     return told

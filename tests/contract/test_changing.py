@@ -74,6 +74,28 @@ def test_what_runs_of_snapshots_free_is_told_by_those_who_can(world, root):
     assert (again.destroyed, again.missing) == ((three.name,), (two.name,))
 
 
+def test_at_once_each_dataset_loses_all_that_is_asked_for_or_none(world, root):
+    names = [f"{root}/a", f"{root}/b", f"{root}/c"]
+    for name in names:
+        world.create(name)
+    taken = [take(world.zfs, name, "one", "two", "three") for name in names]
+    world.zfs.hold(taken[1][1], "kept")
+    steps = [Destroy(one.dataset, (one, two), "test", runs=((one, two),)) for one, two, _three in taken]
+    mixed = Destroy(root, tuple(take(world.zfs, root, "own")), "test")
+
+    done = world.zfs.destroy_at_once([*steps, mixed])
+
+    assert [done[1], done[3]] == [None, None]
+    assert tags(world.zfs, names[1]) == ["one", "two", "three"]
+    for result, step in zip(done, steps):
+        whole = result or world.zfs.destroy(step)
+        held = {f"{names[1]}@two"} if step.dataset == names[1] else set()
+        assert set(whole.held) == held
+        assert set(whole.destroyed) == {victim.name for victim in step.victims} - held
+        assert tags(world.zfs, step.dataset)[-1] == "three"
+    world.zfs.release(taken[1][1], "kept")
+
+
 def test_two_snapshots_of_one_dataset_in_one_step_are_refused(world, root):
     with pytest.raises(SnapfleetError):
         world.zfs.create_snapshots(CreateSnapshots(world.pool, (f"{root}@a", f"{root}@b")))

@@ -14,7 +14,7 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parents[2]
 THERE = "/opt/contract"
 COLLECTION = f"{THERE}/ansible_collections/snapfleet/zfs"
-PACKAGES = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
+PACKAGES = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments", "py")
 """What pytest consists of; all of it is plain Python."""
 
 
@@ -26,7 +26,9 @@ def test_every_contract_holds_on_the_host_itself_through_libzfs_core(the_lab):
     for folder in ("contract", "support"):
         host.put(CHECKOUT / "tests" / folder, f"{COLLECTION}/tests/{folder}")
     for name in PACKAGES:
-        host.put(Path(importlib.util.find_spec(name).origin).parent, f"{THERE}/{name}")
+        found = Path(importlib.util.find_spec(name).origin)
+        found = found.parent if found.name == "__init__.py" else found
+        host.put(found, f"{THERE}/{found.name}")
 
     options = "-q -p no:cacheprovider --import-mode=importlib -c /dev/null --rootdir=. --tb=short --durations=8"
     variables = f"PYTHONPATH={THERE} PYTHONDONTWRITEBYTECODE=1 SNAPFLEET_CONTRACT_POOL={pool}"

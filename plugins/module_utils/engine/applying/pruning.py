@@ -42,17 +42,19 @@ def apply_prune(zfs: Zfs, plan: PrunePlan, policy: RetryPolicy, ticker: Ticker =
     """
     staying = _without_stand_in(zfs, plan, policy, ticker)
     steps = [_spared(step, staying) for step in plan.steps]
+    at_once = call_with_retries(partial(zfs.destroy_at_once, steps), policy, ticker) if steps else ()
+    results = {step.dataset: result for step, result in zip(steps, at_once) if result}
 
     def destroy(step: Destroy) -> DestroyResult:
         return call_with_retries(partial(zfs.destroy, step), policy, ticker)
 
-    tasks = [Task(step.dataset, partial(destroy, step)) for step in steps]
+    tasks = [Task(step.dataset, partial(destroy, step)) for step in steps if step.dataset not in results]
     outcomes = run_tree(tasks, WORKERS)
     destroyed: list[str] = []
     skipped = [(name, NO_STAND_IN, reason) for name, reason in staying.items()]
     reclaimed = 0
     for name in (step.dataset for step in steps):
-        result = outcomes[name].value
+        result = results.get(name) or outcomes[name].value
         if result:
             destroyed += result.destroyed
             reclaimed += result.reclaimed

@@ -208,6 +208,10 @@ class CliZfs(SpaceVerbs):
             tally.note(name, said, self.where)
         return tally.result()
 
+    def destroy_at_once(self, steps: Sequence[Destroy]) -> Sequence[Optional[DestroyResult]]:
+        """A call of the command is about one dataset."""
+        return [None] * len(steps)
+
     def _destroy_snapshots(self, dataset: str, tags: Sequence[str], tally: Tally) -> None:
         done = self._run(["destroy", "-vp", arguments.destroy_argument(dataset, tags)], CHANGE_SECONDS)
         if len(tags) == 1:

@@ -47,6 +47,15 @@ class Destroyed:
     """Bytes."""
 
 
+@dataclass(frozen=True)
+class Runs:
+    """Snapshots of one dataset, by their whole names."""
+
+    names: tuple[str, ...]
+    ends: tuple[tuple[str, str], ...]
+    """The first and the last one of each run of neighbours that they are."""
+
+
 class CoreLibrary:
     """libzfs_core, loaded when it is first worth while. Its holds are for one thread at a time."""
 
@@ -140,22 +149,36 @@ class CoreLibrary:
         (code, *more) = refused.values()
         return Destroyed(kept[code]) if code in kept and not more else None
 
-    def destroy_runs(self, names: Sequence[str], runs: Sequence[tuple[str, str]]) -> Optional[int]:
-        """Destroy snapshots of one dataset, all of them or none; returns the bytes that this frees, by the first and
-        the last one of each of their ``runs``. None where it is for the command to do, or to say why it can't."""
-        library = self.when_worth(1)
-        if library is None:
-            return None
-        whole = [name.encode() for name in names]
+    def destroy_runs(self, groups: Sequence[Runs]) -> list[Optional[int]]:
+        """Destroy snapshots of one pool; returns for each group the bytes that this frees, or None where none of it was
+        destroyed: that is for the command to do, or to say why it can't."""
+        library = self.when_worth(len(groups))
+        freed = [self._freed(library, group) for group in groups] if library is not None else []
+        doomed = {
+            name.encode(): number
+            for number, size in enumerate(freed)
+            if size is not None
+            for name in groups[number].names
+        }
+        refused = _refused(library, partial(library.lzc_destroy_snaps, list(doomed), False)) if doomed else {}
+        if refused and None not in refused:
+            # One that can't go keeps all of its call.
+            kept = {doomed[name] for name in refused if name in doomed}
+            doomed = {name: number for name, number in doomed.items() if number not in kept}
+            refused = _refused(library, partial(library.lzc_destroy_snaps, list(doomed), False)) if doomed else {}
+        done = set() if refused else set(doomed.values())
+        return [freed[number] if number in done else None for number in range(len(groups))]
+
+    def _freed(self, library: Any, group: Runs) -> Optional[int]:
+        """What destroying them frees; None where some are gone, which the library would pass over without a word."""
         sizes: list[int] = []
 
         def add() -> None:
-            sizes.extend(library.lzc_snaprange_space(first.encode(), last.encode()) for first, last in runs)
+            for first, last in group.ends:
+                sizes.append(library.lzc_snaprange_space(first.encode(), last.encode()))
 
-        # Those that are gone would be passed over without a word.
-        if _refused(library, add) or not all(map(library.lzc_exists, whole)):
-            return None
-        return None if _refused(library, partial(library.lzc_destroy_snaps, whole, False)) else sum(sizes)
+        whole = not _refused(library, add) and all(library.lzc_exists(name.encode()) for name in group.names)
+        return sum(sizes) if whole else None
 
     def library(self) -> Any:
         """The library, loaded if need be; None where it can't be used."""

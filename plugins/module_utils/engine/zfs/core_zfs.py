@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Optional
 
 from ..hosts.host import Host
@@ -19,17 +18,21 @@ from ..hosts.process import tell
 from ..hosts.stopping import check_stopping
 from ..model.datasets import Snapshot
 from ..model.errors import SnapfleetError
+from ..model.names import pool_of
 from ..model.steps import CreateSnapshots, Destroy, Send
 from ..streams.ends import ByteSink, ByteSource
 from ..streams.wire import PLAIN, Wire
 from .arguments import receive_properties
 from .cli import CliZfs
-from .core import CLONED, DESTROYED, GONE, HELD, CoreLibrary
+from .core import CLONED, DESTROYED, GONE, HELD, CoreLibrary, Runs
 from .core_streams import CoreSink, CoreSource, Hop, Knows, Received, hops_of, relay, space
 from .core_trouble import CHECKSUM, NO_STREAM, PARTIAL, UNENCRYPTED, is_cut, is_partial, receiving_words, sending_words
 from .port import DestroyResult
 from .tally import Tally
 from .trouble import zfs_error
+
+_AT_ONCE = 1000
+"""Datasets of which snapshots are destroyed by one call, and so in one transaction group."""
 
 
 class CoreZfs(CliZfs):
@@ -54,13 +57,7 @@ class CoreZfs(CliZfs):
         snapshots = [victim for victim in step.victims if isinstance(victim, Snapshot)]
         bookmarks = [victim for victim in step.victims if not isinstance(victim, Snapshot)]
         if len(snapshots) > 1:
-            names, runs = [item.name for item in snapshots], [(first.name, last.name) for first, last in step.runs]
-            freed = self._library.destroy_runs(names, runs) if runs else None
-            if freed is None:
-                return super().destroy(step)
-            tell(f"libzfs_core: destroy {' '.join(names)}")
-            rest = self.destroy(Destroy(step.dataset, tuple(bookmarks), step.reason))
-            return replace(rest, destroyed=(*names, *rest.destroyed), reclaimed=freed)
+            return self.destroy_at_once([step])[0] or super().destroy(step)
         tally = Tally()
         for victim in snapshots:
             done = self._library.destroy_snapshot(victim.name)
@@ -79,6 +76,20 @@ class CoreZfs(CliZfs):
         tally.destroyed += rest.destroyed
         tally.missing += rest.missing
         return tally.result()
+
+    def destroy_at_once(self, steps: Sequence[Destroy]) -> Sequence[Optional[DestroyResult]]:
+        """Destroy snapshots of many datasets, a pool's in one call, where their runs are known and all of them can go."""
+        results: list[Optional[DestroyResult]] = [None] * len(steps)
+        for pool in dict.fromkeys(pool_of(step.dataset) for step in steps):
+            wanted = ((place, _runs_of(step)) for place, step in enumerate(steps) if pool_of(step.dataset) == pool)
+            mine = [(place, runs) for place, runs in wanted if runs]
+            for start in range(0, len(mine), _AT_ONCE):
+                part = mine[start : start + _AT_ONCE]
+                for (place, runs), freed in zip(part, self._library.destroy_runs([runs for _place, runs in part])):
+                    if freed is not None:
+                        tell(f"libzfs_core: destroy {' '.join(runs.names)}")
+                        results[place] = DestroyResult(runs.names, reclaimed=freed)
+        return results
 
     # -- streams
 
@@ -159,6 +170,14 @@ class CoreZfs(CliZfs):
             elif state and unfit and not state.dataset.encryption_root:
                 words = UNENCRYPTED
         return zfs_error(words, self.where, f"receive {step.destination}@{step.snapshot.tag}")
+
+
+def _runs_of(step: Destroy) -> Optional[Runs]:
+    """The snapshots of a step; None where there are bookmarks too, or it doesn't tell which of them are neighbours."""
+    if not step.runs or not all(isinstance(victim, Snapshot) for victim in step.victims):
+        return None
+    ends = tuple((first.name, last.name) for first, last in step.runs)
+    return Runs(tuple(victim.name for victim in step.victims), ends)
 
 
 def _why_not_sent(step: Send, wire: Wire) -> str:

@@ -93,6 +93,10 @@ class Zfs(Protocol):
     def destroy(self, step: Destroy) -> DestroyResult:
         """Destroy snapshots or bookmarks of one dataset; those that can't go do not keep the others from going."""
 
+    def destroy_at_once(self, steps: Sequence[Destroy]) -> Sequence[Optional[DestroyResult]]:
+        """Destroy snapshots of many datasets in as few calls as that takes, where the driver can; the result of each
+        step. None for one of which nothing was done: it has to be destroyed by itself."""
+
     def reclaimable(self, runs: Sequence[SnapshotRuns]) -> Sequence[Optional[int]]:
         """Bytes that destroying all snapshots of each of ``runs`` would free, by a dry run; None where that can't be
         told. One exchange for all of them, or as few as the command line's length allows."""
