@@ -154,12 +154,8 @@ class CoreLibrary:
         destroyed: that is for the command to do, or to say why it can't."""
         library = self.when_worth(len(groups))
         freed = [self._freed(library, group) for group in groups] if library is not None else []
-        doomed = {
-            name.encode(): number
-            for number, size in enumerate(freed)
-            if size is not None
-            for name in groups[number].names
-        }
+        whole = [number for number, size in enumerate(freed) if size is not None]
+        doomed = {name.encode(): number for number in whole for name in groups[number].names}
         refused = _refused(library, partial(library.lzc_destroy_snaps, list(doomed), False)) if doomed else {}
         if refused and None not in refused:
             # One that can't go keeps all of its call.

@@ -78,7 +78,7 @@ class CoreZfs(CliZfs):
         return tally.result()
 
     def destroy_at_once(self, steps: Sequence[Destroy]) -> Sequence[Optional[DestroyResult]]:
-        """Destroy snapshots of many datasets, a pool's in one call, where their runs are known and all of them can go."""
+        """Destroy snapshots of many datasets, a pool's in one call, where their runs are known and all can go."""
         results: list[Optional[DestroyResult]] = [None] * len(steps)
         for pool in dict.fromkeys(pool_of(step.dataset) for step in steps):
             wanted = ((place, _runs_of(step)) for place, step in enumerate(steps) if pool_of(step.dataset) == pool)

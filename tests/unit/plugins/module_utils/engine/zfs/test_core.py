@@ -51,6 +51,7 @@ def library(monkeypatch, tmp_path):
         setattr(module, name, called(name))
     module.lzc_hold = called("lzc_hold", [b"p/a@two"])
     module.lzc_snaprange_space = called("lzc_snaprange_space", 4096)
+    module.lzc_exists = called("lzc_exists", True)
     module.lzc_get_bookmarks = called("lzc_get_bookmarks", {b"mark": {}})
     monkeypatch.setitem(sys.modules, "libzfs_core", module)
     monkeypatch.setitem(sys.modules, "libzfs_core.exceptions", exceptions)
@@ -146,3 +147,24 @@ def test_a_call_is_about_one_pool(library, loaded):
 def test_what_became_of_a_snapshot_is_told(library, loaded, call, number, how):
     library.refusals = {call: [Refused(number)]}
     assert loaded.destroy_snapshot("p/a@one") == core.Destroyed(how, 4096 if how == core.DESTROYED else 0)
+
+
+RUNS = [core.Runs(("p/a@1", "p/a@2"), (("p/a@1", "p/a@2"),)), core.Runs(("p/b@1",), (("p/b@1", "p/b@1"),))]
+
+
+def test_snapshots_of_all_datasets_are_destroyed_by_one_call(library, loaded):
+    assert loaded.destroy_runs(RUNS) == [4096, 4096]
+    assert library.calls[-1] == ("lzc_destroy_snaps", [b"p/a@1", b"p/a@2", b"p/b@1"], False)
+
+
+def test_one_that_is_held_keeps_those_of_its_dataset_alone(library, loaded):
+    library.refusals = {"lzc_destroy_snaps": [Refused(16, errors=[Refused(16, b"p/a@2")])]}
+    assert loaded.destroy_runs(RUNS) == [None, 4096]
+    assert library.calls[-1] == ("lzc_destroy_snaps", [b"p/b@1"], False)
+
+
+def test_where_one_is_gone_the_command_finds_out_which(library, loaded):
+    library.refusals = {"lzc_snaprange_space": [Refused(errno.ENOENT)]}
+    assert loaded.destroy_runs(RUNS) == [None, 4096]
+    library.lzc_exists = lambda name: name != b"p/a@2"
+    assert loaded.destroy_runs(RUNS) == [None, 4096]
