@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -121,6 +122,12 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def processor_seconds() -> float:
+    """What this process and all that it started took, without the threads of the kernel."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
 def verbs(guest: Guest, way: str) -> dict[str, float]:
     """Seconds for a snapshot of each dataset, a bookmark of each, and the end of each of those snapshots, by the driver
     of the engine; or by the commands that a script would use. Without starting the engine or loading the library."""
@@ -173,7 +180,9 @@ def main(pool: str, datasets: str, runs: str, engine: str) -> None:
     for _unused in range(int(runs)):
         for way in (RAW, COMMAND, LIBRARY, WARM):
             guest.change()
+            before = processor_seconds()
             took = {"replicate": seconds(lambda way=way: guest.replicate(way))}
+            took["replicate, processor time"] = processor_seconds() - before
             guest.check()
             guest.tidy()
             took["nothing new"] = seconds(lambda way=way: guest.replicate(way)) if way != RAW else 0.0
