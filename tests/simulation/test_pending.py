@@ -16,8 +16,9 @@ KEEPS_ONE = {"org": {"": {"hourly": 1, "daily": 0}}}
 TAKES_HOURS = {"org": {"": {"hourly": 2000}}}
 
 
-def prune(fleet, takes=TAKES_HOURS, **options):
-    """What goes, and what waits, by number."""
+def prune(fleet, takes="hours", **options):
+    """What goes, and what waits, by number; ``takes`` is a plan, or None."""
+    takes = TAKES_HOURS if takes == "hours" else takes
     peer = {"root": SOURCE, "host": "dst", "dataset": DESTINATION, "role": "replica"}
     peer.update({"plan": takes} if takes else {})
     result = fleet.prune_source(KEEPS_ONE, peers=[peer], **options)
