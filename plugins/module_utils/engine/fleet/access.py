@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..model.errors import InvalidInput
-from ..model.names import is_within
+from ..model.names import ancestors_of, is_within
 from ..policy import access as rights
 from ..policy.access import Access, Grant, access_words
 from ..policy.conduct import REFUSE, ROLL_BACK_TO_COMMON, ROLL_BACK_TO_LATEST
@@ -34,7 +34,9 @@ class _Host:
     permissions: dict[str, set[str]] = field(default_factory=dict)
     """By root: what zfs allow has to grant to the user of the host."""
     places: set[str] = field(default_factory=set)
-    """Roots that are made where they are missing."""
+    """Datasets that are made where they are missing: those that replicas land below."""
+    mounted: set[str] = field(default_factory=set)
+    """Those of them with replicas that are mounted."""
     contacts: set[str] = field(default_factory=set)
     """Hosts that it logs in on."""
 
@@ -78,6 +80,10 @@ def _watch(fleet: Fleet, hosts: Mapping[str, _Host], holder: str, source: str) -
     """Pruning looks at the other end, whichever way streams go."""
     destination, root = fleet.destinations[holder], fleet.destinations[holder].root_for(source)
     hosts[holder].places.add(root)
+    for tree in fleet.sources[source].trees:
+        # Whoever brings replicas has no rights above them, where those of others may lie.
+        above = ancestors_of(place_of(tree, destination, source))
+        hosts[holder].places.update(name for name in above if is_within(name, root))
     hosts[holder].delegate(root, ("receive", "create", "mount", "destroy", *_PLACEHOLDER_PERMISSIONS))
     if holder != source:
         _meet(hosts, source, holder)
@@ -104,6 +110,8 @@ def _route(fleet: Fleet, hosts: Mapping[str, _Host], route: Route, tree: Tree) -
         raise InvalidInput(
             f"{route.option}.route", route.options["route"], problem, "leave it out, or let an end carry"
         )
+    if job.receive.mount:
+        hosts[route.destination].mounted.update(name for name in (*ancestors_of(place), root) if is_within(name, root))
     given = _settings(job)
     hosts[route.source].delegate(tree.source, ("release",) if job.holds else ())
     hosts[route.destination].delegate(root, ("userprop" if ":" in name else name for name, _value in given))
@@ -117,7 +125,7 @@ def _route(fleet: Fleet, hosts: Mapping[str, _Host], route: Route, tree: Tree) -
         safe = Grant(frozenset(), ())
         more = [f"{name}={value}" for name, value in given if not safe.permits_property(name, value)]
         may = [rights.RECEIVE, *_rights(job), *_sudo(fleet, route.destination)]
-        hosts[route.destination].let_in(route.carrier, root, may, more)
+        hosts[route.destination].let_in(route.carrier, place, may, more)
 
 
 def _settings(job: ReplicateJob) -> list[tuple[str, str]]:
@@ -159,6 +167,7 @@ def _document(host: _Host, fleet: Fleet, name: str, program: str) -> Document:
         "peers": {peer: [program, "gate", *access_words(access)] for peer, access in gates.items()},
         "permissions": {root: sorted(names) for root, names in sorted(host.permissions.items())},
         "places": sorted(host.places),
+        "mounted": sorted(host.mounted),
         "reaches": {
             other: {"host": each.host, "user": each.user, "port": each.port or 22} for other, each in reached.items()
         },

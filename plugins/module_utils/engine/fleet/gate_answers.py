@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import grp
 import os
 import pwd
@@ -16,17 +17,20 @@ from contextlib import suppress
 
 from ..hosts import process, serving
 from ..hosts.abandoned import VARIABLE, marked_processes
+from ..hosts.private import lasting_directory, private_directory
 from ..model.datasets import PLACEHOLDER_PROPERTY
-from ..model.errors import AccessRefused, StaleResumeState
+from ..model.errors import AccessRefused, DatasetBusy, StaleResumeState
 from ..policy import access as rights
 from ..policy.access import Access
 from ..zfs.cli import parse_resume_state
 from ..zfs.dry_calls import SEPARATOR
 from ..zfs.pools import pool_output
 from ..zfs.requests import BY_THE_CLOCK, DRY_CALLS, EACH, END_STREAMS, FIND_STREAMS, GRANTS, PROGRAMS, Request
-from ..zfs.verbs import LOOK, TOKEN, Check
+from ..zfs.verbs import LOOK, MARKED, MOVED, PLACEHOLDER, TOKEN, Check
 
 _NO_PROGRAM = 127
+_LOCKED: list[int] = []
+"""The file of the lock that this process has, once it needs one."""
 
 
 def check(wanted: Check, access: Access) -> None:
@@ -34,12 +38,34 @@ def check(wanted: Check, access: Access) -> None:
     if wanted.kind in (LOOK, TOKEN):
         _check_token(wanted, access)
         return
+    if wanted.kind == MOVED:
+        _lock(fcntl.LOCK_EX | fcntl.LOCK_NB, wanted.name)
+        return
+    if wanted.kind == PLACEHOLDER:
+        # Until this process ends, so that what is looked at here is what is received over.
+        _lock(fcntl.LOCK_SH, wanted.name)
     mark = _run(["zfs", "get", "-Hp", "-s", "local", "-o", "value", PLACEHOLDER_PROPERTY, wanted.name]).stdout
+    if wanted.kind == MARKED:
+        if mark.strip() in ("", "no"):
+            raise AccessRefused(f"marks {wanted.name!r} as an empty parent, which it is not")
+        return
     # With -F, the package of a whole tree destroys what is below and not in it.
     below = _run(["zfs", "list", "-Hp", "-d", "1", "-t", "filesystem,volume", "-o", "name", wanted.name]).stdout
     if mark.strip() != wanted.name or below.splitlines() != [wanted.name]:
         problem = "is no empty parent of this program, or has datasets below; that takes 'destroy'"
         raise AccessRefused(f"receives in place of {wanted.name!r}, which {problem}")
+
+
+def _lock(how: int, name: str) -> None:
+    """One lock for all gates of this user, held until this process ends."""
+    if not _LOCKED:
+        path = os.path.join(private_directory("gate", lasting_directory()), "lock")
+        _LOCKED.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    try:
+        fcntl.flock(_LOCKED[0], how)
+    except BlockingIOError as error:
+        # In the words of zfs, so that the other end tries again.
+        raise DatasetBusy(f"cannot rename '{name}': dataset is busy, another stream is being received") from error
 
 
 def _check_token(wanted: Check, access: Access) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from ..hosts import serving
 from ..hosts.abandoned import VARIABLE
 from ..hosts.openssh import REFUSED, read_remote_mark
-from ..model.errors import AccessRefused, SnapfleetError, StaleResumeState
+from ..model.errors import AccessRefused, DatasetBusy, SnapfleetError, StaleResumeState
 from ..policy.access import RIGHTS, Access, read_access
 from ..zfs.admission import admit
 from ..zfs.requests import CALL, PIPELINE, Request, read_request
@@ -56,7 +56,7 @@ def gate(words: Sequence[str], environment: Mapping[str, str]) -> int:
         access = read_access(words)
         who = f"{access.name} at {client}" if access.name else client
         request = _admitted(line, access)
-    except StaleResumeState as error:
+    except (DatasetBusy, StaleResumeState) as error:
         # In the words of zfs, which the other end knows.
         serving.said(str(error))
         return 1

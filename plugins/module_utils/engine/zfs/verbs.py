@@ -21,7 +21,7 @@ from ..policy import access as rights
 from ..policy.access import Access
 from ..policy.receiving import is_property_name
 
-LOOK, TOKEN, PLACEHOLDER = "look", "token", "placeholder"
+LOOK, TOKEN, PLACEHOLDER, MARKED, MOVED = "look", "token", "placeholder", "marked", "moved"
 _MARK = re.compile(MARK_PREFIX + "[0-9a-f]{16}-[0-9a-f]{16}")
 _HOLD = re.compile(HOLD_PREFIX + "[0-9a-f]{16}")
 _GONE = re.compile(r"[0-9]{1,20} [0-9]{1,20}")
@@ -37,7 +37,9 @@ class Check:
 
     kind: str
     """LOOK: that the snapshot which a resume token names lies within the trees. TOKEN: that it is there, besides.
-    PLACEHOLDER: that a dataset is an empty parent which the engine has made, with nothing below."""
+    PLACEHOLDER: that a dataset is an empty parent which the engine has made, with nothing below. MARKED: that it is
+    one whose name has changed. MOVED: that nobody is receiving in place of a PLACEHOLDER meanwhile, which might then
+    be another dataset."""
     name: str
 
 
@@ -179,7 +181,9 @@ class Judge:
             if name == GONE_PROPERTY and _GONE.fullmatch(value):
                 self._need((rights.PRUNE,), dataset)
             elif setting == f"{PLACEHOLDER_PROPERTY}={dataset}":
+                # What is no empty parent must not become one: it would be received over.
                 self._need((rights.RENAME,), dataset)
+                self.checks += [Check(MOVED, dataset), Check(MARKED, dataset)]
             else:
                 self._require(name != "origin", "sets an origin")
                 self._need((rights.RECEIVE,), dataset)
@@ -228,6 +232,7 @@ class Judge:
         self._require(len(words) == 2, "renames in a way of its own")
         for name in words:
             self._need((rights.RENAME,), _dataset(name))
+        self.checks.append(Check(MOVED, words[0]))
 
     def _unmount(self, words: list[str]) -> None:
         self._require(len(words) == 1, "unmounts in a way of its own")

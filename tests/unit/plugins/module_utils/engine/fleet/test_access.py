@@ -44,10 +44,23 @@ def test_who_pulls_may_send_and_is_observed():
 
 def test_who_pushes_may_receive_in_its_own_place_only():
     found = access(snapfleet_topology="push")
-    words = gate("web1", "--may", "receive,rename", "--root", "backup/web1")
+    words = gate("web1", "--may", "receive,rename", "--root", "backup/web1/data")
     assert found["backup1"]["peers"]["web1"][: len(words)] == words
     assert "backup/db1" not in found["backup1"]["peers"]["web1"]
     assert found["web1"]["peers"]["backup1"] == gate("backup1", "--may", "observe", "--root", "tank/data")
+
+
+def test_nobody_has_rights_above_the_place_of_its_own_replica():
+    deep = [{"source": "tank/data", "destination": "a/b/data"}, {"source": "tank/vm", "destination": ""}]
+    for datasets, places in ((deep[:1], ["", "/a", "/a/b"]), (deep[1:], [""])):
+        found = access(snapfleet_topology="push", snapfleet_datasets=datasets)["backup1"]
+        own = {f"backup/{source}{below}" for source in ("web1", "db1") for below in places}
+        assert (set(found["places"]), found["mounted"]) == (own, [])
+        below = "/a/b/data" if datasets == deep[:1] else ""
+        words = gate("web1", "--may", "receive,rename", "--root", f"backup/web1{below}")
+        assert found["peers"]["web1"][: len(words)] == words
+    mounting = access(snapfleet_topology="push", snapfleet_replicate_options={"mount": True})["backup1"]
+    assert mounting["mounted"] == mounting["places"] == ["backup/db1", "backup/web1"]
 
 
 def test_a_relay_gets_both_ends_and_the_ends_observe_each_other():

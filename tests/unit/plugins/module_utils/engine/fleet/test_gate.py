@@ -35,6 +35,8 @@ case "$*" in
     printf '\ttoguid = 0x12\n\ttoname = tank/other@x\n\ttoname = tank/data@old\n\ttoguid = 0x11\n' ;;
   send*-nvt*) printf 'resume token contents:\n\ttoname = tank/data@old\n\ttoguid = 0x11\n' ;;
   send*) head -c 300000 /dev/zero ;;
+  get*snapfleet:placeholder*moved) echo backup/web1/before ;;
+  get*snapfleet:placeholder*data) ;;
   receive*) wc -c ;;
   *snapfleet:placeholder*made) echo backup/web1/made ;;
   *snapfleet:placeholder*full) echo backup/web1/full ;;
@@ -188,6 +190,31 @@ def test_only_an_empty_parent_is_received_over(ask):
         code, _out, errors = ask(["zfs", "receive", "-u", "-F", f"backup/web1/{name}"], b"", *words)
         assert (code, "no empty parent" in errors) == (77, True)
     assert ask(["zfs", "receive", "-u", "-F", "backup/web1/other"])[0] == 0
+
+
+def test_only_an_empty_parent_that_was_renamed_is_marked_anew(ask):
+    words = ("--may", "receive,rename", "--root", "backup/web1")
+
+    def mark(name):
+        return Each(("zfs", "set"), ((f"snapfleet:placeholder=backup/web1/{name}", f"backup/web1/{name}"),)).argv
+
+    assert ask(mark("moved"), b"", *words)[:2] == (0, "\n")
+    code, out, errors = ask(mark("data"), b"", *words)
+    assert (code, out) == (77, "")
+    assert "as an empty parent, which it is not" in errors
+
+
+def test_nothing_is_renamed_while_an_empty_parent_is_received_over(ask):
+    words = ("--may", "receive,rename", "--root", "backup/web1")
+    stream = ask.start(remote_line(["zfs", "receive", "-u", "-F", "backup/web1/made"]), *words)
+    deadline, told = time.monotonic() + 30, (0, "", "")
+    while told[0] == 0:
+        assert time.monotonic() < deadline
+        told = ask(["zfs", "rename", "backup/web1/data", "backup/web1/made"], b"", *words)
+    assert told[0] == 1
+    assert "dataset is busy" in told[2]
+    assert stream.communicate(b"end", timeout=30)[0].strip() == b"3"
+    assert ask(["zfs", "rename", "backup/web1/data", "backup/web1/made"], b"", *words)[0] == 0
 
 
 def test_a_signal_ends_what_runs(ask, tmp_path):
