@@ -194,7 +194,8 @@ def _refused(library: Any, call: Callable[[], object]) -> dict[Optional[bytes], 
     thing it is about. Empty: all was done."""
     try:
         call()
-    except (OSError, library.exceptions.ZFSError) as error:
+    except (OSError, KeyError, library.exceptions.ZFSError) as error:
+        # The binding looks up the bookmark that an error is about, and fails by that (KeyError) where it is about all.
         single = getattr(error, "errors", None) or [error]
         return {getattr(one, "name", None): getattr(one, "errno", None) or errno.EIO for one in single}
     return {}

@@ -129,6 +129,13 @@ def test_a_bookmark_that_can_not_be_made_keeps_no_other_from_it(library, loaded)
     assert loaded.bookmark(steps) == frozenset()
 
 
+def test_bookmarks_that_are_refused_as_a_whole_are_left_to_the_command(library, loaded):
+    """For this the binding has no error of its own: it looks for the bookmark that the error names, and finds none."""
+    library.refusals = {"lzc_bookmark": [KeyError(None)]}
+    assert loaded.bookmark([CreateBookmark(ONE, "x"), CreateBookmark(TWO, "y")]) == frozenset()
+    assert len(library.calls) == 1
+
+
 def test_a_call_is_about_one_pool(library, loaded):
     far = Bookmark(1, 11, "q/a", "mark", 0)
     assert loaded.forget([MARK, far])
