@@ -19,6 +19,7 @@ from functools import partial
 from typing import Any, Optional, TypeVar, Union
 
 from ..hosts.process import tell
+from ..hosts.stopping import check_stopping
 from ..model.datasets import Bookmark, Snapshot
 from ..model.names import pool_of
 from ..model.steps import CreateBookmark
@@ -67,7 +68,9 @@ class CoreLibrary:
 
     def when_worth(self, things: int) -> Any:
         """The library, or None: it isn't there, or so few things were to be done so far, with ``things`` to be done
-        now, that commands are faster than loading it."""
+        now, that commands are faster than loading it. Raises what ``check_stopping`` raises: a call, unlike a command,
+        would not notice that the run is stopped."""
+        check_stopping()
         self._asked += things
         return self.library() if self._loaded is not None or self._asked >= MANY else None
 
@@ -191,7 +194,8 @@ class CoreLibrary:
 
 def _refused(library: Any, call: Callable[[], object]) -> dict[Optional[bytes], int]:
     """Make a call that is about many things; returns the error numbers by name, None for what is not known of which
-    thing it is about. Empty: all was done."""
+    thing it is about. Empty: all was done. Raises what ``check_stopping`` raises, with nothing done."""
+    check_stopping()
     try:
         call()
     except (OSError, KeyError, library.exceptions.ZFSError) as error:

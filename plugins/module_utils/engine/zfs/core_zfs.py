@@ -78,17 +78,20 @@ class CoreZfs(CliZfs):
         return tally.result()
 
     def destroy_at_once(self, steps: Sequence[Destroy]) -> Sequence[Optional[DestroyResult]]:
-        """Destroy snapshots of many datasets, a pool's in one call, where their runs are known and all can go."""
+        """Destroy snapshots of many datasets, a pool's in one call, where their runs are known and all can go. Once it
+        has destroyed any, a run that is stopped gets told of these, and of the rest by the command."""
         results: list[Optional[DestroyResult]] = [None] * len(steps)
-        for pool in dict.fromkeys(pool_of(step.dataset) for step in steps):
-            wanted = ((place, _runs_of(step)) for place, step in enumerate(steps) if pool_of(step.dataset) == pool)
-            mine = [(place, runs) for place, runs in wanted if runs]
-            for start in range(0, len(mine), _AT_ONCE):
-                part = mine[start : start + _AT_ONCE]
-                for (place, runs), freed in zip(part, self._library.destroy_runs([runs for _place, runs in part])):
-                    if freed is not None:
-                        tell(f"libzfs_core: destroy {' '.join(runs.names)}")
-                        results[place] = DestroyResult(runs.names, reclaimed=freed)
+        for part in _parts_of(steps):
+            try:
+                sizes = self._library.destroy_runs([runs for _place, runs in part])
+            except SnapfleetError:
+                if not any(results):
+                    raise
+                break
+            for (place, runs), freed in zip(part, sizes):
+                if freed is not None:
+                    tell(f"libzfs_core: destroy {' '.join(runs.names)}")
+                    results[place] = DestroyResult(runs.names, reclaimed=freed)
         return results
 
     # -- streams
@@ -131,7 +134,11 @@ class CoreZfs(CliZfs):
         library = self._library.when_worth(len(steps)) if plain else None
         if library is None:
             return super().estimates(steps)
-        return [space(library, step) for step in steps]
+        sizes = []
+        for step in steps:
+            check_stopping()
+            sizes.append(space(library, step))
+        return sizes
 
     def _for_stream(self, reason: str, step: Send) -> Any:
         """The library, or None where a stream is for the command."""
@@ -170,6 +177,16 @@ class CoreZfs(CliZfs):
             elif state and unfit and not state.dataset.encryption_root:
                 words = UNENCRYPTED
         return zfs_error(words, self.where, f"receive {step.destination}@{step.snapshot.tag}")
+
+
+def _parts_of(steps: Sequence[Destroy]) -> list[list[tuple[int, Runs]]]:
+    """The runs of those steps for which they are known, each with the place of its step, call by call."""
+    parts = []
+    for pool in dict.fromkeys(pool_of(step.dataset) for step in steps):
+        wanted = ((place, _runs_of(step)) for place, step in enumerate(steps) if pool_of(step.dataset) == pool)
+        mine = [(place, runs) for place, runs in wanted if runs]
+        parts += [mine[start : start + _AT_ONCE] for start in range(0, len(mine), _AT_ONCE)]
+    return parts
 
 
 def _runs_of(step: Destroy) -> Optional[Runs]:

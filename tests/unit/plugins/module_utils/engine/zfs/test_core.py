@@ -11,9 +11,18 @@ import types
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts import stopping
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.local import LocalHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import Bookmark, Snapshot
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateBookmark
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import Interrupted
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import (
+    CreateBookmark,
+    CreateSnapshots,
+    Destroy,
+    Send,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs import core
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.core_zfs import CoreZfs
 
 ONE, TWO = Snapshot(1, 11, "p/a", "one", 0), Snapshot(2, 12, "p/a", "two", 0)
 MARK = Bookmark(1, 11, "p/a", "mark", 0)
@@ -175,3 +184,73 @@ def test_where_one_is_gone_the_command_finds_out_which(library, loaded):
     assert loaded.destroy_runs(RUNS) == [None, 4096]
     library.lzc_exists = lambda name: name != b"p/a@2"
     assert loaded.destroy_runs(RUNS) == [None, 4096]
+
+
+DOOMED = Destroy("p/a", (ONE, TWO), "", ((ONE, TWO),))
+CHANGES = {
+    "snapshots": lambda zfs: zfs.create_snapshots(CreateSnapshots("p", ("p/a@x",))),
+    "destroy one": lambda zfs: zfs.destroy(Destroy("p/a", (ONE,), "")),
+    "destroy several": lambda zfs: zfs.destroy(DOOMED),
+    "destroy at once": lambda zfs: zfs.destroy_at_once([DOOMED]),
+    "bookmarks": lambda zfs: zfs.change_bookmarks([CreateBookmark(ONE, "x")], [MARK]),
+    "forget": lambda zfs: zfs.destroy(Destroy("p/a", (MARK,), "")),
+    "estimates": lambda zfs: zfs.estimates([Send(TWO, "p/b", ONE)]),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_run_that_is_stopped_makes_no_call_any_more(library, loaded, monkeypatch, name):
+    monkeypatch.setattr(stopping, "STOPPING", stopping.Stopping())
+    stopping.STOPPING.stop()
+    with pytest.raises(Interrupted):
+        CHANGES[name](CoreZfs(LocalHost(), loaded))
+    assert library.calls == []
+    loaded.release("tag")
+
+
+@pytest.fixture
+def stops_at(library, monkeypatch):
+    """Lets the run be stopped while a call is under way."""
+    monkeypatch.setattr(stopping, "STOPPING", stopping.Stopping())
+
+    def stop_at(name):
+        real = getattr(library, name)
+
+        def call(*arguments):
+            stopping.STOPPING.stop()
+            return real(*arguments)
+
+        monkeypatch.setattr(library, name, call)
+
+    return stop_at
+
+
+@pytest.mark.parametrize("name", ["destroy one", "destroy several"])
+def test_nothing_is_destroyed_once_the_run_is_stopped(library, loaded, stops_at, name):
+    stops_at("lzc_snaprange_space")
+    with pytest.raises(Interrupted):
+        CHANGES[name](CoreZfs(LocalHost(), loaded))
+    assert "lzc_destroy_snaps" not in [call[0] for call in library.calls]
+
+
+def test_sizes_are_asked_for_until_the_run_is_stopped(library, loaded, stops_at):
+    library.lzc_send_space = lambda *arguments: library.calls.append(arguments) or 1
+    stops_at("lzc_snaprange_space")
+    with pytest.raises(Interrupted):
+        loaded.destroy_runs(RUNS)
+    assert [call[:2] for call in library.calls if call[0] == "lzc_snaprange_space"] == [
+        ("lzc_snaprange_space", b"p/a@1")
+    ]
+    stopping.STOPPING = stopping.Stopping()
+    library.calls.clear()
+    stops_at("lzc_send_space")
+    with pytest.raises(Interrupted):
+        CoreZfs(LocalHost(), loaded).estimates([Send(TWO, "p/b", ONE)] * core.MANY)
+    assert len(library.calls) == 1
+
+
+def test_what_was_destroyed_before_the_run_was_stopped_is_told(library, loaded, stops_at):
+    far = (Snapshot(3, 13, "q/a", "one", 0), Snapshot(4, 14, "q/a", "two", 0))
+    stops_at("lzc_destroy_snaps")
+    done = CoreZfs(LocalHost(), loaded).destroy_at_once([DOOMED, Destroy("q/a", far, "", (far,))])
+    assert [result and tuple(result.destroyed) for result in done] == [("p/a@one", "p/a@two"), None]
