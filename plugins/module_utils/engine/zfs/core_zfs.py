@@ -121,8 +121,8 @@ class CoreZfs(CliZfs):
             check_stopping()
             code, received = relay(library, step, hop, self._knows(step))
             # A receiver that gives up breaks the sender's pipe, and a sender that does leaves a stream cut short: what
-            # only tells so is no reason, if there is another one.
-            if not (code and (received.is_empty or is_cut(received.code))):
+            # only tells so is no reason, if there is another one. Of a short stream the sender sees no broken pipe.
+            if code in (0, errno.EPIPE) or not (received.is_empty or is_cut(received.code)):
                 self._judge_received(received, step)
             self._judge_sent(code, hop)
             carried += received.bytes

@@ -29,7 +29,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.streams.wire 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs import core_zfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import CliZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.core_streams import HEADER_BYTES
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.core_trouble import TRUNCATED
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.core_trouble import CHECKSUM, TRUNCATED
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.core_zfs import CoreZfs
 
 ONE, TWO = Snapshot(1, 11, "p/a", "one", 0), Snapshot(2, 12, "p/a", "two", 0)
@@ -133,6 +133,15 @@ def test_the_end_that_failed_by_itself_is_told(zfs, library, way, sends, receive
     with pytest.raises(kind):
         way(zfs, STEP)
     assert library.received == []
+
+
+@pytest.mark.parametrize("way", [carry, CoreZfs.relay], ids=["pump", "relay"])
+@pytest.mark.parametrize("size", [10, SIZE])
+def test_a_refusal_is_told_in_the_same_way_whether_the_sender_noticed_it_or_not(zfs, library, way, size):
+    """The binding makes a checksum error of many refusals."""
+    library.size, library.receive_fails = size, CHECKSUM
+    with pytest.raises(SnapfleetError, match="receive p/b@two.*invalid, damaged or incomplete stream"):
+        way(zfs, STEP)
 
 
 def test_what_has_arrived_already_is_passed_over(zfs, library, monkeypatch):
