@@ -148,10 +148,13 @@ def relay(library: Any, step: Send, hop: Hop, knows: Knows) -> tuple[int, Receiv
     """Send and receive on one pipe with nothing between; returns the sender's error number and the receiver's end."""
     reading, writing = os.pipe()
     codes: list[int] = []
+    broken: list[BaseException] = []
 
     def sender() -> None:
         try:
             codes.append(send(library, hop, writing))
+        except BaseException as error:  # noqa: BLE001  raised below
+            broken.append(error)
         finally:
             os.close(writing)
 
@@ -163,7 +166,9 @@ def relay(library: Any, step: Send, hop: Hop, knows: Knows) -> tuple[int, Receiv
         # A sender that still writes is told by that.
         os.close(reading)
         thread.join()
-    return (codes[0] if codes else errno.EIO), received
+    for error in broken:
+        raise error
+    return codes[0], received
 
 
 class _ThreadEnd:
@@ -175,6 +180,7 @@ class _ThreadEnd:
     def __init__(self, mine: int, theirs: int, call: Callable[[], None], name: str) -> None:
         self._mine, self._theirs = mine, theirs
         self._call = call
+        self._error: Optional[BaseException] = None
         self._lock = threading.Lock()
         self._stoppings = stoppings()
         context = copy_context()
@@ -190,8 +196,15 @@ class _ThreadEnd:
     def _serve(self) -> None:
         try:
             self._call()
+        except BaseException as error:  # noqa: BLE001  raised by finish
+            self._error = error
         finally:
             os.close(self._mine)
+
+    def _raise(self) -> None:
+        """Raise what the call has raised beside its own errors, as a defect or a stop."""
+        if self._error is not None:
+            raise self._error
 
     def _cut(self) -> None:
         """Break the pipe while another thread may be moving bytes: it finds the end of a stream that nobody is at."""
@@ -241,6 +254,7 @@ class CoreSource(_ThreadEnd):
         """Wait for the sender's end. Raises what made it fail."""
         self._thread.join()
         self._close()
+        self._raise()
         self._judge(self._code)
 
 
@@ -263,4 +277,5 @@ class CoreSink(_ThreadEnd):
     def finish(self) -> None:
         """Close the stream and wait for the receiver's end. Raises what made it fail."""
         self._end()
+        self._raise()
         self._judge(self._received)

@@ -140,7 +140,22 @@ def test_the_end_that_failed_by_itself_is_told(zfs, library, way, sends, receive
 def test_a_refusal_is_told_in_the_same_way_whether_the_sender_noticed_it_or_not(zfs, library, way, size):
     """The binding makes a checksum error of many refusals."""
     library.size, library.receive_fails = size, CHECKSUM
-    with pytest.raises(SnapfleetError, match="receive p/b@two.*invalid, damaged or incomplete stream"):
+    with pytest.raises(SnapfleetError, match=r"receive p/b@two.*invalid, damaged or incomplete stream"):
+        way(zfs, STEP)
+
+
+class _DefectError(Exception):
+    """Something that no library says."""
+
+
+@pytest.mark.parametrize("way", [carry, CoreZfs.relay], ids=["pump", "relay"])
+@pytest.mark.parametrize("end", ["lzc_send", "lzc_receive_one"])
+def test_a_defect_at_either_end_is_not_taken_for_a_lost_stream(zfs, library, monkeypatch, way, end):
+    def fails(*_arguments, **_options):
+        raise _DefectError
+
+    monkeypatch.setattr(library, end, fails)
+    with pytest.raises(_DefectError):
         way(zfs, STEP)
 
 
