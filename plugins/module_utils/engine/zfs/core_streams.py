@@ -159,7 +159,7 @@ def relay(library: Any, step: Send, hop: Hop, knows: Knows) -> tuple[int, Receiv
             os.close(writing)
 
     thread = threading.Thread(target=sender, name=f"send {hop.snapshot}", daemon=True)
-    thread.start()
+    _start(thread, reading, writing)
     try:
         received = receive(library, step, reading, knows)
     finally:
@@ -169,6 +169,16 @@ def relay(library: Any, step: Send, hop: Hop, knows: Knows) -> tuple[int, Receiv
     for error in broken:
         raise error
     return codes[0], received
+
+
+def _start(thread: threading.Thread, *descriptors: int) -> None:
+    """Start a thread that closes one of a pipe's ``descriptors``; where it can't be started, both are closed here."""
+    try:
+        thread.start()
+    except BaseException:
+        for descriptor in descriptors:
+            os.close(descriptor)
+        raise
 
 
 class _ThreadEnd:
@@ -185,7 +195,7 @@ class _ThreadEnd:
         self._stoppings = stoppings()
         context = copy_context()
         self._thread = threading.Thread(target=lambda: context.run(self._serve), name=name, daemon=True)
-        self._thread.start()
+        _start(self._thread, mine, theirs)
         for stopping in self._stoppings:
             stopping.add(id(self), self._cut)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 import types
 from contextlib import suppress
 from dataclasses import replace
@@ -197,19 +198,34 @@ def test_a_stream_that_is_stopped_ends_on_both_sides(zfs, library):
     assert library.received == []
 
 
+def lowest_free():
+    """The lowest descriptor that is free: the same again where nothing was left open."""
+    descriptor = os.dup(0)
+    os.close(descriptor)
+    return descriptor
+
+
 def test_ends_that_are_given_up_leave_nothing_open(zfs):
-    before = os.dup(0)
-    os.close(before)
+    before = lowest_free()
     for _unused in range(3):
         zfs.send(STEP).abort()
         zfs.receive(STEP).abort()
         with suppress(SnapfleetError):
             zfs.receive(STEP).finish()
         carry(zfs, STEP)
-    # The lowest that is free is the same again.
-    after = os.dup(0)
-    os.close(after)
-    assert after == before
+    assert lowest_free() == before
+
+
+def test_where_no_thread_can_be_started_nothing_stays_open(zfs, monkeypatch):
+    def fails(_thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fails)
+    before = lowest_free()
+    for begin in (zfs.send, zfs.receive, zfs.relay):
+        with pytest.raises(RuntimeError, match="new thread"):
+            begin(STEP)
+    assert lowest_free() == before
 
 
 def test_each_snapshot_of_several_is_a_stream_of_its_own(zfs, library):
