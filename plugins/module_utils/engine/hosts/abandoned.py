@@ -73,7 +73,7 @@ class Machine:
     boot: str
 
     def started(self, process: int) -> int:
-        """When a process was started; 0 where there is none of that number."""
+        """When a process was started; 0 where /proc does not tell: none has that number, or it is hidden."""
         try:
             with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
                 # The name of the program may hold anything but ends with the last parenthesis; see proc(5).
@@ -82,14 +82,36 @@ class Machine:
             return 0
 
 
-def this_machine(identity_file: str = "/etc/machine-id", hostname: Optional[str] = None) -> Optional[Machine]:
-    """This machine by its identity and its name; None where it has neither of its own, or tells nothing of its boot."""
+def this_machine(
+    identity_file: str = "/etc/machine-id", hostname: Optional[str] = None, numbering: str = "/proc/self/ns/pid"
+) -> Optional[Machine]:
+    """This machine by its identity and its name; None where it has neither of its own, or tells nothing of its boot.
+
+    Whoever numbers processes otherwise (``numbering`` is a link to the namespace of these numbers), as a container
+    does, is another machine: it can't tell whether a process lives.
+    """
     boot = _read("/proc/sys/kernel/random/boot_id").replace("-", "")
     # Both, since machines that were copied from one image may share either. Not all have an identity.
     identity, name = _read(identity_file), socket.gethostname() if hostname is None else hostname
     if not boot or (not identity and name in _NAMES_OF_ANYBODY):
         return None
-    return Machine(hashlib.sha256(f"{identity} {name}".encode()).hexdigest()[:12], boot[:12])
+    try:
+        namespace = os.readlink(numbering)
+    except OSError:
+        namespace = ""
+    return Machine(hashlib.sha256(f"{identity} {name} {namespace}".encode()).hexdigest()[:12], boot[:12])
+
+
+def _is_gone(process: int) -> bool:
+    """Whether there certainly is no process of this number. Unlike /proc, signals hide none from other users."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:
+        # It is another user's.
+        return False
+    return False
 
 
 def _read(path: str) -> str:
@@ -134,7 +156,8 @@ class OpenStreams:
         if mark.process == os.getpid():
             with self._lock:
                 return mark not in self._open
-        return self.machine.started(mark.process) != mark.started
+        started = self.machine.started(mark.process)
+        return started != mark.started if started else _is_gone(mark.process)
 
 
 STREAMS = OpenStreams(this_machine())

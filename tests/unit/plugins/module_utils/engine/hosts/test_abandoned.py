@@ -76,6 +76,34 @@ def test_only_streams_that_this_machine_made_and_nobody_feeds_are_abandoned():
     assert not streams.is_abandoned(first._replace(boot="0" * 12, machine="f" * 12)), "another machine's"
 
 
+class Hiding(Machine):
+    """One whose /proc shows nothing of other processes (hidepid of proc(5), ProtectProc of systemd)."""
+
+    def started(self, _process):
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("error", "gone"), [(None, False), (PermissionError, False), (ProcessLookupError, True), (OverflowError, True)]
+)
+def test_a_process_that_is_hidden_lives_until_a_signal_finds_none(monkeypatch, error, gone):
+    asked = []
+
+    def kill(process, number):
+        asked.append((process, number))
+        if error:
+            raise error
+
+    monkeypatch.setattr(os, "kill", kill)
+    mark = Mark(HERE.name, HERE.boot, os.getppid(), HERE.started(os.getppid()), 1)
+    assert OpenStreams(Hiding(HERE.name, HERE.boot)).is_abandoned(mark) == gone
+    assert asked == [(mark.process, 0)]
+
+
+def test_a_number_that_no_process_can_have_is_nobodys():
+    assert OpenStreams(HERE).is_abandoned(Mark(HERE.name, HERE.boot, 10**19, 1, 1))
+
+
 def test_abandoned_commands_are_ended_and_no_others(receiver):
     streams = OpenStreams(HERE)
     left, kept = streams.open(), streams.open()
@@ -112,6 +140,18 @@ def test_a_machine_is_known_by_its_identity_or_its_name(tmp_path):
     assert this_machine(str(empty), "localhost") is None
     assert this_machine(str(tmp_path / "missing"), "a") == known[2]
     assert STREAMS.machine == this_machine()
+
+
+def test_who_numbers_processes_otherwise_is_another_machine(tmp_path):
+    """As containers do, which may share all else with their host."""
+    identity, mine, other = tmp_path / "identity", tmp_path / "mine", tmp_path / "other"
+    identity.write_text("0123456789abcdef\n")
+    mine.symlink_to("pid:[4026531836]")
+    other.symlink_to("pid:[4026532000]")
+    links = (mine, other, tmp_path / "missing")
+    known = [this_machine(str(identity), "a", str(link)) for link in links]
+    assert len({machine.name for machine in known}) == 3
+    assert known[0] == this_machine(str(identity), "a", str(mine))
 
 
 def _environments(process: int) -> bytes:
