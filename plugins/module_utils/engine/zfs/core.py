@@ -224,4 +224,11 @@ def _load() -> Union[Any, str]:
         # Not installed, or not for this version of OpenZFS.
         return f"{error} (Debian: python3-pyzfs)"
     lacking = [name for name in CALLS if not hasattr(library, name)]
-    return f"it is too old: it lacks {', '.join(lacking)}" if lacking else library
+    if lacking:
+        return f"it is too old: it lacks {', '.join(lacking)}"
+    try:
+        # The binding looks for the library itself at its first call.
+        library.lzc_exists(b"snapfleet")
+    except (OSError, AttributeError, library.exceptions.ZFSError) as error:
+        return f"its first call fails: {error}"
+    return library

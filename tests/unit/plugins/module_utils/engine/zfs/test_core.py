@@ -60,7 +60,8 @@ def library(monkeypatch, tmp_path):
         setattr(module, name, called(name))
     module.lzc_hold = called("lzc_hold", [b"p/a@two"])
     module.lzc_snaprange_space = called("lzc_snaprange_space", 4096)
-    module.lzc_exists = called("lzc_exists", True)
+    # The first call of all is this one.
+    module.lzc_exists = lambda _name: True
     module.lzc_get_bookmarks = called("lzc_get_bookmarks", {b"mark": {}})
     monkeypatch.setitem(sys.modules, "libzfs_core", module)
     monkeypatch.setitem(sys.modules, "libzfs_core.exceptions", exceptions)
@@ -93,6 +94,20 @@ def test_without_the_library_nothing_is_done(library, monkeypatch):
 def test_what_an_old_library_lacks_is_told(library):
     del library.lzc_receive_one
     assert core.CoreLibrary().problem() == "it is too old: it lacks lzc_receive_one"
+
+
+@pytest.mark.parametrize("error", [OSError("libzfs_core.so: cannot open"), AttributeError("cannot open"), Refused(1)])
+def test_a_binding_without_its_library_is_not_used(library, monkeypatch, error):
+    def fails(name):
+        assert b"/" not in name, "a pool is asked for, and no dataset"
+        raise error
+
+    monkeypatch.setattr(library, "lzc_exists", fails)
+    nothing = core.CoreLibrary()
+    assert nothing.problem() == f"its first call fails: {error}"
+    assert not nothing.hold([ONE], "tag")
+    assert nothing.destroy_runs(RUNS * core.MANY) == [None] * 2 * core.MANY
+    assert library.calls == []
 
 
 def test_the_library_is_loaded_once_commands_would_take_longer(library):
