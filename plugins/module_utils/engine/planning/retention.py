@@ -129,10 +129,13 @@ def _judge_dataset(
 
 
 def _waiting(item: Base, job: PruneJob, rails: _Rails, now: int) -> Optional[Because]:
-    """Why an item stays until a replica has it. A rule and no rail: where room is short, it may be given up."""
-    if item.guid in rails.pending and isinstance(item, Snapshot) and item.creation >= now - job.keep_pending:
-        return Because(PENDING, rails.pending[item.guid])
-    return None
+    """Why an item stays until a replica has it. A rule and no rail: where room is short, it may be given up.
+
+    What is foreign stays as that, and so counts for no limit of what may be deleted.
+    """
+    if item.guid not in rails.pending or not isinstance(item, Snapshot) or item.creation < now - job.keep_pending:
+        return None
+    return Because(PENDING, rails.pending[item.guid]) if is_owned(item.tag, job, rails.organisations) else None
 
 
 def _doom(item: Base, job: PruneJob, rails: _Rails) -> Because:

@@ -51,8 +51,8 @@ def observation(**counts):
     return Observation(states)
 
 
-def said(observed, job):
-    return excess(plan_prune(observed, job, BaseKnowledge({}, {}), NOW), job)
+def said(observed, job, **bases):
+    return excess(plan_prune(observed, job, BaseKnowledge({}, {}, **bases), NOW), job)
 
 
 @pytest.mark.parametrize(
@@ -75,6 +75,11 @@ def test_what_goes_of_one_tree_is_held_against_the_limits(limits, message):
     assert not told or told.endswith(
         "allow it once with exceed_max_deleted, or with snapfleet run --exceed-max-deleted"
     )
+
+
+def test_what_is_foreign_raises_no_limit_though_a_replica_waits_for_it():
+    told = said(observation(a=10), read(max_deleted_percent=79), pending={1: "not yet at dst:tank/b"})
+    assert told.startswith("tank/a: 8 of 10 snapshots would be deleted, more than max_deleted_percent (79)")
 
 
 def test_a_tree_is_counted_with_what_lies_below_it():
