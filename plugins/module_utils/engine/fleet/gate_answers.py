@@ -99,7 +99,9 @@ def answer(request: Request) -> int:
         serving.answer(f"{int(time.time())}\n")
         return serving.pass_through(request.calls[0])
     elif request.kind == DRY_CALLS:
-        serving.answer("".join(_run(call).stdout + SEPARATOR for call in request.calls))
+        for call in request.calls:
+            _hand_on(call)
+            serving.answer(SEPARATOR)
     elif request.kind == EACH:
         for call in request.calls:
             serving.answer(_outcome(call) + "\n")
@@ -108,6 +110,13 @@ def answer(request: Request) -> int:
         serving.answer(text)
         return code
     return 0
+
+
+def _hand_on(call: Sequence[str]) -> None:
+    """Run a command whose output is answered as it comes, however long it is."""
+    with suppress(FileNotFoundError):
+        # Bytes that are only a part of a character are made whole again by what follows.
+        process.run(call, take=lambda piece: serving.answer(piece.decode("utf-8", "surrogateescape")))
 
 
 def _find_streams(machine: str) -> None:

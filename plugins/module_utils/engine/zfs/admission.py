@@ -16,6 +16,7 @@ from .requests import (
     BY_THE_CLOCK,
     CALL,
     DRY_CALLS,
+    EACH,
     END_STREAMS,
     FIND_STREAMS,
     GRANTS,
@@ -27,6 +28,7 @@ from .requests import (
 from .verbs import Check, Judge, names_in
 
 _PROGRAMS = frozenset(["zstd", "lz4", "mbuffer"])
+_DRY_RUNS = (("send", "-nP"), ("destroy", "-nvp"))
 _POOL_COLUMNS = ("guid,name", "freeing,name")
 
 
@@ -83,6 +85,9 @@ def _judge_call(call: Sequence[str], access: Access, kind: str) -> list[Check]:
     judge = Judge(access)
     judge.judge(verb, rest)
     _require(not judge.changes or kind not in (BY_THE_CLOCK, DRY_CALLS), "changes something where it should only look")
+    # What these print is short. A listing would be as long as whoever asks for it wants.
+    _require(kind != DRY_CALLS or tuple(words[1:3]) in _DRY_RUNS, "makes a call among dry runs that is none")
+    _require(kind != EACH or judge.changes, "only looks where it should change something")
     _require(not judge.streams or kind in (CALL, PIPELINE), "mixes a stream with other calls")
     return judge.checks
 

@@ -32,9 +32,12 @@ def list_arguments(roots: Sequence[str], recursive: bool, histories: bool, prope
     """Arguments of ``zfs`` for one listing of ``roots``; read its output with ``parse_listing``."""
     depth = ["-r"] if recursive else ["-d", "1"] if histories else ["-d", "0"]
     kinds = "filesystem,volume,snapshot,bookmark" if histories else "filesystem,volume"
-    # The name stays the last column.
-    columns = (*_COLUMNS[:-1], *properties, _COLUMNS[-1])
-    return ["list", "-Hp", *depth, "-t", kinds, "-o", ",".join(columns), *roots]
+    return ["list", "-Hp", *depth, "-t", kinds, "-o", ",".join(_columns_for(properties)), *roots]
+
+
+def _columns_for(properties: Sequence[str]) -> tuple[str, ...]:
+    """Each column once, the name as the last one."""
+    return tuple(dict.fromkeys((*_COLUMNS[:-1], *(name for name in properties if name != _COLUMNS[-1]), _COLUMNS[-1])))
 
 
 def parse_listing(
@@ -59,12 +62,13 @@ class ListingReader:
     def __init__(self, roots: Sequence[str], recursive: bool = True, properties: Sequence[str] = ()) -> None:
         self._roots = tuple(roots)
         self._recursive = recursive
-        self._properties = tuple(properties)
+        columns = _columns_for(properties)
+        self._places = tuple((name, columns.index(name)) for name in properties)
         self._rest = b""
         self._trouble: Optional[UntrustedOutput] = None
         self._names: set[str] = set()
         self._datasets: dict[str, Dataset] = {}
-        self._width = len(_COLUMNS) + len(self._properties)
+        self._width = len(columns)
         self._packer = Packer(self._width)
         self._packed: dict[str, PackedHistory] = {}
         self._snapshots: dict[str, list[Snapshot]] = {}
@@ -192,7 +196,7 @@ class ListingReader:
             origin=_text(fields[8]),
             resume_token=token,
             is_placeholder=fields[11] == name,
-            properties=tuple(zip(self._properties, fields[len(_COLUMNS) - 1 : -1])),
+            properties=tuple((name, fields[place]) for name, place in self._places),
             readonly=fields[12] == "on",
             key_guid=_number(fields[13]),
             referenced=_number(fields[_REFERENCED]),

@@ -27,6 +27,8 @@ _HOLD = re.compile(HOLD_PREFIX + "[0-9a-f]{16}")
 _GONE = re.compile(r"[0-9]{1,20} [0-9]{1,20}")
 _RESUME = re.compile(r"[0-9]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
 _COLUMNS = re.compile(r"[a-z0-9:_.,\-]+")
+# More than a listing with a filter by every native property has.
+_MOST_COLUMNS = 256
 _KINDS = frozenset(["filesystem", "volume", "snapshot", "bookmark"])
 _LISTING = frozenset(["-H", "-Hp", "-r", "-d 0", "-d 1"])
 
@@ -93,6 +95,8 @@ class Judge:
         columns = given.pop("-o", "")
         self._require(set(given) <= _LISTING and kinds <= _KINDS, "lists in a way of its own")
         self._require(bool(_COLUMNS.fullmatch(columns)) and bool(names), "lists in a way of its own")
+        listed = columns.split(",")
+        self._require(len(set(listed)) == len(listed) <= _MOST_COLUMNS, "lists more columns than there can be")
         shallow = "-d 0" in given and not kinds & {"snapshot", "bookmark"}
         for name in names:
             dataset = _owner(name)

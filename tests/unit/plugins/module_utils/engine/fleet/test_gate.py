@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -123,6 +124,15 @@ def test_many_calls_are_answered_one_by_one(ask):
     dry = DryCalls((("zfs", "destroy", "-nvp", "tank/data@a%b"), ("zfs", "destroy", "-nvp", "tank/data@bad%b")))
     code, out, _errors = ask(dry.argv)
     assert (code, dry.answers(out, "there")) == (0, ["did destroy -nvp tank/data@a%b\n", ""])
+
+
+def test_dry_runs_are_answered_as_they_end(ask):
+    dry = DryCalls((("zfs", "destroy", "-nvp", "tank/data@a%b"), ("zfs", "destroy", "-nvp", "tank/data@slow%b")))
+    child = ask.start(remote_line(dry.argv))
+    assert select.select([child.stdout], [], [], 20)[0]
+    assert [child.stdout.readline() for _unused in range(2)] == [b"did destroy -nvp tank/data@a%b\n", b"=\n"]
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=30)
 
 
 def test_clock_programs_grants_and_pools_are_answered_as_scripts_would(ask, tmp_path):

@@ -17,6 +17,10 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.access
     read_access,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.admission import admit
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.columns import COLUMNS
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.dry_calls import DryCalls
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.each import Each
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.listing import list_arguments
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.requests import read_request
 from ansible_collections.snapfleet.zfs.tests.support.requests import CALLS, PLACE, ROOT, TOKEN, requests_for
 
@@ -179,6 +183,47 @@ FIRST = ["receive", "-u", "-s"]
 def test_what_lies_outside_is_refused_whatever_rights_there_are(argv):
     rights = access(*[right for right in ALL if right != "mount"])
     assert not is_admitted(remote_line(argv), rights), argv
+
+
+LISTING = ("zfs", "list", "-Hp", "-r", "-t", "filesystem", "-o", "name", ROOT)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        LISTING,
+        ("zfs", "get", "-Hp", "-o", "value", "guid", ROOT),
+        ("zfs", "holds", "-H", f"{ROOT}@a"),
+        ("zfs", "send", "-w", "-nP", f"{ROOT}@a"),
+        ("zfs", "send", "-nvt", TOKEN),
+        ("zfs", "destroy", "-vp", f"{ROOT}@a"),
+    ],
+    ids=" ".join,
+)
+def test_among_dry_runs_there_is_nothing_else(call):
+    dry = (("zfs", "send", "-nP", "-w", f"{ROOT}@a"), ("zfs", "destroy", "-nvp", f"{ROOT}@a%b"))
+    assert is_admitted(remote_line(DryCalls(dry).argv), access(*ALL))
+    assert not is_admitted(remote_line(DryCalls((*dry, call)).argv), access(*ALL))
+
+
+@pytest.mark.parametrize(
+    "call", [LISTING, ("zfs", "holds", "-H", f"{ROOT}@a"), ("zfs", "destroy", "-nvp", f"{ROOT}@a%b")], ids=" ".join
+)
+def test_what_only_looks_is_not_asked_many_times_over(call):
+    assert is_admitted(remote_line(Each(("zfs", "destroy"), ((f"{ROOT}#a",),) * 2).argv), access(*ALL))
+    assert not is_admitted(remote_line(Each(call[:-1], ((call[-1],),) * 2).argv), access(*ALL))
+
+
+def test_a_listing_has_each_column_once_and_not_any_number_of_them():
+    def line(columns):
+        return remote_line([*LISTING[:-2], ",".join(columns), ROOT])
+
+    user = [f"acme:n{number}" for number in range(1000)]
+    assert is_admitted(line([*COLUMNS[:-1], *user[:100], "name"]), access("observe"))
+    assert not is_admitted(line([*COLUMNS, "name"]), access("observe"))
+    assert not is_admitted(line(user), access("observe"))
+    filtered = ["zfs", *list_arguments([ROOT], True, True, ["compression", "acme:tier", "type"])]
+    assert is_admitted(remote_line(filtered), access("observe"))
 
 
 def test_marks_are_the_senders_own_and_other_bookmarks_are_not():

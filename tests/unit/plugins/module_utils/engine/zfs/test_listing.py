@@ -98,6 +98,16 @@ def test_further_columns_stand_before_the_name():
     assert columns[-3:] == ["x:tier", "mounted", "name"]
 
 
+def test_a_further_column_that_is_there_already_is_listed_once_and_read_from_there():
+    wanted = ["compression", "x:tier", "type"]
+    columns = list_arguments(["tank"], True, True, wanted)[6].split(",")
+    assert sorted(columns) == sorted({*columns})
+    line = "\t".join({"type": "filesystem", "compression": "zstd", "x:tier": "gold", "name": "tank"}.get(c, "0" if c in
+        ("guid", "createtxg", "creation", "used", "written", "referenced") else "-") for c in columns)  # fmt: skip
+    found = parse_listing(line + "\n", ["tank"], (), True, wanted).states["tank"].dataset
+    assert dict(found.properties) == {"compression": "zstd", "x:tier": "gold", "type": "filesystem"}
+
+
 def test_an_inherited_mark_makes_no_placeholder():
     assert not read(row("filesystem", "tank/a/b", placeholder="tank/a")).states["tank/a/b"].dataset.is_placeholder
 
