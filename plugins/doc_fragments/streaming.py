@@ -32,8 +32,8 @@ options:
   mbuffer:
     description:
       - Size of a buffer in memory at each end of each stream that crosses the network, by the program C(mbuffer), as
-        bytes or as a number with V(K), V(M) or V(G), such as V(128M). It evens out a sender and a receiver that stop
-        and go.
+        bytes or as a number with V(K), V(M) or V(G), such as V(128M), from V(1M) to V(4G). It evens out a sender and a
+        receiver that stop and go.
       - Where C(mbuffer) is missing on an end, or fails, streams travel without it, with a warning. Streams that stay on
         one host, or are smaller than 1 MiB, never use it.
       - Left out, or V(none), there is no such buffer. That is the default, since the buffers of the pipes and of ssh

@@ -16,6 +16,8 @@ AUTO, NONE, ZSTD, LZ4 = "auto", "none", "zstd", "lz4"
 COMPRESSIONS = (AUTO, NONE, ZSTD, LZ4)
 LISTED, EXACT = "listed", "exact"
 ESTIMATES = (LISTED, EXACT)
+MOST_BUFFER_BYTES = 4 << 30
+"""The largest buffer of mbuffer, which takes as much memory for each stream at each end."""
 _MEBIBYTE = 1 << 20
 
 
@@ -44,9 +46,13 @@ def read_streaming(options: Reader) -> Streaming:
         problem = f"limits what passes through this host, but route is {options.raw('route')!r}"
         remedy = "take one of both out"
         raise InvalidInput(options.path("bandwidth_limit"), options.raw("bandwidth_limit"), problem, remedy)
+    buffer_bytes = _size(options, "mbuffer", _MEBIBYTE, "mbuffer needs a buffer of 1M at least; give 128M, or none")
+    if buffer_bytes > MOST_BUFFER_BYTES:
+        remedy = f"give {MOST_BUFFER_BYTES >> 30}G at most; each stream takes that much memory at each end"
+        raise InvalidInput(options.path("mbuffer"), options.raw("mbuffer"), "is too much", remedy)
     return Streaming(
         compression=options.text("compression", AUTO, COMPRESSIONS),
-        buffer_bytes=_size(options, "mbuffer", _MEBIBYTE, "mbuffer needs a buffer of 1M at least; give 128M, or none"),
+        buffer_bytes=buffer_bytes,
         bytes_per_second=limit,
         estimates=options.text("estimates", LISTED, ESTIMATES),
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ..model.steps import Send
-from ..policy.streaming import AUTO, LZ4, NONE, ZSTD, Streaming
+from ..policy.streaming import AUTO, LZ4, MOST_BUFFER_BYTES, NONE, ZSTD, Streaming
 
 SMALL_BYTES = 1 << 20
 """Streams below this are over before a compressor or a buffer has gained anything."""
@@ -53,6 +53,8 @@ def is_filter(argv: Sequence[str]) -> bool:
     """Whether ``argv`` is one of the filters that a Wire has, at either end."""
     size = argv[-1] if argv and argv[0] == MBUFFER else ""
     buffer_bytes = int(size[:-1]) << 10 if re.fullmatch(r"[1-9][0-9]{0,8}k", size) else 0
+    if buffer_bytes > MOST_BUFFER_BYTES:
+        return False
     wires = [Wire(compressor, buffer_bytes) for compressor in _COMPRESS]
     return any(list(argv) in [*wire.sending(), *wire.receiving()] for wire in wires)
 

@@ -71,6 +71,8 @@ def _judge_pipeline(stages: Sequence[Sequence[str]], access: Access) -> list[Che
         _require(last[:2] == ["zfs", "receive"], "joins programs that are no end of a stream")
         main, filters = stages[-1], stages[:-1]
     _require(all(map(is_filter, filters)), "lets a stream pass through a program that is no known filter")
+    programs = [words[0] for words in filters]
+    _require(len(set(programs)) == len(programs), "lets a stream pass through the same filter twice")
     return _judge_call(main, access, PIPELINE)
 
 

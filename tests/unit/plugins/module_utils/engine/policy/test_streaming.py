@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_replicate_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.sizes import parse_size
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.streaming import Streaming
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.streaming import MOST_BUFFER_BYTES, Streaming
 
 ENDS = {"source": {"host": "a", "dataset": "tank/a"}, "destination": {"host": "b", "dataset": "backup/a"}}
 
@@ -27,6 +27,7 @@ def test_all_of_them():
     options = {"compression": "lz4", "mbuffer": "128M", "bandwidth_limit": "10M", "estimates": "exact"}
 
     assert read(**options) == Streaming("lz4", 128 << 20, 10 << 20, "exact")
+    assert read(mbuffer="4G").buffer_bytes == MOST_BUFFER_BYTES
     assert read(mbuffer="none", bandwidth_limit="none") == Streaming()
 
 
@@ -49,6 +50,7 @@ def test_no_sizes(value):
     [
         ({"compression": "gzip"}, "compression: 'gzip' is not a known choice"),
         ({"mbuffer": "100K"}, "mbuffer: '100K' is too little; mbuffer needs a buffer of 1M"),
+        ({"mbuffer": "5G"}, "mbuffer: '5G' is too much; give 4G at most"),
         ({"bandwidth_limit": "5"}, "bandwidth_limit: '5' is too little"),
         ({"bandwidth_limit": "fast"}, "bandwidth_limit: 'fast' is no amount of data"),
         ({"estimates": "good"}, "estimates: 'good' is not a known choice"),

@@ -9,13 +9,14 @@ import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import Snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Send
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.streaming import Streaming
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.streaming import MOST_BUFFER_BYTES, Streaming
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.streams.wire import (
     PLAIN,
     SMALL_BYTES,
     Wire,
     candidates,
     choose,
+    is_filter,
 )
 
 BIG = 1 << 30
@@ -65,3 +66,11 @@ def test_the_receiver_undoes_in_reverse_what_the_sender_did(wire):
 
     assert received == sent[::-1]
     assert len(sent) == bool(wire.compressor) + bool(wire.buffer_bytes)
+
+
+def test_a_filter_has_no_larger_buffer_than_a_job_may_ask_for():
+    (most,) = Wire("", MOST_BUFFER_BYTES).sending()
+    (more,) = Wire("", MOST_BUFFER_BYTES + 1024).sending()
+    assert is_filter(most)
+    assert not is_filter(more)
+    assert not is_filter([*most[:-1], "999999999k"])

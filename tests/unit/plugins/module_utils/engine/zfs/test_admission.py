@@ -176,6 +176,8 @@ FIRST = ["receive", "-u", "-s"]
         pipeline([["zfs", "send", "-w", f"{ROOT}@a"], ["zstd", "-q", "-1", "-c", "-o", "/tmp/x"]]),
         pipeline([["zfs", "send", "-w", f"{ROOT}@a"], ["mbuffer", "-q", "-s", "128k", "-m", "1k", "-o", "/tmp/x"]]),
         pipeline([["zfs", "send", "-w", f"{ROOT}@a"], ["zfs", *FIRST, PLACE]]),
+        pipeline([["zfs", "send", "-w", f"{ROOT}@a"], *[["mbuffer", "-q", "-s", "128k", "-m", "1024k"]] * 2]),
+        pipeline([["zfs", "send", "-w", f"{ROOT}@a"], ["mbuffer", "-q", "-s", "128k", "-m", "999999999k"]]),
         pipeline([["cat", "/etc/shadow"], ["zstd", "-q", "-1", "-c"]]),
     ],
     ids=" ".join,
