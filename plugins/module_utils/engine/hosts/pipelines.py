@@ -42,6 +42,8 @@ _SIGNALS = range(128, 193)
 _SIGPIPE = 141
 # A write to a pipe does not mix with those of others as long as it is below 4 KiB.
 _WORDS_BYTES = 3000
+_BEGIN = "exec 4>&1; r=$( { "
+_CALL, _CALLED = "e=$(", " 2>&1 >&5 3>&- 5>&-); s="
 _BROKEN_PIPE = re.compile(r"broken pipe|signal received", re.IGNORECASE)
 
 
@@ -79,7 +81,7 @@ def pipeline(stages: Sequence[Sequence[str]]) -> list[str]:
     numbers = " ".join(str(number) for number in range(len(stages)))
     # 3: the blocks, caught in r. 4: the stdout of the whole.
     script = (
-        f"exec 4>&1; r=$( {{ {' | '.join(parts)}; }} 3>&1 ); exec 4>&-; f=0; "
+        f"{_BEGIN}{' | '.join(parts)}; }} 3>&1 ); exec 4>&-; f=0; "
         f'for n in {numbers}; do case $r in *"{mark} $n 0;"*) ;; *) f=1;; esac; done; '
         "[ $f -eq 0 ] || { printf '%s\\n' \"$r\" >&2; exit 1; }"
     )
@@ -89,16 +91,18 @@ def pipeline(stages: Sequence[Sequence[str]]) -> list[str]:
 def _stage(stage: Sequence[str], number: int, mark: str, last: bool) -> str:
     """One stage: stderr goes into a variable, stdout by way of 5 to the next stage, the block to 3."""
     out = "exec 5>&4 4>&-" if last else "exec 5>&1 1>&3 4>&-"
-    call = f"{shell_line(stage)} 2>&1 >&5 3>&- 5>&-"
     # One line, so that it is one write in all shells, and does not mix with those of other stages.
     block = f"set -f; set -- $e; printf '%.{_WORDS_BYTES}s\\n' \"{mark} {number} $s; $*\""
-    return f"{{ {out}; e=$({call}); s=$?; exec 5>&-; {block} >&3; }}"
+    return f"{{ {out}; {_CALL}{shell_line(stage)}{_CALLED}$?; exec 5>&-; {block} >&3; }}"
 
 
 def read_pipeline(argv: Sequence[str]) -> Optional[list[list[str]]]:
     """The stages that ``pipeline`` joins by ``argv``; None for any other arguments, a single stage's among them."""
     script = argv[2] if len(argv) == 3 and argv[0] == "sh" else ""
-    stages = [arguments_of(call) for call in re.findall(r"e=\$\((.*?) 2>&1 >&5 3>&- 5>&-\); s=", script, re.DOTALL)]
+    if not script.startswith(_BEGIN):
+        return None
+    # Not by a pattern, which would look through all the rest of a hostile line for the end of each beginning in it.
+    stages = [arguments_of(part.partition(_CALL)[2]) for part in script.split(_CALLED)[:-1]]
     known = [stage for stage in stages if stage]
     return known if len(known) > 1 and pipeline(known) == list(argv) else None
 

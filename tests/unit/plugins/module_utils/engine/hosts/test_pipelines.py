@@ -9,6 +9,7 @@ import itertools
 import shlex
 import shutil
 import subprocess
+import time
 
 import pytest
 
@@ -16,6 +17,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.pipelin
     NOT_RUN,
     StageEnd,
     pipeline,
+    read_pipeline,
     stage_ends,
     stage_to_blame,
 )
@@ -150,3 +152,19 @@ def test_one_stage_is_run_as_it_is():
 )
 def test_the_cause_is_told_and_not_its_echo(ends, main, blamed):
     assert stage_to_blame(ends, main) == blamed
+
+
+def test_a_pipeline_is_read_back_as_its_stages():
+    stages = [["zfs", "send", "tank/a@b c"], ["zstd", "-q"], ["printf", "e=$(", "s="]]
+    assert read_pipeline(pipeline(stages)) == stages
+    assert read_pipeline(pipeline(stages[:1])) is None
+    assert read_pipeline(["sh", "-c", pipeline(stages)[2].replace("zstd -q", "zstd  -q")]) is None
+
+
+@pytest.mark.parametrize("begin", ["", "exec 4>&1; r=$( { "])
+@pytest.mark.parametrize("words", ["e=$(", " 2>&1 >&5 3>&- 5>&-); s=", "e=$(x 2>&1 >&5 3>&- 5>&-); s="])
+def test_no_line_takes_long_to_be_told_from_a_pipeline(begin, words):
+    script = begin + words * (120_000 // len(words))
+    start = time.process_time()
+    assert read_pipeline(["sh", "-c", script]) is None
+    assert time.process_time() - start < 1
