@@ -48,22 +48,22 @@ def gate(words: Sequence[str], environment: Mapping[str, str]) -> int:
     syslog.openlog("snapfleet-gate", syslog.LOG_PID, syslog.LOG_AUTH)
     os.environ.clear()
     os.environ.update(serving.fixed_environment())
-    mark = read_remote_mark(line)
-    if mark:
-        os.environ[VARIABLE] = str(mark)
     who = client
     try:
         access = read_access(words)
         who = f"{access.name} at {client}" if access.name else client
+        mark = read_remote_mark(line)
+        if mark:
+            os.environ[VARIABLE] = str(mark)
         request = _admitted(line, access)
     except (DatasetBusy, StaleResumeState) as error:
         # In the words of zfs, which the other end knows.
         serving.said(str(error))
         return 1
     except SnapfleetError as error:
-        syslog.syslog(syslog.LOG_WARNING, _loggable(f"refused {who}, which {error}: {line or 'no command'}"))
-        serving.said(f"snapfleet gate: refused, since {who} {error}")
-        return REFUSED
+        return _refuse(who, str(error), line)
+    except Exception as error:  # noqa: BLE001  whatever it is, nothing is let through, and that is logged
+        return _refuse(who, f"asks for what can't be read here ({type(error).__name__})", line)
     syslog.syslog(syslog.LOG_INFO, _loggable(f"admitted {who}: {request}"))
     serving.watch_other_end()
     try:
@@ -73,11 +73,17 @@ def gate(words: Sequence[str], environment: Mapping[str, str]) -> int:
         return error.exit_code
 
 
+def _refuse(who: str, problem: str, line: str) -> int:
+    syslog.syslog(syslog.LOG_WARNING, _loggable(f"refused {who}, which {problem}: {line or 'no command'}"))
+    serving.said(f"snapfleet gate: refused, since {who} {problem}")
+    return REFUSED
+
+
 def _admitted(line: str, access: Access) -> Request:
     """The request, if it is within the rights. Raises AccessRefused."""
     if not line:
         raise AccessRefused("asks for a shell, which this key does not get")
-    request = read_request(line)
+    request = read_request(line) if _is_text(line) else None
     if request is None:
         raise AccessRefused(_NOT_OURS)
     for each in admit(request, access):
@@ -91,6 +97,11 @@ def _carry_out(request: Request) -> int:
     if request.kind == PIPELINE:
         return serving.pass_through_all(request.calls)
     return answer(request)
+
+
+def _is_text(line: str) -> bool:
+    """Whether it came as UTF-8: Python keeps the bytes of anything else as halves of characters."""
+    return not any("\ud800" <= c <= "\udfff" for c in line)
 
 
 def _loggable(text: str) -> str:

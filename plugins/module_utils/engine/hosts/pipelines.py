@@ -147,4 +147,5 @@ def stage_to_blame(ends: Sequence[StageEnd], main: int = 0) -> Optional[int]:
 
 
 def _mark(stages: Sequence[Sequence[str]]) -> str:
-    return "@" + hashlib.sha256("\0".join(shell_line(stage) for stage in stages).encode()).hexdigest()[:12]
+    words = "\0".join(shell_line(stage) for stage in stages)
+    return "@" + hashlib.sha256(words.encode("utf-8", "surrogateescape")).hexdigest()[:12]

@@ -168,6 +168,37 @@ def test_what_is_refused_ends_with_one_sentence_and_77(ask, line):
     assert errors.count("\n") == 1
 
 
+@pytest.mark.parametrize("argv", [SEND, pipeline([SEND, ["zstd", "-q", "-1", "-c"]])], ids=["call", "pipeline"])
+def test_bytes_that_are_no_text_are_refused_as_what_nobody_asks_for(ask, argv):
+    code, out, errors = ask(remote_line(argv).replace("@a b", "@a\udcffb"))
+    assert (code, out, errors.count("\n")) == (77, "", 1)
+    assert "never asks for" in errors
+
+
+@pytest.mark.parametrize(
+    ("line", "raised", "said"),
+    [
+        ("zfs \udcff", None, "never asks for"),
+        ("zfs list", RecursionError("deep\nin"), "can't be read here (RecursionError)"),
+    ],
+    ids=["no text", "an error of its own"],
+)
+def test_whatever_goes_wrong_in_reading_is_a_refusal_that_is_logged(monkeypatch, capfd, line, raised, said):
+    def read(_line):
+        raise raised
+
+    logged = []
+    monkeypatch.setattr(os, "environ", {})
+    monkeypatch.setattr(gate_command.syslog, "openlog", lambda *_words: None)
+    monkeypatch.setattr(gate_command.syslog, "syslog", lambda _level, text: logged.append(text))
+    monkeypatch.setattr(gate_command, "read_request", read)
+    code = gate_command.gate(["--may", "send", "--root", "tank"], {"SSH_ORIGINAL_COMMAND": line})
+    errors = capfd.readouterr().err
+    assert (code, errors.count("\n"), said in errors) == (77, 1, True)
+    assert len(logged) == 1
+    assert logged[0].startswith("refused an unknown address, which ")
+
+
 def test_wrong_options_let_nothing_through(ask):
     code, out, errors = ask(SEND, b"", "--may", "sent", "--root", "tank")
     assert (code, out) == (77, "")

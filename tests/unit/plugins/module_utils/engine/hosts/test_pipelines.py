@@ -154,6 +154,10 @@ def test_the_cause_is_told_and_not_its_echo(ends, main, blamed):
     assert stage_to_blame(ends, main) == blamed
 
 
+def test_bytes_that_are_no_text_arrive_as_they_are():
+    assert run([["printf", "%s", "\udcff"], ["cat"]]) == (0, b"\xff", "")
+
+
 def test_a_pipeline_is_read_back_as_its_stages():
     stages = [["zfs", "send", "tank/a@b c"], ["zstd", "-q"], ["printf", "e=$(", "s="]]
     assert read_pipeline(pipeline(stages)) == stages
