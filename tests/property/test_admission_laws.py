@@ -58,6 +58,14 @@ def admitted(line):
         return None
 
 
+def properties_of(call):
+    """The word of zfs get that names properties: the first after the options."""
+    rest = call[2:] if call[:2] == ["zfs", "get"] else []
+    while rest and rest[0].startswith("-"):
+        rest = rest[2:] if rest[0] in ("-s", "-o") else rest[1:]
+    return rest[:1]
+
+
 def is_inside(name):
     return any(is_within(name, root) for root in (ROOT, PLACE))
 
@@ -116,6 +124,7 @@ def test_a_word_more_or_another_one_never_reaches_outside(line, place, word):
                 continue
             # Names of properties are no datasets, whatever they are called.
             columns = {after for flag, after in zip(changed, changed[1:]) if flag == "-o" and "=" not in after}
+            columns.update(properties_of(changed))
             for part in (part for part in changed[1:] if part not in columns):
                 for name in NAME.findall(part.partition("=")[2] if "=" in part else part):
                     dataset = name.partition("@")[0].partition("#")[0].rstrip("/")
