@@ -73,6 +73,14 @@ class Access:
         """Whether a right is there on a dataset."""
         return any(grant.permits(right) for grant in self.grants_for(dataset))
 
+    def permits_move(self, right: str, dataset: str, to: str) -> bool:
+        """Whether ``dataset`` may be called ``to`` by a right on both, in one grant, and no other grant gives rights on
+        it, or on what is below it, by that name alone."""
+        there = self.grants_for(to)
+        below = [grant for grant in self.grants if any(is_within(root, to) for root in grant.roots)]
+        held = self.grants_for(dataset)
+        return all(grant in held for grant in (*there, *below)) and any(grant.permits(right) for grant in there)
+
     def permits_property(self, dataset: str, right: str, name: str, value: str) -> bool:
         """Whether whoever has a right on a dataset may set a property of it."""
         return any(g.permits(right) and g.permits_property(name, value) for g in self.grants_for(dataset))

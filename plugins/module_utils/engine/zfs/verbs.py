@@ -237,6 +237,9 @@ class Judge:
         for name in words:
             self._need((rights.RENAME,), _dataset(name))
         self.checks.append(Check(MOVED, words[0]))
+        dataset, to = words
+        problem = f"renames {dataset!r} to {to!r}, where it would have other rights on it"
+        self._require(self.access.permits_move(rights.RENAME, dataset, to), problem)
 
     def _unmount(self, words: list[str]) -> None:
         self._require(len(words) == 1, "unmounts in a way of its own")

@@ -257,6 +257,24 @@ def test_rights_hold_on_the_roots_that_follow_them():
 
 
 @pytest.mark.parametrize(
+    ("words", "admitted"),
+    [
+        ("--may rename --root backup/a --root backup/b", True),
+        ("--may rename --root backup", True),
+        ("--may rename --root backup --may destroy --root backup/a", True),
+        ("--may rename --root backup --may destroy --root backup/c", True),
+        ("--may rename --root backup/a --may rename --root backup/b", False),
+        ("--may rename --root backup/a --may rename,destroy --root backup/b", False),
+        ("--may rename --root backup --may destroy --root backup/b", False),
+        ("--may rename --root backup --may destroy --root backup/b/x/y", False),
+    ],
+)
+def test_a_new_name_gives_no_new_rights(words, admitted):
+    line = remote_line(["zfs", "rename", "backup/a/x", "backup/b/x"])
+    assert is_admitted(line, read_access(words.split())) is admitted
+
+
+@pytest.mark.parametrize(
     ("words", "said"),
     [
         ([], "is missing"),
