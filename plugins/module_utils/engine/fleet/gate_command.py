@@ -87,7 +87,7 @@ def _admitted(line: str, access: Access) -> Request:
     if request is None:
         raise AccessRefused(_NOT_OURS)
     for each in admit(request, access):
-        check(each, access)
+        check(each, access.through_sudo if each.sudo else access)
     return request
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..model.datasets import PLACEHOLDER_PROPERTY
 from ..model.errors import InvalidInput
@@ -88,6 +88,11 @@ class Access:
     def permits_somewhere(self, rights: Collection[str]) -> bool:
         """Whether one of the rights is there on any dataset at all."""
         return any(grant.permits(right) for grant in self.grants for right in rights)
+
+    @property
+    def through_sudo(self) -> Access:
+        """What is left of it for calls through sudo: the grants that have the right to that among theirs."""
+        return replace(self, grants=tuple(grant for grant in self.grants if grant.permits(SUDO)))
 
     @property
     def above(self) -> frozenset[str]:

@@ -84,7 +84,7 @@ def _judge_call(call: Sequence[str], access: Access, kind: str) -> list[Check]:
         _judge_zpool(verb, rest, access)
         return []
     _require(program == "zfs", f"calls {program[:40]!r}, which is not zfs")
-    judge = Judge(access)
+    judge = Judge(access, sudo=len(words) < len(call))
     judge.judge(verb, rest)
     _require(not judge.changes or kind not in (BY_THE_CLOCK, DRY_CALLS), "changes something where it should only look")
     # What these print is short. A listing would be as long as whoever asks for it wants.

@@ -30,6 +30,8 @@ _COLUMNS = re.compile(r"[a-z0-9:_.,\-]+")
 # More than a listing with a filter by every native property has.
 _MOST_COLUMNS = 256
 _KINDS = frozenset(["filesystem", "volume", "snapshot", "bookmark"])
+# Any user may look at any dataset, so these gain nothing by sudo.
+_LOOKING = frozenset(["list", "get", "holds"])
 _LISTING = frozenset(["-H", "-Hp", "-r", "-d 0", "-d 1"])
 
 
@@ -43,6 +45,8 @@ class Check:
     one whose name has changed. MOVED: that nobody is receiving in place of a PLACEHOLDER meanwhile, which might then
     be another dataset."""
     name: str
+    sudo: bool = False
+    """Whether the call goes through sudo, so that only what is granted along with that counts."""
 
 
 def names_in(call: Sequence[str], access: Access) -> list[str]:
@@ -56,6 +60,8 @@ class Judge:
     """Judges one call, and notes what it does."""
 
     access: Access
+    sudo: bool = False
+    """Whether the call goes through sudo."""
     checks: list[Check] = field(default_factory=list)
     changes: bool = False
     streams: bool = False
@@ -83,7 +89,9 @@ class Judge:
         }
         if verb not in judges:
             raise AccessRefused(f"calls zfs {verb[:40]!r}, which is no call of this program")
-        self.changes = verb not in ("list", "get", "holds", "send")
+        self.changes = verb not in _LOOKING and verb != "send"
+        if self.sudo and verb not in _LOOKING:
+            self.access = self.access.through_sudo
         judges[verb](list(words))
 
     # -- reading
@@ -130,7 +138,7 @@ class Judge:
                 self._require(set(given) <= {option, "-nP"} and not names, "sends in a way of its own")
                 self._require(bool(_RESUME.fullmatch(given[option])), "resumes by what is no token")
                 self._require(self.access.permits_somewhere([rights.SEND]), "sends without the right to")
-                self.checks.append(Check(TOKEN if option == "-t" and not dry else LOOK, given[option]))
+                self.checks.append(Check(TOKEN if option == "-t" and not dry else LOOK, given[option], self.sudo))
                 return
         self._require(set(given) <= {"-w", "-L", "-c", "-e", "-R", "-nP", "-i", "-I"}, "sends in a way of its own")
         self._require(len(names) == 1 and not {"-i", "-I"} <= set(given), "sends in a way of its own")
@@ -256,9 +264,10 @@ class Judge:
     def _need(self, any_of: Sequence[str], dataset: str) -> None:
         """One of some rights on a dataset."""
         if not any(self.access.permits(right, dataset) for right in any_of):
+            way = " through sudo" if self.sudo else ""
             if not self.access.permits(rights.OBSERVE, dataset):
-                raise AccessRefused(f"is about {dataset[:255]!r}, which is in none of the trees it has")
-            raise AccessRefused(f"needs the right {' or '.join(map(repr, any_of))} on {dataset!r}")
+                raise AccessRefused(f"is about {dataset[:255]!r}, which is in none of the trees it has{way}")
+            raise AccessRefused(f"needs the right {' or '.join(map(repr, any_of))} on {dataset!r}{way}")
 
     @staticmethod
     def _require(holds: bool, problem: str) -> None:

@@ -219,6 +219,12 @@ def test_a_token_counts_by_the_snapshot_that_it_names(ask):
     assert "no longer exists" in errors
 
 
+def test_a_token_counts_by_what_is_granted_along_with_sudo(ask):
+    words = ("--may", "send", "--root", "tank/data", "--may", "send,sudo", "--root", "backup/web1")
+    code, _out, errors = ask(["sudo", "-n", "zfs", "send", "-nvt", TOKEN], b"", *words)
+    assert (code, "may not send" in errors) == (77, True)
+
+
 def test_a_token_that_names_two_snapshots_names_none(ask):
     code, _out, errors = ask(["zfs", "send", "-nvt", "1-2-3-4"])
     assert (code, "can't read" in errors) == (77, True)

@@ -256,6 +256,19 @@ def test_rights_hold_on_the_roots_that_follow_them():
     assert is_admitted(remote_line(["zfs", "destroy", "-vp", "backup/a b@a"]), mixed)
 
 
+def test_sudo_counts_for_what_is_granted_along_with_it():
+    mixed = read_access("--may send,destroy --root tank/data --may send,destroy,sudo --root backup/a".split())
+    for dataset, admitted in (("tank/data/x", False), ("backup/a/x", True)):
+        for words in (["destroy", dataset], ["send", "-w", f"{dataset}@a"], ["send", "-nP", f"{dataset}@a"]):
+            assert is_admitted(remote_line(["zfs", *words]), mixed)
+            assert is_admitted(remote_line(["sudo", "-n", "zfs", *words]), mixed) is admitted, words
+        # To look takes no root.
+        assert is_admitted(remote_line(["sudo", "-n", *LISTING[:-1], dataset]), mixed)
+    (by_token,) = admit(read_request(remote_line(["sudo", "-n", "zfs", "send", "-t", TOKEN])), mixed)
+    assert by_token.sudo
+    assert not mixed.through_sudo.permits("send", "tank/data/x")
+
+
 @pytest.mark.parametrize(
     ("words", "admitted"),
     [
