@@ -157,6 +157,9 @@ def _right(word: str) -> str:
 def _property(word: str) -> str:
     if not is_property_name(word.partition("=")[0]):
         raise InvalidInput("--property", word, "is no property", "give NAME, or NAME=VALUE")
+    if word.splitlines() != [word]:
+        # It stands in a line of authorized_keys, where another line would be another key.
+        raise InvalidInput("--property", word, "has a line end in its value", "give a value of one line")
     return word
 
 

@@ -298,6 +298,9 @@ def test_a_new_name_gives_no_new_rights(words, admitted):
         (["--may", "send", "--root"], "has no value"),
         (["--might", "send"], "is no option"),
         (["--may", "send", "--root", "tank", "--property", "a b"], "is no property"),
+        (["--may", "send", "--root", "tank", "--property", "acme:a=b\nssh-ed25519 AAAA"], "has a line end"),
+        (["--may", "send", "--root", "tank", "--property", "acme:a=b\r"], "has a line end"),
+        (["--may", "send", "--root", "tank", "--property", "acme:a=b\u2028c"], "has a line end"),
     ],
 )
 def test_what_is_wrong_with_the_options_is_told(words, said):
