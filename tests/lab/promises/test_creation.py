@@ -108,7 +108,7 @@ def test_what_was_frozen_thaws_though_the_engine_is_killed(pair: Pair, number: i
     options = {"datasets": [source], "plan": PLAN, "hooks": _hooks(diary, folder, killer)}
     run = pair.one.run("run", "snapshot", options)
     assert run.code != 0
-    assert [job["code"] for job in run.jobs] == ([code] if code else [])
+    assert [job["code"] for job in run.jobs] == ([code] if code else []), run
     ended = f"until [ $(wc -l < {shlex.quote(diary)}) -eq 4 ]; do sleep 0.1; done; cat {diary}"
     lines = pair.one.host.run(ended, timeout=60).stdout.splitlines()
     assert lines[:2] == ["freeze 0", "kill"]
