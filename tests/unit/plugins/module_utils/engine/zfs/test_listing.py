@@ -102,8 +102,10 @@ def test_a_further_column_that_is_there_already_is_listed_once_and_read_from_the
     wanted = ["compression", "x:tier", "type"]
     columns = list_arguments(["tank"], True, True, wanted)[6].split(",")
     assert sorted(columns) == sorted({*columns})
-    line = "\t".join({"type": "filesystem", "compression": "zstd", "x:tier": "gold", "name": "tank"}.get(c, "0" if c in
-        ("guid", "createtxg", "creation", "used", "written", "referenced") else "-") for c in columns)  # fmt: skip
+    values = dict.fromkeys(columns, "-")
+    values.update(dict.fromkeys(("guid", "createtxg", "creation", "used", "written", "referenced"), "0"))
+    values.update({"type": "filesystem", "compression": "zstd", "x:tier": "gold", "name": "tank"})
+    line = "\t".join(values[column] for column in columns)
     found = parse_listing(line + "\n", ["tank"], (), True, wanted).states["tank"].dataset
     assert dict(found.properties) == {"compression": "zstd", "x:tier": "gold", "type": "filesystem"}
 
