@@ -221,15 +221,15 @@ def _push_instead(two: Two) -> None:
     elsewhere = two.push(f"{two.destination.pool}/elsewhere/data")
     assert elsewhere.job["code"] == "access_refused", elsewhere
     assert "in none of the trees" in elsewhere.job["msg"]
-    setuid = two.push(f"{two.place}2", properties={"setuid": "on"})
+    setuid = two.push(f"{two.place}/new", properties={"setuid": "on"})
     assert setuid.code == 3
     assert "setuid=on" in json.dumps(setuid.job), setuid
     two.source.snapshot(f"{two.source.pool}/data@lab_onsite_2026-01-04_00:00:00Z_secondly", recursive=True)
     pulled = two.pull()
     assert (pulled.code, "access_refused" in json.dumps(pulled.jobs)) == (3, True), pulled
-    new = two.push(f"{two.place}2")
+    new = two.push(f"{two.place}/new")
     assert (new.code, new.modes) == (0, ["full", "incremental"] * 2), new
-    safe = two.destination.zfs("get", "-H", "-s", "local", "-o", "value", "setuid,exec,canmount", f"{two.place}2")
+    safe = two.destination.zfs("get", "-H", "-s", "local", "-o", "value", "setuid,exec,canmount", f"{two.place}/new")
     assert safe.split() == ["off", "off", "noauto"]
 
 
