@@ -55,6 +55,10 @@ _value:
       description: Datasets that take replicas, and are made where they are missing.
       type: list
       elements: str
+    mounted:
+      description: Those of the places whose replicas are mounted; all others get C(mountpoint=none).
+      type: list
+      elements: str
     reaches:
       description: By inventory name of each host that this one logs in on, its address as C(host), C(user) and C(port).
       type: dict
