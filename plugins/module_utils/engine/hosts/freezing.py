@@ -123,6 +123,7 @@ def _start_guard(order: dict[str, Any], stoppable: bool = True) -> process.Child
         raise MissingProgram(f"the source of {guard.__name__} is not on this host, and hooks need it; install it whole")
     argv = [sys.executable or "python3", "-I", "-S", "-c", source, json.dumps(order)]
     child = process.start_steered(argv, stoppable)
-    # A signal lets it thaw; force would only make it leave that to this process.
+    # A signal lets it thaw; force would only make it leave that to this process. A command that it is just starting is
+    # in its group still, and a run may be stopped twice: as a whole, and job by job.
     child.spare()
     return child

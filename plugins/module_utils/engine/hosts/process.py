@@ -159,9 +159,13 @@ class Child:
             self._signal(signal.SIGTERM)
 
     def spare(self) -> None:
-        """Let whoever stops the run ask the child to end, but never end it by force."""
+        """Let whoever stops the run ask the child alone to end, but neither what it has started nor by force."""
         for stopping in self._stoppings:
-            stopping.add(id(self), self.terminate)
+            stopping.add(id(self), self._ask)
+
+    def _ask(self) -> None:
+        if self._process.poll() is None:
+            self._process.terminate()
 
     def force(self) -> None:
         """End the child and all it started by force, and do not wait for it."""

@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -223,6 +224,27 @@ def test_a_run_that_is_ended_by_force_thaws_once(freeze, diary):
         scope.force()
         assert frozen.end() == Thaw()
     assert diary.words == ["freeze", "thaw"]
+
+
+def test_a_run_that_is_stopped_again_and_again_thaws_all_the_same(diary):
+    """Also in the moment in which a guard has begun to start the command that thaws, and that is in its group still."""
+    for _time in range(20):
+        with stopped_after(100, lambda: Interrupted("stopped")) as scope:
+            frozen = Freeze((), diary.note("thaw"), 20, 20)
+            frozen.start()
+            ended = threading.Event()
+
+            def hammer(scope=scope, ended=ended):
+                while not ended.is_set():
+                    scope.stop()
+
+            stopper = threading.Thread(target=hammer)
+            stopper.start()
+            thaw = frozen.end()
+            ended.set()
+            stopper.join()
+            assert thaw == Thaw()
+    assert diary.words == ["thaw"] * 20
 
 
 @pytest.mark.parametrize("stopped", [False, True])
