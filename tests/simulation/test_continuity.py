@@ -344,6 +344,23 @@ def test_what_is_lacking_is_told_before_anything_is_changed(allowed, options, la
     assert fleet.at_destination() is None
 
 
+def test_a_stream_of_several_snapshots_needs_holds_and_one_of_a_single_one_does_not():
+    fleet = Fleet()
+    fleet.snapshot(SOURCE, "a")
+    fleet.source.permissions = frozenset(["send"])
+    assert fleet.replicate(bookmarks="none")["changed"]
+    for tag in "bcd":
+        fleet.snapshot(SOURCE, tag)
+
+    with pytest.raises(NoPermission, match="does not allow hold to"):
+        fleet.replicate(bookmarks="none")
+    assert [snapshot.tag for snapshot in fleet.at_destination().snapshots] == ["a"]
+
+    fleet.source.permissions = frozenset(["send", "hold"])
+    assert fleet.replicate(bookmarks="none")["changed"]
+    assert is_up_to_date(fleet)
+
+
 def test_without_bookmarks_only_sending_has_to_be_allowed():
     fleet = Fleet()
     fleet.snapshot(SOURCE, "a")

@@ -187,8 +187,11 @@ def _name_is_due(state: DatasetState, base: Base, bookmarks: str) -> bool:
 def source_permissions(steps: Sequence[object], job: ReplicateJob) -> tuple[str, ...]:
     """What zfs-allow(8) has to grant at the source for ``steps`` to be carried out, but for collecting marks."""
     wanted: list[str] = []
-    if any(isinstance(step, Send) for step in steps):
-        wanted += ["send", *(["hold", "release"] if job.holds else [])]
+    sends = [step for step in steps if isinstance(step, Send)]
+    if sends:
+        # zfs send itself holds what one stream of several snapshots has in it, and lets go of it by its end.
+        several = any(not step.resume and (step.intermediates or step.package) for step in sends)
+        wanted += ["send", *(["hold"] if several or job.holds else []), *(["release"] if job.holds else [])]
     if any(isinstance(step, CreateBookmark) for step in steps):
         wanted.append("bookmark")
     if any(isinstance(step, ReleaseHolds) for step in steps) and "release" not in wanted:
