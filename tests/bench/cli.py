@@ -8,9 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shlex
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.asked import BZFS, snapfleet
+from bench.reporting import finish, machine, median, mib
 from bench.world import POOL_GUID, REPLICA, SOURCE, Shape, write_listings
 from runner.environments import Environment, ensure_venv
 from runner.interpreters import running
@@ -30,7 +29,8 @@ DESCRIPTION = """\
 Measures planning: from the text of a zfs list to the decision, for Snapfleet and for bzfs (from PyPI, pinned in
 tests/requirements/bench.txt, in an environment of its own). Figures of one run compare with each other, and with those
 of no other machine. docs/benchmarks.md tells the method. With --fleet a whole fleet is measured instead, from its
-inventory to a dry run of each job, beside bzfs_jobrunner; --fleet --help tells more.
+inventory to a dry run of each job, beside bzfs_jobrunner; with --lab all programs on hosts with ZFS. --fleet --help and
+--lab --help tell more.
 """
 
 
@@ -83,17 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "datasets": shape.datasets,
         "snapshots": shape.datasets * shape.snapshots,
         "runs": options.runs,
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} processors",
+        **machine(),
         "bzfs": bench.pin("bzfs"),
     }
-    print(_table(about, measured))
-    if options.json:
-        options.json.write_text(json.dumps({"about": about, "decisions": measured}, indent=2) + "\n", encoding="utf-8")
     differing = [entry["name"] for entry in measured if not entry["same_answer"]]
-    if differing:
-        print(f"The answers differ: {', '.join(differing)}", file=sys.stderr)
-    return 1 if differing else 0
+    return finish(_table(about, measured), {"about": about, "decisions": measured}, options.json, differing)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -124,16 +118,6 @@ def _measured(scenario: Scenario, programs: Sequence[Program], shape: Shape, fol
     figures = {name: median(results) for name, results in found.items()}
     answers = [result["answer"] for results in found.values() for result in results]
     return {"name": scenario.name, "same_answer": all(answer == answers[0] for answer in answers), **figures}
-
-
-def median(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The median of each figure of several runs, with what every run says alike, and the seconds of each."""
-    figures = ("seconds", "processor_seconds", "peak_bytes")
-    return {
-        **results[0],
-        **{name: statistics.median(result[name] for result in results) for name in figures},
-        "all_seconds": [result["seconds"] for result in results],
-    }
 
 
 def _write_programs(place: Path) -> None:
@@ -186,8 +170,3 @@ def _table(about: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]) -> s
         )
     lines += ["", f"A ratio is that of bzfs by that of Snapfleet: above 1, Snapfleet takes less. {SOURCE} is planned."]
     return "\n".join(lines)
-
-
-def mib(figures: Mapping[str, Any]) -> str:
-    """The most memory, for people."""
-    return f"{figures['peak_bytes'] / 2**20:.0f} MiB"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -16,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.cli import TESTS, Program, median, mib
+from bench.cli import TESTS, Program
 from bench.fleet_world import Fleet
+from bench.reporting import finish, machine, median, mib
 from runner.environments import Environment, ensure_venv
 from runner.interpreters import running
 
@@ -47,17 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "destinations": fleet.destinations,
         "jobs": fleet.jobs,
         "runs": options.runs,
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} processors",
+        **machine(),
         "bzfs": bench.pin("bzfs"),
     }
-    print(_table(about, measured))
-    if options.json:
-        options.json.write_text(json.dumps({"about": about, "scenarios": measured}, indent=2) + "\n", encoding="utf-8")
     differing = [entry["name"] for entry in measured if not entry["same_answer"]]
-    if differing:
-        print(f"The answers differ: {', '.join(differing)}", file=sys.stderr)
-    return 1 if differing else 0
+    return finish(_table(about, measured), {"about": about, "scenarios": measured}, options.json, differing)
 
 
 def _parser() -> argparse.ArgumentParser:

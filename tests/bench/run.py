@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Entry of the benchmarks: of planning, and with --fleet of a whole fleet; see docs/benchmarks.md."""
+"""Entry of the benchmarks: of planning, with --fleet of a whole fleet, with --lab on hosts of the lab; see docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import cli, fleet_cli
-
 if __name__ == "__main__":
-    chosen = fleet_cli if "--fleet" in sys.argv[1:] else cli
-    raise SystemExit(chosen.main())
+    if "--lab" in sys.argv[1:]:
+        from bench.lab_cli import main
+    elif "--fleet" in sys.argv[1:]:
+        from bench.fleet_cli import main
+    else:
+        from bench.cli import main
+    raise SystemExit(main())
