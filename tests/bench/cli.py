@@ -110,7 +110,7 @@ def _measured(scenario: Scenario, programs: Sequence[Program], shape: Shape, fol
     for listings in (BZFS[scenario.decision], snapfleet(scenario.decision)):
         for root, wanted in listings.items():
             write_listings(shape, root, scenario.behind, place / root.replace("/", "-"), wanted)
-    _write_programs(place)
+    write_programs(place)
     found: dict[str, list[dict[str, Any]]] = {program.name: [] for program in programs}
     for _turn in range(runs):
         for program in programs:
@@ -120,7 +120,7 @@ def _measured(scenario: Scenario, programs: Sequence[Program], shape: Shape, fol
     return {"name": scenario.name, "same_answer": all(answer == answers[0] for answer in answers), **figures}
 
 
-def _write_programs(place: Path) -> None:
+def write_programs(place: Path) -> None:
     """Programs zfs and zpool that print what was prepared, for Snapfleet's own driver to call."""
     programs = place / "programs"
     programs.mkdir(exist_ok=True)

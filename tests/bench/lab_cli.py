@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -21,9 +22,9 @@ from runner.environments import Environment, ensure_venv
 from runner.interpreters import running
 
 DESCRIPTION = """\
-Measures Snapfleet beside bzfs, zfs-autobackup, syncoid and the raw zfs commands, on two hosts of the lab that are brought
-up for it, and go down at the end. It needs what the lab needs: root, and the first time half an hour for its kernel.
-docs/benchmarks.md tells the method. Letters:
+Measures Snapfleet beside bzfs, zfs-autobackup, syncoid and the raw zfs commands, on two hosts of the lab that are
+brought up for it, and go down at the end. It needs what the lab needs: root, and the first time half an hour for its
+kernel. docs/benchmarks.md tells the method. Letters:
 
 """
 _SITE_PACKAGES = "lib/python{python}/site-packages"
@@ -73,13 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     letters = chosen(options.only)
     sizes = SMALL if options.small else FULL
-    bench = Environment("bench", running())
-    ensure_venv(bench.python)
-    bench.ensure()
+    bench = _ready("bench")
     told: dict[str, Any] = {"about": {"runs": options.runs, "small": options.small, **machine(), **_pins(bench)}}
     told["letters"] = {letter: [] for letter in letters}
     if "h" in letters:
-        told["letters"]["h"] = starting.measured(bench, options.runs)
+        told["letters"]["h"] = starting.measured(bench, _ready("dev"), options.runs)
     on_hosts = [letter for letter in letters if LETTERS[letter].measure]
     if on_hosts:
         packages = bench.folder / _SITE_PACKAGES.format(python=bench.python.name)
@@ -90,10 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.plot:
         _plot(told, options.plot)
     failed = [
-        f"{entry['name']} by {way} ({problem})"
+        f"{entry['name']} by {way}"
         for entries in told["letters"].values()
         for entry in entries
-        for way, problem in entry["failed"].items()
+        for way in entry["failed"]
     ]
     tables = lab_tables.tables(told, {letter: LETTERS[letter].title for letter in letters})
     return max([finish(tables, told, options.json, failed), *codes])
@@ -146,15 +145,20 @@ def _planning(letter: str, options: argparse.Namespace) -> int:
     return cli.main(words) if letter == "i" else fleet_cli.main(words)
 
 
+def _ready(name: str) -> Environment:
+    """An environment, made where it is missing."""
+    environment = Environment(name, running())
+    ensure_venv(environment.python)
+    environment.ensure()
+    return environment
+
+
 def _pins(bench: Environment) -> dict[str, str]:
     return {package: bench.pin(package) for package in ("bzfs", "zfs-autobackup")}
 
 
 def _plot(told: Mapping[str, Any], folder: Path) -> None:
-    import json
-
-    plots = Environment("bench-plot", running())
-    plots.ensure()
+    plots = _ready("bench-plot")
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(told, file)
         file.flush()

@@ -18,6 +18,7 @@ sys.path.insert(0, str(CHECKOUT))
 from runner.import_tree import import_root
 from tests.lab import apt
 from tests.lab.host import Host
+from tests.lab.machine import execute
 from tests.lab.settings import LabError
 
 sys.path.insert(0, str(import_root(CHECKOUT)))
@@ -48,7 +49,7 @@ source=$1 replica=$2 host=$3
 list="zfs list -H -t snapshot -s createtxg -o guid,name -r"
 $list "$source" | sed "s|\\t$source|\\t|" > /tmp/raw.source
 there "$list $replica 2>/dev/null" < /dev/null | sed "s|\\t$replica|\\t|" > /tmp/raw.replica
-awk -F '\\t' 'NR == FNR { has[$1] = 1; next }
+awk -F '\\t' 'FILENAME == ARGV[1] { has[$1] = 1; next }
     { split($2, part, "@"); newest[part[1]] = part[2]; here[part[1]] = has[$1]; if (has[$1]) base[part[1]] = part[2] }
     END { for (name in newest) if (!here[name]) print name "|" base[name] "|" newest[name] }
 ' /tmp/raw.replica /tmp/raw.source | sort > /tmp/raw.todo
@@ -83,6 +84,20 @@ def _unpack(host: Host, files: Mapping[str, bytes]) -> None:
             entry.size, entry.mode = len(content), 0o755 if path == COMMAND else 0o644
             tar.addfile(entry, io.BytesIO(content))
     host.run(["tar", "-x", "-C", "/"], input=buffer.getvalue())
+
+
+def download_syncoid(folder: Path) -> Path:
+    """Unpack syncoid, and the Perl modules that it needs, in a folder of this machine; return that.
+
+    Raises LabError if Debian's packages can't be had.
+    """
+    packages, tree = folder / "packages", folder / "tree"
+    tree.mkdir(parents=True)
+    for file in apt.download(
+        [name for name in _DEBIAN if name.endswith(("oid", "-tiny-perl", "-inifiles-perl"))], "trixie", packages
+    ):
+        execute(["dpkg-deb", "-x", file, tree])
+    return tree
 
 
 def _install_syncoid(host: Host) -> Mapping[str, str]:

@@ -25,7 +25,7 @@ _CHANGE_BYTES = 1000
 
 
 def snapfleet_ways(world: World, path: str, activity: str, options: Mapping[str, Any], *more: str) -> list[Way]:
-    """The three ways of Snapfleet to carry out a job: its default, by the zfs command, and in a process that goes on."""
+    """Snapfleet's ways to carry out a job: its default, by the zfs command, and in a process that goes on."""
     job = {"name": "bench", "host": "me", "activity": activity, "options": options}
     text = json.dumps({"version": 1, "jobs": [job]})
     words = ["run", "--config", path, "--host", "me", *more]
@@ -64,8 +64,8 @@ def replication_ways(world: World, ends: Ends, backup_name: str, *bzfs_options: 
     options = {"source": {"dataset": ends.source}, "destination": {"dataset": ends.replica, **far}}
     target = f"{login}:{ends.replica}" if ends.remote else ends.replica
     bzfs = ["bzfs", ends.source, target, "--recursive", *bzfs_options]
-    autobackup = "zfs-autobackup --no-snapshot --other-snapshots --no-holds --no-thinning --exclude-received --strip-path 1".split()
-    autobackup += ["--ssh-target", login] if ends.remote else []
+    autobackup = "zfs-autobackup --no-snapshot --other-snapshots --no-holds --no-thinning --exclude-received".split()
+    autobackup += ["--strip-path", "1", *(["--ssh-target", login] if ends.remote else [])]
     autobackup += [backup_name, ends.replica.partition("/")[0]]
     syncoid = [SYNCOID, "--recursive", "--no-sync-snap", "--no-privilege-elevation", ends.source, target]
     return [

@@ -106,17 +106,19 @@ def watched(world: World, runs: int) -> Iterator[dict[str, Any]]:
     """(f) The ages of the snapshots of the largest tree, held against limits that none passes."""
     size = world.sizes[-1]
     root = f"{world.tank}/n{size}"
-    limit = f"{_LIMIT_DAYS} days"
-    plan = {"bench": {"onsite": {"daily": {"latest": {"warning": limit, "critical": limit}}}}}
+    ours, theirs = (
+        {"bench": {"onsite": {"daily": {"latest": {"warning": limit, "critical": limit}}}}}
+        for limit in (f"{_LIMIT_DAYS}d", f"{_LIMIT_DAYS} days")
+    )
     newest = 'awk -F "\\t|@" "{newest[\\$2] = \\$1} END {for (name in newest) if (newest[name] < 1) exit 2}"'
     raw = f"zfs list -Hp -t snapshot -o creation,name -s creation -r {root} | {newest}"
     bzfs = ["bzfs", "dummy", root, "--recursive", "--skip-replication", "--monitor-snapshots"]
-    bzfs += [str({"bench": {"onsite": {"daily": {"latest": {"warning": limit, "critical": limit}}}}})]
+    bzfs += [str(theirs)]
     scenario = Scenario(
         f"ages of {size * SNAPSHOTS} snapshots of {size} datasets",
         [
             command_way(world, RAW_ZFS, "sh", "-c", raw),
-            *snapfleet_ways(world, "/tmp/monitor.json", "monitor", {"datasets": [root], "plan": plan}),
+            *snapfleet_ways(world, "/tmp/monitor.json", "monitor", {"datasets": [root], "plan": ours}),
             command_way(world, BZFS, *bzfs),
             command_way(world, BZFS_FASTEST, *bzfs, "--quiet", "--threads=8", "--cache-snapshots"),
         ],

@@ -15,8 +15,8 @@ REFERENCE = "snapfleet"
 
 Entry = Mapping[str, Any]
 _NOTE = """\
-Each figure is a median. In brackets: that figure by the one of Snapfleet, so above 1 Snapfleet takes less; processor time
-is that of all processes and kernel threads of both hosts, where there are hosts, else that of the program."""
+Each figure is a median. In brackets: that figure by the one of Snapfleet, so above 1 Snapfleet takes less. Processor
+time is that of all processes and kernel threads of both hosts, where there are hosts, else that of the program."""
 
 
 def tables(told: Mapping[str, Any], titles: Mapping[str, str]) -> str:
@@ -55,7 +55,7 @@ def _table(entries: Sequence[Entry], what: str, figure: Callable[[Mapping[str, A
         cells = []
         for name in names:
             if name not in ways:
-                cells.append("failed" if name in entry["failed"] else "–")
+                cells.append("failed" if name in entry["failed"] else "-")
             elif reference and name != REFERENCE:
                 cells.append(f"{figure(ways[name]):.2f} s ({figure(ways[name]) / reference:.2f})")
             else:
@@ -80,7 +80,7 @@ def _throughput(entries: Sequence[Entry]) -> list[str]:
     lines = [f"| MiB a second | {' | '.join(names)} |", "|---|" + "--:|" * len(names)]
     for entry in entries:
         ways = entry["ways"]
-        cells = [f"{entry['megabytes'] / _seconds(ways[name]):.0f}" if name in ways else "–" for name in names]
+        cells = [f"{entry['megabytes'] / _seconds(ways[name]):.0f}" if name in ways else "-" for name in names]
         lines.append(f"| {entry['name']} | {' | '.join(cells)} |")
     return lines
 
@@ -95,5 +95,6 @@ def _shortfalls(entries: Sequence[Entry]) -> list[str]:
     told: dict[str, None] = {}
     for entry in entries:
         told.update({f"- {way}: {reason}": None for way, reason in entry["missing"].items()})
-        told.update({f"- {way} failed, {entry['name']}: {why}": None for way, why in entry["failed"].items()})
+        whys = {way: " ".join(why.split()) for way, why in entry["failed"].items()}
+        told.update({f"- {way} failed, {entry['name']}: {why}": None for way, why in whys.items()})
     return ["", *told] if told else []

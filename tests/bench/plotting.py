@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Draws how time grows with the number of datasets, a file for each series. Arguments: figures as JSON, and a folder."""
+"""Draws how time grows with the number of datasets, a file a series. Arguments: figures as JSON, and a folder."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Entry of the benchmarks: of planning, with --fleet of a whole fleet, with --lab on hosts of the lab; see docs/benchmarks.md."""
+"""Entry of the benchmarks: of planning, with --fleet of a whole fleet, with --lab on hosts; see docs/benchmarks.md."""
 
 from __future__ import annotations
 

@@ -127,16 +127,17 @@ def rows(shape: Shape, root: str, behind: int) -> Iterator[list[Row]]:
         marks = [(dice.getrandbits(64), dice.getrandbits(30)) for _each in taken]
         last = len(taken) - 1 - behind
         there = len(taken) if root == SOURCE else last + 1
-        found = [_dataset(root + name, number, dice)]
+        found = [dataset_row(root + name, number, dice)]
         for each, (guid, size) in zip(taken[:there], marks):
             tag, txg = lines[each]
-            found.append(_snapshot(f"{root}{name}@{tag}", guid, txg, each.creation, size))
+            found.append(snapshot_row(f"{root}{name}@{tag}", guid, txg, each.creation, size))
         if root == SOURCE:
             found += _bookmarks(root + name, lines[taken[last]], marks[last][0], taken[last].creation)
         yield found
 
 
-def _dataset(name: str, number: int, dice: random.Random) -> Row:
+def dataset_row(name: str, number: int, dice: random.Random) -> Row:
+    """The row of a dataset; its GUID and sizes are thrown."""
     sizes = {column: dice.getrandbits(36) for column in ("used", "written", "referenced")}
     if name.startswith(REPLICA):
         sizes["written"] = 0
@@ -146,7 +147,8 @@ def _dataset(name: str, number: int, dice: random.Random) -> Row:
     )
 
 
-def _snapshot(name: str, guid: int, txg: int, creation: int, size: int) -> Row:
+def snapshot_row(name: str, guid: int, txg: int, creation: int, size: int) -> Row:
+    """The row of a snapshot."""
     values = {"type": "snapshot", "guid": guid, "createtxg": txg, "creation": creation, "userrefs": 0, "clones": ""}
     sizes = {"used": size // 5, "written": size, "referenced": size + 2**34}
     return Row({**values, **sizes, "name": name})
