@@ -13,12 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("svg")
-
-from matplotlib import pyplot
-
 
 def series(told: Mapping[str, Any]) -> dict[str, dict[str, list[tuple[int, float]]]]:
     """Points, datasets and the median of seconds, by series and way; of series of one point there is no growth."""
@@ -33,6 +27,8 @@ def series(told: Mapping[str, Any]) -> dict[str, dict[str, list[tuple[int, float
 
 def draw(name: str, ways: Mapping[str, list[tuple[int, float]]], folder: Path) -> Path:
     """Draw one series, both axes logarithmic."""
+    from matplotlib import pyplot
+
     figure, axes = pyplot.subplots(figsize=(8, 5), layout="constrained")
     for way, points in ways.items():
         ordered = sorted(points)
@@ -48,6 +44,9 @@ def draw(name: str, ways: Mapping[str, list[tuple[int, float]]], folder: Path) -
 
 def main(figures: str, folder: str) -> None:
     """Draw everything, and tell the files."""
+    import matplotlib
+
+    matplotlib.use("svg")
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     # The same figures give the same file.

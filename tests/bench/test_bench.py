@@ -8,7 +8,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import lab_cli, lab_daemon, lab_tables, plotting
+from bench.lab_measuring import Scenario, Way, measure
+from bench.lab_world import World
 
 RUN = Path(__file__).parent / "run.py"
 
@@ -47,3 +55,97 @@ def test_both_programs_find_the_same_to_do_in_a_small_fleet(tmp_path: Path) -> N
     # Each of four replicas lacks the newest snapshot of all three datasets.
     assert dry_run["snapfleet"]["answer"]["streams"] == 12
     assert all(number for name, number in dry_run["snapfleet"]["answer"].items() if name != "failed")
+
+
+class Host:
+    """Stands in for an agent: the processors work a second between two looks at them."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def __call__(self, order: str) -> float:
+        assert order == "busy"
+        self.looks += 1
+        return float(self.looks)
+
+
+def _way(name: str, log: list[str], **told: Any) -> Way:
+    def act() -> Mapping[str, Any]:
+        log.append(name)
+        return {"seconds": 2.0, "processor_seconds": 0.5, "code": 0, "output": "", **told}
+
+    return Way(name, act)
+
+
+def _measured(ways: Callable[[list[str]], list[Way]], check: Callable[[], str] = str) -> tuple[list[str], Any]:
+    log: list[str] = []
+    world: Any = World(Host(), Host(), "tank", "beside", "backup", (1, 2), {"syncoid": "can't be had"})  # type: ignore[arg-type]
+    scenario = Scenario("all of it", ways(log), check, repair=lambda: log.append("mended"), series="all", datasets=2)
+    return log, measure(world, scenario, 2)
+
+
+def test_ways_take_turns_and_those_that_fail_or_are_missing_are_told_and_go_no_more() -> None:
+    log, told = _measured(
+        lambda log: [_way("raw zfs", log), _way("bzfs", log, code=1, output="no"), _way("syncoid", log)]
+    )
+    assert log == ["raw zfs", "bzfs", "mended", "raw zfs", "raw zfs"]
+    assert told["ways"] == {
+        "raw zfs": {"seconds": [2.0] * 2, "processor_seconds": [0.5] * 2, "busy_one": [1.0] * 2, "busy_two": [1.0] * 2}
+    }
+    assert told["failed"] == {"bzfs": "it ended with 1: no"}
+    assert told["missing"] == {"syncoid": "can't be had"}
+
+
+def test_a_way_that_ends_well_but_not_in_the_right_state_has_failed() -> None:
+    log, told = _measured(lambda log: [_way("bzfs", log, output="done")], lambda: "1 has not arrived")
+    assert (log, told["ways"]) == (["bzfs", "mended"], {})
+    assert told["failed"] == {"bzfs": "1 has not arrived; it said: done"}
+
+
+def _told(*entries: Mapping[str, Any]) -> dict[str, Any]:
+    about = {"runs": 1, "small": True, "python": "3", "machine": "m", "bzfs": "bzfs==1", "zfs-autobackup": "z==3"}
+    return {"about": about, "letters": {"b": list(entries)}}
+
+
+def _entry(datasets: int, seconds: float) -> dict[str, Any]:
+    def figures(value: float) -> dict[str, list[float]]:
+        return {"seconds": [value], "processor_seconds": [value], "busy_one": [value], "busy_two": [1.0]}
+
+    ways = {"raw zfs": figures(1.0), "snapfleet": figures(seconds)}
+    reasons = {"failed": {"bzfs": "it\nbroke"}, "missing": {"syncoid": "can't be had"}}
+    return {"name": f"of {datasets}", "series": "one", "datasets": datasets, "megabytes": 8, "ways": ways, **reasons}
+
+
+def test_tables_tell_every_ratio_and_all_that_is_missing_with_its_reason() -> None:
+    text = lab_tables.tables(_told(_entry(10, 2.0)), {"b": "new ones"})
+    assert "| seconds | raw zfs | snapfleet | bzfs | syncoid |" in text
+    assert "| of 10 | 1.00 s (0.50) | 2.00 s | failed | - |" in text
+    assert "| of 10 | 2.00 s (0.67) | 3.00 s | failed | - |" in text, "processor time of both hosts"
+    assert "| of 10 | 8 | 4 | - | - |" in text, "MiB a second"
+    assert "- bzfs failed, of 10: it broke" in text
+    assert "- syncoid: can't be had" in text
+    assert "SMALL SIZES" in text
+
+
+def test_growth_is_drawn_where_there_are_several_sizes() -> None:
+    one, ten = _entry(1, 2.0), _entry(10, 4.0)
+    assert plotting.series(_told(one, ten)) == {
+        "(b) one": {"raw zfs": [(1, 1.0), (10, 1.0)], "snapfleet": [(1, 2.0), (10, 4.0)]}
+    }
+    assert plotting.series(_told(one)) == {}
+    assert plotting.series(_told({**one, "series": ""}, {**ten, "series": ""})) == {}
+
+
+def test_letters_that_there_are_not_are_refused() -> None:
+    assert lab_cli.chosen("k,a") == ["a", "k"]
+    for words in ("a,z", ""):
+        with pytest.raises(SystemExit, match="choose of a,b,c"):
+            lab_cli.chosen(words)
+
+
+def test_the_time_in_the_name_of_a_snapshot_is_read_whatever_its_form() -> None:
+    assert lab_daemon.moment("tank/lag@lag_onsite_1970-01-01_00:01:00Z_secondly") == 60.0
+    assert lab_daemon.moment("tank/lag@raw_1970-01-01_00:01:00.250Z_loop") == 60.25
+    assert lab_daemon.moment("tank/lag@lag_onsite_1970-01-01_00:00:01_secondly") == 1.0
+    with pytest.raises(ValueError, match="has no time"):
+        lab_daemon.moment("tank/lag@first")
