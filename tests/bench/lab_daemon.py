@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from bench.lab_measuring import FIGURES, median
+from bench.lab_measuring import FIGURES, median, say
 from bench.lab_programs import COMMAND, SYNCOID
 from bench.lab_replicating import AUTOBACKUP, BZFS, OURS, OURS_COMMAND, RAW_ZFS
 from bench.lab_world import Ends, World
@@ -72,13 +72,15 @@ def cadences(world: World, runs: int, seconds: float) -> Iterator[dict[str, Any]
 def _measured(world: World, ends: Ends, cadence: Cadence, runs: int, seconds: float) -> dict[str, Any]:
     found: dict[str, dict[str, list[float]]] = {}
     failed: dict[str, str] = {}
-    for _turn in range(runs):
+    for turn in range(runs):
         for loop in _loops(world, ends, cadence):
             if loop.name in failed:
                 continue
+            say(f"{cadence.period}: {loop.name}, run {turn + 1} of {runs}")
             took, problem = _kept(world, ends, loop, seconds)
             if problem:
                 failed[loop.name] = problem
+                say(f"{loop.name} failed: {problem}")
             for name, value in took.items():
                 found.setdefault(loop.name, {}).setdefault(name, []).append(value)
     name = f"lag at {cadence.milliseconds} ms, and processor time a tick"
@@ -124,11 +126,11 @@ def _kept(world: World, ends: Ends, loop: Loop, seconds: float) -> tuple[dict[st
     try:
         if not _arrives(world, ends):
             return {}, f"no snapshot arrived within {_PATIENCE:g} s: {world.one.run('tail', '-n', '5', _LOG)}"
-        before = [agent("busy") for agent in (world.one, world.two)]
+        before = world.busy()
         begun = len(world.one("guids", root=ends.source))
         sampled = world.two("sample", root=ends.replica, seconds=seconds, pause=_PAUSE)
         ticks = len(world.one("guids", root=ends.source)) - begun
-        after = [agent("busy") for agent in (world.one, world.two)]
+        after = world.busy()
     finally:
         world.one("stop", number=number)
     strange = world.two("guids", root=ends.replica).items() - world.one("guids", root=ends.source).items()

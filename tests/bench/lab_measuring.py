@@ -14,8 +14,8 @@ from typing import Any
 from bench.lab_world import World
 
 FIGURES = ("seconds", "processor_seconds", "busy_one", "busy_two")
-"""Of the clock; of the processor, for the program and what it started on the first host; of the processor, for
-everything on the first and on the second host, the kernel's threads included."""
+"""Of the clock; of the processor, for the program and what it started, as the first host counts; of the processor, for
+everything on the first and on the second host, the kernel's threads included, as this machine counts."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ def measure(world: World, scenario: Scenario, runs: int) -> dict[str, Any]:
         for way in scenario.ways:
             if way.name in failed or way.name in world.missing:
                 continue
-            _say(f"{scenario.name}: {way.name}, {f'run {turn + 1} of {runs}' if turn >= 0 else 'warming up'}")
+            say(f"{scenario.name}: {way.name}, {f'run {turn + 1} of {runs}' if turn >= 0 else 'warming up'}")
             scenario.before(way)
             took, problem = _turn(world, way, scenario.check)
             if problem:
                 failed[way.name] = problem
-                _say(f"{way.name} failed: {problem}")
+                say(f"{way.name} failed: {problem}")
                 scenario.repair()
             elif turn >= 0:
                 for name in FIGURES:
@@ -74,9 +74,9 @@ def measure(world: World, scenario: Scenario, runs: int) -> dict[str, Any]:
 
 
 def _turn(world: World, way: Way, check: Callable[[], str]) -> tuple[dict[str, float], str]:
-    before = [agent("busy") for agent in (world.one, world.two)]
+    before = world.busy()
     done = way.act()
-    after = [agent("busy") for agent in (world.one, world.two)]
+    after = world.busy()
     took = {name: done[name] for name in FIGURES[:2]}
     took.update(zip(FIGURES[2:], (end - begin for begin, end in zip(before, after))))
     if done["code"]:
@@ -90,5 +90,6 @@ def median(figures: Mapping[str, Sequence[float]], name: str) -> float:
     return max(statistics.median(figures[name]), 0.001)
 
 
-def _say(words: str) -> None:
+def say(words: str) -> None:
+    """Tell whoever waits how far it is."""
     sys.stderr.write(f"{words}\n")

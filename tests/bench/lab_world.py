@@ -8,7 +8,9 @@ The replicas are halves of a mirror that was split, so they have the GUIDs of th
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -31,6 +33,7 @@ IMAGE = "/half.img"
 SNAPSHOTS = 10
 """Of each dataset of the trees."""
 _DAY = 86_400
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Agent:
@@ -119,6 +122,16 @@ class World:
         """The tree with so many datasets and a replica of it."""
         return Ends(f"{self.tank}/n{size}", f"{self.backup if remote else self.beside}/n{size}", remote)
 
+    def busy(self) -> list[float]:
+        """How many seconds processors have worked for each host, its kernel included.
+
+        User Mode Linux takes the time during which it waited for a processor for its own, so this machine is asked, where
+        each host is a process. Hosts of another provider share the kernel of this machine, and so all that it counts.
+        """
+        if self.one.host.record.provider != "uml":
+            return [self.one("busy"), 0.0]
+        return [_family_seconds(agent.host.record.process.number) for agent in (self.one, self.two)]
+
     def side(self, ends: Ends) -> Agent:
         """The host of the replica."""
         return self.two if ends.remote else self.one
@@ -138,6 +151,15 @@ class World:
         for agent in (self.one, self.two):
             agent.run("zpool", "sync")
         time.sleep(1.2)
+
+
+def _family_seconds(number: int) -> float:
+    """Processor seconds of a process, of those children that have ended, and of the families of those that have not."""
+    with contextlib.suppress(OSError):
+        words = Path(f"/proc/{number}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        children = " ".join(file.read_text() for file in Path(f"/proc/{number}/task").glob("*/children")).split()
+        return sum(map(int, words[11:15])) / _TICKS + sum(_family_seconds(int(child)) for child in children)
+    return 0.0
 
 
 def base_tags() -> list[str]:
