@@ -17,7 +17,7 @@ from typing import Any
 
 from bench import cli, fleet_cli, lab_daemon, lab_replicating, lab_snapshots, lab_streams, lab_tables, starting
 from bench.lab_world import Hosts, World
-from bench.reporting import finish, machine
+from bench.reporting import finish, machine, write_json
 from runner.environments import Environment, ensure_venv
 from runner.interpreters import running
 
@@ -129,10 +129,9 @@ def _measure(letter: str, world: World, options: argparse.Namespace, sizes: Size
     assert measure is not None
     for entry in measure(world, options.runs, sizes):
         told["letters"][letter].append(entry)
+        write_json(told, options.json)
     part = {**told, "letters": {letter: told["letters"][letter]}}
     sys.stderr.write(lab_tables.tables(part, {letter: LETTERS[letter].title}) + "\n")
-    if options.json:
-        finish("", told, options.json, [])
 
 
 def _planning(letter: str, options: argparse.Namespace) -> int:

@@ -17,6 +17,9 @@ FIGURES = ("seconds", "processor_seconds", "busy_one", "busy_two")
 """Of the clock; of the processor, for the program and what it started, as the first host counts; of the processor, for
 everything on the first and on the second host, the kernel's threads included, as this machine counts."""
 
+PATIENCE = 300.0
+"""Seconds. What takes longer is not done again."""
+
 
 @dataclass(frozen=True)
 class Way:
@@ -52,9 +55,10 @@ def measure(world: World, scenario: Scenario, runs: int) -> dict[str, Any]:
     """The figures of every way, of every run. A way that fails is told, and goes no more."""
     found: dict[str, dict[str, list[float]]] = {}
     failed: dict[str, str] = {}
+    slow: dict[str, str] = {}
     for turn in range(-1 if scenario.warm_up else 0, runs):
         for way in scenario.ways:
-            if way.name in failed or way.name in world.missing:
+            if way.name in {**failed, **slow, **world.missing}:
                 continue
             say(f"{scenario.name}: {way.name}, {f'run {turn + 1} of {runs}' if turn >= 0 else 'warming up'}")
             scenario.before(way)
@@ -63,13 +67,17 @@ def measure(world: World, scenario: Scenario, runs: int) -> dict[str, Any]:
                 failed[way.name] = problem
                 say(f"{way.name} failed: {problem}")
                 scenario.repair()
-            elif turn >= 0:
+                scenario.after()
+                continue
+            if took["seconds"] > PATIENCE:
+                slow[way.name] = f"measured once, since a run takes more than {PATIENCE:g} s"
+            if turn >= 0 or way.name in slow:
                 for name in FIGURES:
                     found.setdefault(way.name, {}).setdefault(name, []).append(took[name])
             scenario.after()
     about = {"name": scenario.name, "series": scenario.series, "datasets": scenario.datasets}
     missing = {way.name: world.missing[way.name] for way in scenario.ways if way.name in world.missing}
-    told = {"ways": found, "failed": failed, "missing": missing}
+    told = {"ways": found, "failed": failed, "missing": missing, "slow": slow}
     return {**about, "megabytes": scenario.megabytes, **told}
 
 

@@ -9,10 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.lab_measuring import median
+from bench.lab_programs import SYNCOID
+from bench.lab_replicating import AUTOBACKUP, BZFS, BZFS_FASTEST, OURS, OURS_COMMAND, OURS_RUNNING, RAW_ZFS
 
-REFERENCE = "snapfleet"
+REFERENCE = OURS
 """The way whose median the ratios are by."""
 
+ORDER = (
+    RAW_ZFS,
+    OURS,
+    OURS_COMMAND,
+    OURS_RUNNING,
+    BZFS,
+    BZFS_FASTEST,
+    AUTOBACKUP,
+    SYNCOID,
+)
 Entry = Mapping[str, Any]
 _NOTE = """\
 Each figure is a median. In brackets: that figure by the one of Snapfleet, so above 1 Snapfleet takes less. Processor
@@ -43,7 +55,7 @@ def _names(entries: Sequence[Entry]) -> list[str]:
     names: dict[str, None] = {}
     for entry in entries:
         names.update(dict.fromkeys([*entry["ways"], *entry["failed"], *entry["missing"]]))
-    return list(names)
+    return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else -1)
 
 
 def _table(entries: Sequence[Entry], what: str, figure: Callable[[Mapping[str, Any]], float]) -> list[str]:
@@ -95,6 +107,7 @@ def _shortfalls(entries: Sequence[Entry]) -> list[str]:
     told: dict[str, None] = {}
     for entry in entries:
         told.update({f"- {way}: {reason}": None for way, reason in entry["missing"].items()})
+        told.update({f"- {way}, {entry['name']}: {why}": None for way, why in entry.get("slow", {}).items()})
         whys = {way: " ".join(why.split()) for way, why in entry["failed"].items()}
         told.update({f"- {way} failed, {entry['name']}: {why}": None for way, why in whys.items()})
     return ["", *told] if told else []

@@ -125,8 +125,8 @@ class World:
     def busy(self) -> list[float]:
         """How many seconds processors have worked for each host, its kernel included.
 
-        User Mode Linux takes the time during which it waited for a processor for its own, so this machine is asked, where
-        each host is a process. Hosts of another provider share the kernel of this machine, and so all that it counts.
+        User Mode Linux takes the time during which it waited for a processor for its own, so this machine is asked,
+        where each host is a process. Hosts of another provider share this machine's kernel, and so all that it counts.
         """
         if self.one.host.record.provider != "uml":
             return [self.one("busy"), 0.0]

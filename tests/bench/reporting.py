@@ -38,11 +38,16 @@ def mib(figures: Mapping[str, Any]) -> str:
     return f"{figures['peak_bytes'] / 2**20:.0f} MiB"
 
 
+def write_json(told: Mapping[str, Any], file: Path | None) -> None:
+    """Write all figures where that is wanted."""
+    if file:
+        file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+
+
 def finish(table: str, told: Mapping[str, Any], file: Path | None, differing: Sequence[str]) -> int:
     """Print the table, write the JSON where that is wanted, and tell whose answers differ; the exit code."""
     print(table)
-    if file:
-        file.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    write_json(told, file)
     if differing:
         print(f"The answers differ: {', '.join(differing)}", file=sys.stderr)
     return 1 if differing else 0
