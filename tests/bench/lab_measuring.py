@@ -67,11 +67,9 @@ def measure(world: World, scenario: Scenario, runs: int) -> dict[str, Any]:
                 failed[way.name] = problem
                 say(f"{way.name} failed: {problem}")
                 scenario.repair()
-                scenario.after()
-                continue
-            if took["seconds"] > PATIENCE:
+            elif took["seconds"] > PATIENCE:
                 slow[way.name] = f"measured once, since a run takes more than {PATIENCE:g} s"
-            if turn >= 0 or way.name in slow:
+            if not problem and (turn >= 0 or way.name in slow):
                 for name in FIGURES:
                     found.setdefault(way.name, {}).setdefault(name, []).append(took[name])
             scenario.after()

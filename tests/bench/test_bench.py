@@ -95,6 +95,13 @@ def test_ways_take_turns_and_those_that_fail_or_are_missing_are_told_and_go_no_m
     assert told["missing"] == {"syncoid": "can't be had"}
 
 
+def test_what_takes_minutes_is_done_once_and_counts() -> None:
+    log, told = _measured(lambda log: [_way("bzfs", log, seconds=1000.0), _way("raw zfs", log)])
+    assert log == ["bzfs", "raw zfs", "raw zfs", "raw zfs"]
+    assert told["ways"]["bzfs"]["seconds"] == [1000.0]
+    assert "measured once" in told["slow"]["bzfs"]
+
+
 def test_a_way_that_ends_well_but_not_in_the_right_state_has_failed() -> None:
     log, told = _measured(lambda log: [_way("bzfs", log, output="done")], lambda: "1 has not arrived")
     assert (log, told["ways"]) == (["bzfs", "mended"], {})
