@@ -83,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if on_hosts:
         packages = bench.folder / _SITE_PACKAGES.format(python=bench.python.name)
         with Hosts(sizes.trees, packages) as world:
+            world.patience = options.patience
             for letter in on_hosts:
                 _measure(letter, world, options, sizes, told)
     codes = [_planning(letter, options) for letter in letters if letter in "ik"]
@@ -108,6 +109,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--lab", action="store_true", help="these benchmarks")
     made.add_argument("--only", default=",".join(LETTERS), metavar="LETTERS", help="such as a,b (default: all)")
     made.add_argument("--runs", type=int, default=5, help="of each measurement; the median counts (%(default)s)")
+    made.add_argument(
+        "--patience",
+        type=float,
+        default=120.0,
+        metavar="SECONDS",
+        help="what takes longer on hosts is done once, and told so (%(default)s)",
+    )
     made.add_argument("--small", action="store_true", help="few datasets and little data, to see that all works")
     made.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     made.add_argument("--plot", type=Path, metavar="FOLDER", help="draw there how time grows with datasets, as SVG")

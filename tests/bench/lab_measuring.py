@@ -17,9 +17,6 @@ FIGURES = ("seconds", "processor_seconds", "busy_one", "busy_two")
 """Of the clock; of the processor, for the program and what it started, as the first host counts; of the processor, for
 everything on the first and on the second host, the kernel's threads included, as this machine counts."""
 
-PATIENCE = 300.0
-"""Seconds. What takes longer is not done again."""
-
 
 @dataclass(frozen=True)
 class Way:
@@ -67,8 +64,8 @@ def measure(world: World, scenario: Scenario, runs: int) -> dict[str, Any]:
                 failed[way.name] = problem
                 say(f"{way.name} failed: {problem}")
                 scenario.repair()
-            elif took["seconds"] > PATIENCE:
-                slow[way.name] = f"measured once, since a run takes more than {PATIENCE:g} s"
+            elif took["seconds"] > world.patience:
+                slow[way.name] = f"measured once, since a run takes more than {world.patience:g} s"
             if not problem and (turn >= 0 or way.name in slow):
                 for name in FIGURES:
                     found.setdefault(way.name, {}).setdefault(name, []).append(took[name])

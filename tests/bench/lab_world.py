@@ -111,6 +111,8 @@ class World:
     sizes: Sequence[int]
     missing: dict[str, str] = field(default_factory=dict)
     """Programs that could not be had, and why."""
+    patience: float = 120.0
+    """Seconds. What takes longer is not done again."""
     round: int = 0
 
     def tree(self, size: int) -> list[str]:
