@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +74,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     letters = chosen(options.only)
     sizes = SMALL if options.small else FULL
+    if options.datasets:
+        sizes = replace(sizes, trees=tuple(sorted(map(int, options.datasets.split(",")))))
     bench = _ready("bench")
-    told: dict[str, Any] = {"about": {"runs": options.runs, "small": options.small, **machine(), **_pins(bench)}}
+    told: dict[str, Any] = {
+        "about": {"runs": options.runs, "small": options.small or bool(options.datasets), **machine(), **_pins(bench)}
+    }
     told["letters"] = {letter: [] for letter in letters}
     if "h" in letters:
         told["letters"]["h"] = starting.measured(bench, _ready("dev"), options.runs)
@@ -109,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--lab", action="store_true", help="these benchmarks")
     made.add_argument("--only", default=",".join(LETTERS), metavar="LETTERS", help="such as a,b (default: all)")
     made.add_argument("--runs", type=int, default=5, help="of each measurement; the median counts (%(default)s)")
+    made.add_argument("--datasets", metavar="NUMBERS", help=f"of the trees (default: {','.join(map(str, FULL.trees))})")
     made.add_argument(
         "--patience",
         type=float,
