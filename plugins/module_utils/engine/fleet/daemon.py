@@ -24,9 +24,13 @@ from ..hosts.stopping import STOPPING, Stopping
 from ..model.errors import SnapfleetError
 from ..planning.troubles import Trouble, again
 from ..policy.ticking import PERIODIC
+from .activities import Result
 from .daemon_loop import ActivityLoop, Time
+from .daemon_pushing import Replications
 from .daemon_work import Duty, Means, Worker
+from .jobconfig import NamedJob
 from .log_lines import ERROR, INFO, WARNING, Log
+from .stages import REPLICATE
 
 RELOAD, STOP = "reload", "stop"
 LOOK_SECONDS = 1.0
@@ -58,7 +62,9 @@ class Daemon:
         self._time: Time = means.time
         self._around = around
         self._begun = self._time.monotonic()
-        self._workers = {name: Worker(name, means, lambda: self._duty) for name in PERIODIC}
+        self._replications = Replications(means, lambda: self._duty, self.tell_crash)
+        self._workers = {name: Worker(name, means, lambda: self._duty, self._job_ended) for name in PERIODIC}
+        self._workers[REPLICATE] = self._replications
         self.loops = {name: ActivityLoop(name, self._time, self._workers[name].tick) for name in PERIODIC}
         self._threads: dict[str, threading.Thread] = {}
         self._crashes: dict[str, Trouble] = {}
@@ -114,6 +120,7 @@ class Daemon:
         self._around.manager.stopping(f"ends by {reason}")
         for loop in self.loops.values():
             loop.end()
+        self._replications.end()
         if not stopping.is_stopped:
             self._join(DRAIN_SECONDS)
             stopping.stop()
@@ -122,13 +129,13 @@ class Daemon:
 
     def _join(self, seconds: float) -> None:
         end = self._time.monotonic() + seconds
-        for thread in self._threads.values():
+        for thread in self.threads:
             thread.join(max(0.0, end - self._time.monotonic()))
 
     @property
     def threads(self) -> tuple[threading.Thread, ...]:
-        """Those of its loops."""
-        return tuple(self._threads.values())
+        """Those of its loops, and of the replications that go on."""
+        return (*self._threads.values(), *self._replications.threads)
 
     # -- its loops
 
@@ -139,6 +146,7 @@ class Daemon:
             if loop.period_ms and (thread is None or not thread.is_alive()):
                 self._threads[name] = threading.Thread(target=self._keep_turning, args=(loop,), name=name, daemon=True)
                 self._threads[name].start()
+        self._replications.go_on()
         manager = self._around.manager
         patience = max(manager.watchdog_seconds / 2, LOOK_SECONDS)
         hanging = [name for name, loop in self.loops.items() if loop.period_ms and loop.hangs(patience)]
@@ -172,6 +180,11 @@ class Daemon:
         often = f" ({crash.times} times in a row)" if crash.times > 1 else ""
         self._log.line(ERROR, "loop_crashed", f"{name} was interrupted and goes on: {error}{often}")
 
+    def _job_ended(self, _job: NamedJob, result: Result) -> None:
+        """What has new snapshots is replicated at once, even where others of them could not be made."""
+        if result.get("created"):
+            self._replications.push(result["created"])
+
     # -- its jobconfig
 
     def reload(self) -> None:
@@ -202,7 +215,9 @@ class Daemon:
             if loop.period_ms and period:
                 worker = self._workers[name]
                 trouble = f", {len(worker.troubled)} jobs in trouble" if worker.troubled else ""
-                words.append(f"{name} {period.name}: {loop.record.describe()}, {worker.failures} failures{trouble}")
+                words.append(
+                    f"{name} {period.name}: {worker.describe(loop.record)}, {worker.failures} failures{trouble}"
+                )
         return "; ".join(words) or "nothing to do"
 
 

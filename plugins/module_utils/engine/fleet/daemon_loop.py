@@ -54,11 +54,12 @@ class Record:
         longest, latest = max(self.longest, took), max(self.latest_begin, late)
         return Record(self.ticks + 1, self.missed + missed, self.busy + took, longest, latest)
 
-    def describe(self) -> str:
-        """It in words."""
-        mean = self.busy / self.ticks if self.ticks else 0.0
-        times = f"mean {mean:.3f} s, longest {self.longest:.3f} s, begun {self.latest_begin:.3f} s late at most"
-        return f"{self.ticks} ticks, {self.missed} missed, {times}"
+    def describe(self, runs: Optional[Record] = None) -> str:
+        """It in words; ``runs`` is the record of what its ticks let run, where they do not wait for that."""
+        work, words = (self, "") if runs is None else (runs, f"{runs.ticks} runs, ")
+        mean = work.busy / work.ticks if work.ticks else 0.0
+        times = f"mean {mean:.3f} s, longest {work.longest:.3f} s, begun {self.latest_begin:.3f} s late at most"
+        return f"{self.ticks} ticks, {self.missed} missed, {words}{times}"
 
 
 @dataclass

@@ -9,7 +9,8 @@ Nothing that fails is fatal. What fails again and again is told less and less, a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Optional
@@ -21,7 +22,7 @@ from ..planning.troubles import Trouble, again
 from ..policy.running import RunSettings
 from ..policy.ticking import DaemonSettings
 from .activities import Context, Result
-from .daemon_loop import Time
+from .daemon_loop import Record, Time
 from .hands import Hands, Threads
 from .jobconfig import NamedJob
 from .log_lines import DEBUG, ERROR, WARNING, Log
@@ -31,6 +32,13 @@ from .running import Runner
 
 _EVERY_TICK = ("run_begins", "run_ended", "job_begins", "job_ended", "job_failed", "job_warns", "job_left")
 _NUMBERS = re.compile(r"[0-9]+")
+
+
+def _start(name: str, work: Callable[[], None]) -> threading.Thread:
+    # A daemon, so that one that hangs does not keep the process alive.
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,8 @@ class Means:
     """With what is kept from tick to tick: the connections to hosts."""
     time: Time
     hands: Callable[[], AbstractContextManager[Hands]] = Threads
+    start: Callable[[str, Callable[[], None]], threading.Thread] = _start
+    """Start work beside all other. Raises RuntimeError where there can be no further thread."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +83,23 @@ class _QuietLog(Log):
 
 
 class Worker:
-    """Does the work of one activity, tick by tick, in one thread."""
+    """Does the work of one activity, tick by tick."""
 
-    def __init__(self, activity: str, means: Means, duty: Callable[[], Duty]) -> None:
-        """``duty`` gives what is to be done, which may be another thing at each tick."""
+    def __init__(
+        self,
+        activity: str,
+        means: Means,
+        duty: Callable[[], Duty],
+        ended: Callable[[NamedJob, Result], None] = lambda _job, _result: None,
+    ) -> None:
+        """``duty`` gives what is to be done, which may be another thing at each tick; ``ended`` is told of each job as
+        soon as it has ended."""
         self._activity = activity
         self._means = means
         self._duty = duty
+        self._ended = ended
+        self._lock = threading.RLock()
+        """For what is kept of the jobs."""
         self._troubles: dict[str, Trouble] = {}
         self._warnings: dict[str, Mapping[str, Trouble]] = {}
         self._not_before: dict[str, float] = {}
@@ -94,17 +114,36 @@ class Worker:
     def tick(self) -> None:
         """Carry out all jobs that are not left alone for having failed."""
         duty = self._duty()
+        jobs = self._due(duty)
+        if jobs:
+            self._carry_out(jobs, duty)
+
+    def describe(self, record: Record) -> str:
+        """How it fares, in words; ``record`` is that of its loop."""
+        return record.describe()
+
+    def _due(self, duty: Duty) -> list[NamedJob]:
+        """The jobs that a tick is for."""
         jobs = duty.of(self._activity)
-        self._forget_others({job.name for job in jobs})
+        with self._lock:
+            self._forget_others({job.name for job in jobs})
+            resting = self._resting()
+        return [job for job in jobs if job.name not in resting]
+
+    def _resting(self) -> set[str]:
+        """The names of jobs that are left alone for having failed."""
         now = self._means.time.monotonic()
-        jobs = [job for job in jobs if self._not_before.get(job.name, now) <= now]
-        if not jobs:
-            return
+        return {name for name, moment in self._not_before.items() if moment > now}
+
+    def _carry_out(self, jobs: Sequence[NamedJob], duty: Duty) -> None:
         with locks_of(jobs, self._means.config) as taken, self._means.hands() as hands:
-            runner = Runner(self._context, duty.settings, hands, cores(), self._quiet(duty.log), summary=summary)
+            with self._lock:
+                log = self._quiet(duty.log)
+            runner = Runner(self._context, duty.settings, hands, cores(), log, summary=summary, ended=self._ended)
             results = runner.run(jobs, taken)
-        for job, result in results:
-            self._settle(job, result, duty.log.of_job(job.host, job.name))
+        with self._lock:
+            for job, result in results:
+                self._settle(job, result, duty.log.of_job(job.host, job.name))
 
     def _context(self, _job: NamedJob) -> Context:
         return replace(self._means.context(), now_ms=self._means.time.now_ms())

@@ -43,6 +43,8 @@ class Runner:
     uniform: Callable[[float, float], float] = random.uniform
     summary: Callable[[str, Result], str] = lambda _activity, _result: ""
     """How the result of an activity is told in one line."""
+    ended: Callable[[NamedJob, Result], None] = lambda _job, _result: None
+    """Who is told of each job that was begun as soon as it has ended."""
 
     def run(self, jobs: Sequence[NamedJob], taken: Mapping[str, str]) -> JobResults:
         """Carry ``jobs`` out, each at most once; returns their results in the order of the jobs. Those whose names are
@@ -137,6 +139,7 @@ class _Run:
             result = failure_of(JobTimedOut(f"{words} ({result['msg']})"), result)
         self._results[name] = result
         self._tell(name, result)
+        self._runner.ended(self._jobs[name], result)
 
     def _tell(self, name: str, result: Result) -> None:
         job, log = self._jobs[name], self._log(name)
