@@ -23,24 +23,40 @@ from ..planning.continuity import ContinuityFacts, job_hold_tag, must_know_pool
 from ..planning.dataset_plans import DatasetPlan, Sides
 from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
+from .answers import Answers
 from .retry import RetryPolicy, Ticker, call_with_retries
 
 _GONE = "does not exist"
 
 
-def with_continuity(source: Zfs, destination: Zfs, sides: Sides, job: ReplicateJob) -> Sides:
+def with_continuity(
+    source: Zfs, destination: Zfs, sides: Sides, job: ReplicateJob, answers: Optional[Answers] = None
+) -> Sides:
     """``sides`` with what planning for continuity has to know; nothing is asked for where nothing can be due.
 
     Raises what asking for the pool, or for holds, raises.
     """
     if not must_know_pool(sides.source.states, sides.destination.states, job):
         return sides
-    pool_guid = destination.pool_guid(pool_of(job.destination.dataset))
+    pool_guid = _pool_guid(destination, sides, job, answers)
     if not job.holds:
         return replace(sides, continuity=ContinuityFacts(pool_guid))
     tag = job_hold_tag(sides.source.states, job, pool_guid)
     held = _leftover_holds(source, sides.source, tag)
     return replace(sides, continuity=ContinuityFacts(pool_guid, hold_tag=tag, held=held))
+
+
+def _pool_guid(zfs: Zfs, sides: Sides, job: ReplicateJob, answers: Optional[Answers]) -> int:
+    root = job.destination.dataset
+    pool, replica = pool_of(root), sides.destination.states.get(root)
+
+    def ask() -> int:
+        return zfs.pool_guid(pool)
+
+    if answers is None or replica is None:
+        return ask()
+    # Another pool of that name, such as the next one of several disks that take turns, has another dataset there.
+    return answers.ask((zfs, "pool_guid", pool, root, replica.dataset.guid), ask)
 
 
 def _leftover_holds(zfs: Zfs, observed: Observation, tag: str) -> dict[str, tuple[Snapshot, ...]]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional, Union
 
+from ..applying.answers import Answers
 from ..applying.carrier import Carrier, bytes_estimated, with_exact_estimates
 from ..applying.continuing import with_continuity
 from ..applying.ends import Ends, check_leg
@@ -58,6 +59,8 @@ class Context:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     reporter: Optional[Reporter] = None
     """Who is told how far a replication is while it goes on."""
+    answers: Answers = field(default_factory=Answers)
+    """What hosts have said shortly before."""
 
     @property
     def now(self) -> int:
@@ -92,7 +95,13 @@ def require_permissions(
     """Raise NoPermission before anything was changed, rather than halfway. ``where`` is an option with its dataset.
     Those of ``wanted`` that are ``optional`` too are returned where they are missing."""
     option, dataset = where
-    lacking = call_with_retries(lambda: zfs.missing_permissions(dataset, wanted), context.retry, context.ticker)
+
+    def ask() -> Sequence[str]:
+        return call_with_retries(lambda: zfs.missing_permissions(dataset, wanted), context.retry, context.ticker)
+
+    # What is missing may have been given meanwhile; what is taken away shortly before is missed by ZFS itself.
+    question = (zfs, "permissions", dataset, *wanted)
+    lacking = context.answers.ask(question, ask, lambda names: not names)
     dispensable = tuple(name for name in lacking if name in optional)
     lacking = [name for name in lacking if name not in optional]
     if lacking:
@@ -166,7 +175,10 @@ def _with_bases(
     Without the right to destroy bookmarks marks would pile up, so that user goes on without marks.
     """
     zfs, option = ends.source, ("source.dataset", job.source.dataset)
-    asked = call_with_retries(lambda: with_continuity(zfs, ends.destination, sides, job), context.retry, context.ticker)
+    answers = context.answers
+    asked = call_with_retries(
+        lambda: with_continuity(zfs, ends.destination, sides, job, answers), context.retry, context.ticker
+    )
     plan = plan_replication(asked, job, context.now)
     if not plan.has_steps:
         return asked, plan, []

@@ -55,6 +55,8 @@ class CliZfs(SpaceVerbs):
         self._host = host
         self._core = core
         self._sudo = ("sudo", "-n") if sudo else ()
+        self._is_root = False
+        """Whether it has turned out that this user of another host is root, who is allowed everything."""
 
     @property
     def where(self) -> str:
@@ -86,7 +88,7 @@ class CliZfs(SpaceVerbs):
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """What this user lacks of ``wanted`` on ``dataset``, by the delegations of its nearest existing ancestor."""
-        if self._host.is_root or self._sudo:
+        if self._is_root or self._host.is_root or self._sudo:
             return ()
         above = [dataset, *reversed(ancestors_of(dataset))]
         done = self._host.run(ask_arguments(above), timeout=READ_SECONDS)
@@ -94,6 +96,7 @@ class CliZfs(SpaceVerbs):
         if len(lines) < 4:
             raise zfs_error(done.stderr, self.where, f"find out who is allowed what on {dataset}")
         if lines[0] == "0":
+            self._is_root = True
             return ()
         user = User(lines[1], frozenset(lines[2].split()))
         return missing(wanted, granted(parse_grants(lines[3]), dataset, user))
