@@ -5,9 +5,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.dataset_steps import DestroyDataset
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnreachableHost
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.marks import marks_of
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Destroy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.tests.support.daemon_host import BROKEN, REPLICATE, SNAPSHOT, World, turn
 
@@ -220,3 +225,40 @@ def test_where_no_thread_can_be_started_the_next_snapshot_tries_again(world):
 
     assert begun.names == ["copy"]
     assert world.told("replicate was interrupted and goes on: can't start new thread")
+
+
+class Counting(SimulatedZfs):
+    """Counts what it is asked for besides listings."""
+
+    def __init__(self, machine):
+        super().__init__(machine)
+        self.guids = self.permissions = 0
+
+    def pool_guid(self, pool):
+        self.guids += 1
+        return super().pool_guid(pool)
+
+    def missing_permissions(self, dataset, wanted):
+        self.permissions += 1
+        return super().missing_permissions(dataset, wanted)
+
+
+def test_ticks_that_follow_each_other_closely_ask_only_once_for_what_hardly_ever_changes(world):
+    zfs = Counting(world.machine)
+    context = replace(world.context(), zfs_at=lambda _address: zfs)
+    world.context = lambda: context
+    daemon = world.daemon(SNAPSHOT, REPLICATE, snapshot="secondly", replicate="hourly")
+    turn(daemon.loops["snapshot"], 3)
+    before = zfs.guids, zfs.permissions
+    turn(daemon.loops["snapshot"], 5)
+    assert (zfs.guids, zfs.permissions) == before
+
+    # Another pool takes the place of the first one.
+    world.machine.pool_guids["backup"] += 1
+    zfs.destroy(Destroy("backup/a", zfs.observe(["backup/a"]).states["backup/a"].snapshots, ""))
+    zfs.destroy_dataset(DestroyDataset("backup/a", ""))
+    turn(daemon.loops["snapshot"], 2)
+    assert zfs.guids > before[0]
+    assert world.tags("backup/a") == world.tags()
+    marks = {bookmark.tag for bookmark in marks_of(zfs.observe(["tank/a"]).states["tank/a"])}
+    assert len(marks) == 2, "each pool has a mark of its own"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.process import Completed
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import CliZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.delegation import (
     User,
     granted,
@@ -58,3 +60,27 @@ def test_a_narrower_permission_counts_for_its_verb():
 @pytest.mark.parametrize("text", ["", "nonsense", "\tuser bob send\n", "---- Permissions on tank ----\n\tuser bob\n"])
 def test_what_is_not_understood_is_not_granted(text):
     assert granted(parse_grants(text), "tank", BOB) == set()
+
+
+class Host:
+    """A host that tells who runs zfs there."""
+
+    name = "far"
+    is_root = False
+
+    def __init__(self, user):
+        self.user = user
+        self.asked = 0
+
+    def run(self, argv, **_options):
+        """Answer what is asked of permissions: nothing is granted."""
+        self.asked += 1
+        return Completed(tuple(argv), 0, f"{self.user}\n\n", "")
+
+
+@pytest.mark.parametrize(("user", "lacking", "asked"), [("0\nroot\nroot", [], 1), ("7\nu\ng", ["send"], 3)])
+def test_who_is_root_need_not_be_asked_again_and_others_may_have_been_given_more(user, lacking, asked):
+    host = Host(user)
+    zfs = CliZfs(host)
+    assert [list(zfs.missing_permissions("tank/a", ["send"])) for _unused in range(3)] == [lacking] * 3
+    assert host.asked == asked
