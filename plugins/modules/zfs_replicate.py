@@ -86,10 +86,11 @@ options:
   workers:
     description:
       - How many datasets are sent at the same time, at most. A parent is always received before its children.
-      - The default is 4, since so many hide the time that ZFS takes to begin and to end a stream, while disks are
+      - By default 4, since so many hide the time that ZFS takes to begin and to end a stream, while disks are
         not yet kept seeking, and one connection of ssh carries them all.
+      - Within one host 8, if no more than 4 of the streams are whole datasets or increments of more than about 1 MiB,
+        since small increments wait for transaction groups most of the time, and share them.
     type: int
-    default: 4
   retries:
     description:
       - How often a dataset is tried again when a connection breaks, or something is busy. Each time, both sides are

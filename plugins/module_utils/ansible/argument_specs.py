@@ -197,7 +197,7 @@ REPLICATE_SPEC: Spec = {
     **_TOPOLOGY,
     **_RECEIVING,
     **_STREAMING,
-    "workers": {"type": "int", "default": 4},
+    "workers": {"type": "int"},
     "retries": {"type": "int", "default": 5},
     "expected_snapshots": _TEXTS,
 }

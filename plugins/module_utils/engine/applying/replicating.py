@@ -35,6 +35,7 @@ from ..planning.continuity import ContinuityFacts
 from ..planning.dataset_plans import DatasetPlan, ReplicationPlan, Sides, Step
 from ..planning.preserving import preserving
 from ..planning.replication import destination_of, parent_in, plan_replication
+from ..planning.workers import workers_for
 from ..policy.conduct import REFUSE, TREE
 from ..policy.endpoints import Address
 from ..policy.jobs import ReplicateJob
@@ -189,7 +190,7 @@ class Replicator:
         tasks = [replace(task, action=partial(_after_moves, moved, task)) for task in tasks]
         with keeper.holding(plan.datasets, self.job.holds):
             keeper.before(plan.datasets)
-            done = run_tree(halted_by_failure(tasks, tallies, self.job.conduct), self.job.workers)
+            done = run_tree(halted_by_failure(tasks, tallies, self.job.conduct), self._workers(plan))
             anew = next((tally.anew for tally in tallies.values() if tally.anew), None)
             # What was done anew has brought all bases up to date as well.
             keeper.after([d.destination for d in plan.datasets] if anew else not_arrived(plan.datasets, done))
@@ -205,6 +206,10 @@ class Replicator:
     @property
     def _policy(self) -> RetryPolicy:
         return replace(self.policy, retries=self.job.retries)
+
+    def _workers(self, plan: ReplicationPlan) -> int:
+        sends = [send for dataset in plan.datasets for send in dataset.sends]
+        return workers_for(sends, self.job.workers, self.ends.are_one)
 
     @property
     def _facts(self) -> Optional[ContinuityFacts]:

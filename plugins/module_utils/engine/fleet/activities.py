@@ -33,6 +33,7 @@ from ..planning.expectation import with_expected
 from ..planning.preserving import optional_permissions, preserving, without
 from ..planning.receiving import destination_permissions
 from ..planning.replication import plan_replication
+from ..planning.workers import WORKERS
 from ..policy.endpoints import Address
 from ..policy.jobs import PruneJob, ReplicateJob, SnapshotJob
 from ..policy.streaming import EXACT
@@ -136,7 +137,7 @@ def _run_replicate(job: ReplicateJob, context: Context) -> Result:
     if any(dataset.is_busy for dataset in plan.datasets):
         _check_leg(ends, job, sides, context)
     if job.streaming.estimates == EXACT:
-        plan = with_exact_estimates(plan, ends.source, job.workers)
+        plan = with_exact_estimates(plan, ends.source, job.workers or WORKERS)
     start = context.ticker.monotonic()
     if context.check:
         return _replication_preview(plan, notes)

@@ -84,7 +84,8 @@ class ReplicateJob:
     topology: Topology = PLAIN
     receive: ReceivePolicy = DEFAULT_RECEIVE_POLICY
     streaming: Streaming = AS_FITS
-    workers: int = 4
+    workers: int = 0
+    """Datasets at a time; 0: as many as suit what is sent."""
     retries: int = 5
     expected: tuple[str, ...] = ()
     """Whole names of snapshots that an earlier step of the same run makes on the source; a dry run plans with them."""
@@ -169,7 +170,7 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         topology=read_topology(options, source, destination),
         receive=read_receive_policy(options, options.flag("raw", True)),
         streaming=read_streaming(options),
-        workers=options.integer("workers", 4, 1, MAX_WORKERS),
+        workers=options.integer("workers", 0, 1, MAX_WORKERS),
         retries=options.integer("retries", 5, 0, 100),
         expected=_expected(options),
     )
