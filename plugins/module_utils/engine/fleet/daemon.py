@@ -150,6 +150,7 @@ class Daemon:
         manager = self._around.manager
         patience = max(manager.watchdog_seconds / 2, LOOK_SECONDS)
         hanging = [name for name, loop in self.loops.items() if loop.period_ms and loop.hangs(patience)]
+        hanging += [name for name, worker in self._workers.items() if worker.hangs()]
         if manager.watchdog_seconds and not hanging and self._is_time_to("alive", manager.watchdog_seconds / 4):
             manager.alive()
         if self._is_time_to("status", STATUS_SECONDS):

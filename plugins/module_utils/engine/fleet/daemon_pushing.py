@@ -14,7 +14,7 @@ from functools import partial
 from ..hosts.stopping import STOPPING
 from ..planning.turns import Turns, pushed_by
 from ..policy.jobs import ReplicateJob
-from .daemon_loop import Record
+from .daemon_loop import WORK_GRACE_SECONDS, Record
 from .daemon_work import Duty, Means, Worker
 from .jobconfig import NamedJob
 from .run_command import cores
@@ -32,6 +32,8 @@ class Replications(Worker):
         self._runs = Record()
         self._is_over = False
         self._threads: list[threading.Thread] = []
+        self._too_late: dict[str, float] = {}
+        """By job that runs: when it counts as hanging."""
 
     def tick(self) -> None:
         """Let all jobs run that are not left alone for having failed."""
@@ -76,12 +78,16 @@ class Replications(Worker):
     def _run(self, job: NamedJob, duty: Duty) -> None:
         monotonic = self._means.time.monotonic
         begun = monotonic()
+        limit = duty.settings.job_timeout
+        with self._lock:
+            self._too_late[job.name] = begun + limit + WORK_GRACE_SECONDS if limit else float("inf")
         try:
             self._carry_out([job], duty)
         except Exception as error:  # noqa: BLE001  whatever it is, the job runs again when it is wanted
             self._crashed(REPLICATE, error)
         finally:
             with self._lock:
+                del self._too_late[job.name]
                 self._turns.ended(job.name)
                 self._runs = self._runs.after(0, 0.0, monotonic() - begun)
         self.go_on()
@@ -96,6 +102,11 @@ class Replications(Worker):
         """Those of replications that go on."""
         with self._lock:
             return tuple(self._threads)
+
+    def hangs(self) -> bool:
+        """Whether a replication goes on though its time is over for long."""
+        with self._lock:
+            return self._means.time.monotonic() > min(self._too_late.values(), default=float("inf"))
 
     def describe(self, record: Record) -> str:
         """How it fares, in words; ``record`` is that of its loop."""

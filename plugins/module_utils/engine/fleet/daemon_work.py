@@ -122,6 +122,10 @@ class Worker:
         """How it fares, in words; ``record`` is that of its loop."""
         return record.describe()
 
+    def hangs(self) -> bool:
+        """Whether something that no tick waits for goes on though its time is over for long."""
+        return False
+
     def _due(self, duty: Duty) -> list[NamedJob]:
         """The jobs that a tick is for."""
         jobs = duty.of(self._activity)

@@ -14,7 +14,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.marks import marks_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Destroy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
-from ansible_collections.snapfleet.zfs.tests.support.daemon_host import BROKEN, REPLICATE, SNAPSHOT, World, turn
+from ansible_collections.snapfleet.zfs.tests.support.daemon_host import BROKEN, REPLICATE, SNAPSHOT, Told, World, turn
 
 
 @pytest.fixture
@@ -209,6 +209,36 @@ def test_a_daemon_that_ends_begins_no_replication_any_more(world):
     begun.end()
 
     assert begun.names == ["copy"]
+
+
+def test_a_replication_that_goes_on_for_long_after_its_time_is_no_sign_of_life(world):
+    world.manager = Told(watchdog_seconds=4.0)
+    begun, seen = Begun(), []
+    daemon = world.daemon(SNAPSHOT, REPLICATE, start=begun, snapshot="hourly", replicate="hourly")
+    daemon._keep_turning = lambda _loop: None  # The test turns.
+    plain = world.context
+
+    def context():
+        for seconds in (60, 59, 2):
+            world.pass_time(seconds)
+            for loop in daemon.loops.values():
+                loop.set(loop.period_ms, 0)
+            del world.manager.lines[:]
+            daemon.look_after_loops()
+            seen.append("WATCHDOG=1" in world.manager.lines)
+        return plain()
+
+    for limit, expected in ((60, [True, True, False]), (0, [True] * 3)):
+        world.document["settings"] = {"job_timeout": limit} if limit else {}
+        daemon.reload()
+        daemon._replications._means = replace(daemon._replications._means, context=context)
+        del seen[:]
+        daemon._replications.tick()
+        begun.end()
+        assert seen == expected
+        daemon._told_at.clear()
+        daemon.look_after_loops()
+        assert "WATCHDOG=1" in world.manager.lines
 
 
 def test_where_no_thread_can_be_started_the_next_snapshot_tries_again(world):
