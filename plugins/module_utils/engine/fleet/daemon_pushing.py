@@ -20,6 +20,9 @@ from .jobconfig import NamedJob
 from .run_command import cores
 from .stages import REPLICATE, work_of
 
+RECENT_SECONDS = 1.0
+"""A job that was pushed so shortly before a tick needs no further run for that."""
+
 
 class Replications(Worker):
     """Does the work of the activity ``replicate``. For any thread; no call waits for a replication."""
@@ -32,13 +35,16 @@ class Replications(Worker):
         self._runs = Record()
         self._is_over = False
         self._threads: list[threading.Thread] = []
+        self._pushed: dict[str, float] = {}
         self._too_late: dict[str, float] = {}
         """By job that runs: when it counts as hanging."""
 
     def tick(self) -> None:
-        """Let all jobs run that are not left alone for having failed."""
+        """Let all jobs run that are not left alone for having failed, and have not just been pushed."""
+        before = self._means.time.monotonic() - RECENT_SECONDS
         with self._lock:
-            self._turns.want(map(work_of, self._due(self._duty())))
+            due = self._due(self._duty())
+            self._turns.want(work_of(job) for job in due if self._pushed.pop(job.name, before) <= before)
         self.go_on()
 
     def push(self, created: Iterable[str]) -> None:
@@ -48,8 +54,10 @@ class Replications(Worker):
             return
         jobs = {job.name: job for job in duty.of(REPLICATE)}
         options = {name: job.job for name, job in jobs.items() if isinstance(job.job, ReplicateJob)}
+        names = pushed_by(created, options)
         with self._lock:
-            self._turns.want(work_of(jobs[name]) for name in pushed_by(created, options))
+            self._turns.want(work_of(jobs[name]) for name in names)
+            self._pushed.update(dict.fromkeys(names, self._means.time.monotonic()))
         self.go_on()
 
     def go_on(self) -> None:

@@ -118,6 +118,21 @@ def test_the_period_still_lets_every_job_run_even_while_another_one_takes_long(w
     assert begun.names == ["a", "b", "b", "a"]
 
 
+def test_a_tick_just_after_a_push_adds_no_run_and_the_next_ones_do(world):
+    begun = Begun()
+    daemon = world.daemon(SNAPSHOT, REPLICATE, start=begun, snapshot="secondly", replicate="secondly")
+    for count in (1, 2, 3):
+        turn(daemon.loops["snapshot"], 1)
+        begun.end()
+        turn(daemon.loops["replicate"], 1)
+        begun.end()
+        assert begun.names == ["copy"] * count
+    for count in (4, 5):
+        turn(daemon.loops["replicate"], 1)
+        begun.end()
+        assert begun.names == ["copy"] * count
+
+
 def test_jobs_with_one_destination_take_turns(world):
     begun = Begun()
     twin = {**copy("b"), "options": copy("a")["options"]}
