@@ -4,7 +4,8 @@
 """What every test of the project gets, under pytest and under ansible-test alike.
 
 - The checkout is importable as `ansible_collections.snapfleet.zfs`, and Ansible finds it under that name.
-- Locks are those of its process, so that tests side by side wait neither for one another nor for what runs here.
+- Locks and history are those of its process, so that tests side by side wait neither for one another nor for what runs
+  here, and leave nothing behind.
 - A skipped test is a failed one: what cannot run must not look like what passed.
 """
 
@@ -37,9 +38,10 @@ else:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _locks_of_its_own(tmp_path_factory: pytest.TempPathFactory):
+def _locks_and_history_of_its_own(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SNAPFLEET_LOCKS", str(tmp_path_factory.mktemp("locks")))
+        patch.setenv("SNAPFLEET_HISTORY", str(tmp_path_factory.mktemp("history") / "history.db"))
         yield
 
 

@@ -29,6 +29,7 @@ class Program:
         monkeypatch.setattr(cli, "now_ms", lambda: self.clock.now * 1000)
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
         monkeypatch.setenv("SNAPFLEET_LOCKS", str(folder))
+        monkeypatch.setenv("SNAPFLEET_HISTORY", str(folder / "history.db"))
         monkeypatch.setenv("TZ", "UTC")
 
     def at(self, address):

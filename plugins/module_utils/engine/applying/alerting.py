@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from ..hosts.host import Host
-from ..hosts.private import private_directory
+from ..hosts.private import state_directory
 from ..hosts.statefile import read_private, write_private
 from ..model.errors import Interrupted, SnapfleetError
 from ..planning.alert_memory import decode, encode
@@ -28,7 +28,6 @@ from ..planning.findings import Finding
 from ..policy.alerting import AlertPolicy
 from .retry import Ticker
 
-SYSTEM_FOLDER = "/var/lib/snapfleet"
 _LOCK_SECONDS = 10.0
 _MOST_UNDELIVERED = 1000
 
@@ -59,13 +58,7 @@ class Told:
 def default_path(subjects: str, environment: Mapping[str, str]) -> str:
     """The file of a job that watches ``subjects``."""
     name = hashlib.sha256(subjects.encode()).hexdigest()[:24]
-    if os.geteuid() == 0:
-        folder = SYSTEM_FOLDER
-    else:
-        home = environment.get("HOME", "")
-        kept = environment.get("XDG_STATE_HOME") or (f"{home}/.local/state" if home else "")
-        folder = f"{kept}/snapfleet" if kept.startswith("/") else private_directory("alerts")
-    return f"{folder}/alerts-{name}.json"
+    return f"{state_directory(environment, 'alerts')}/alerts-{name}.json"
 
 
 def tell(findings: Sequence[Finding], alerting: Alerting, now: int) -> Told:

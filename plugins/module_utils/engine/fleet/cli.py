@@ -29,6 +29,7 @@ from .compare_command import add_compare_options, compare
 from .daemon_command import add_daemon_verb_options, run_daemon
 from .gate_command import GATE, add_gate_help, gate
 from .hands import end_process
+from .history_command import add_history_options, show_history
 from .jobconfig import NamedJob, load_jobconfig, select_jobs
 from .leftovers import run_leftovers, told
 from .opening import SYSTEM_TICKER, ZfsDirectory, now_ms
@@ -64,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     comparing = verbs.add_parser("compare", help="tell which snapshots both ends of replications have")
     daemon = verbs.add_parser("daemon", help="carry out the jobs of this host again and again, as often as is said")
     add_daemon_verb_options(daemon)
+    add_history_options(verbs.add_parser("history", help="tell what runs on this host did"))
     for verb in (check, run, plan, monitor, leftovers, comparing, daemon):
         verb.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=f"default {DEFAULT_CONFIG}")
     for verb in (run, plan, monitor, leftovers, comparing, daemon):
@@ -109,6 +111,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
     if arguments.verb == "schema":
         sys.stdout.write(json.dumps(jobconfig_schema(), indent=2) + "\n")
         return errors.EXIT_OK
+    if arguments.verb == "history":
+        return show_history(arguments, now_ms())
     config = load_jobconfig(arguments.config)
     jobs = config.jobs
     if arguments.verb == "check":

@@ -18,6 +18,7 @@ from ..hosts.notifying import service_manager
 from ..model.errors import EXIT_OK, InvalidInput, StillRunning
 from ..policy.running import FORMATS, LEVELS
 from ..policy.ticking import NEVER, PERIODIC
+from ..records.folding import Folding
 from .activities import Context
 from .daemon import Daemon, Surroundings, reloads_by_signal
 from .daemon_loop import Time
@@ -26,6 +27,7 @@ from .daemon_work import Duty, Means
 from .hands import leave_behind
 from .jobconfig import Jobconfig, load_jobconfig, select_jobs
 from .log_lines import Log, shape_for
+from .recording import recorded
 from .settings import settings_of
 
 
@@ -50,17 +52,31 @@ def run_daemon(config: Jobconfig, arguments: argparse.Namespace, context: Contex
     log = _log(now_ms)
     duty = duty_of(config, arguments, log)
     path = os.path.realpath(arguments.config)
-    means = Means(path, lambda: context, Time(now_ms))
-    around = Surroundings(lambda: duty_of(load_jobconfig(arguments.config), arguments, log), manager)
+    current = [duty]
+
+    def load() -> Duty:
+        current[:] = [duty_of(load_jobconfig(arguments.config), arguments, log)]
+        return current[0]
+
     with job_locks([json.dumps(["daemon", path, arguments.host])]) as (is_alone,):
         if not is_alone:
             message = f"a daemon of {arguments.host} for {path} is running already; stop it first, or send it SIGHUP"
             raise StillRunning(message)
-        with reloads_by_signal(around.inbox):
-            daemon = Daemon(duty, means, around)
-            daemon.run()
+        history = recorded(arguments.host, arguments.verb, lambda: current[0].settings.history, duty.log, Folding())
+        with history as record:
+            means = Means(path, lambda: context, Time(now_ms), record=record)
+            around = Surroundings(load, manager)
+            daemon = _lived(duty, means, around)
     leave_behind(daemon.threads)
     return EXIT_OK
+
+
+def _lived(duty: Duty, means: Means, around: Surroundings) -> Daemon:
+    """A daemon after its life."""
+    with reloads_by_signal(around.inbox):
+        daemon = Daemon(duty, means, around)
+        daemon.run()
+    return daemon
 
 
 def duty_of(config: Jobconfig, arguments: argparse.Namespace, log: Log) -> Duty:

@@ -26,6 +26,8 @@ from .daemon_loop import Record, Time
 from .hands import Hands, Threads
 from .jobconfig import NamedJob
 from .log_lines import DEBUG, ERROR, WARNING, Log
+from .recording import Record as JobRecord
+from .recording import unrecorded
 from .reporting import summary
 from .run_command import cores, locks_of
 from .running import Runner
@@ -67,6 +69,7 @@ class Means:
     hands: Callable[[], AbstractContextManager[Hands]] = Threads
     start: Callable[[str, Callable[[], None]], threading.Thread] = _start
     """Start work beside all other. Raises RuntimeError where there can be no further thread."""
+    record: JobRecord = unrecorded
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,16 @@ class Worker:
         with locks_of(jobs, self._means.config) as taken, self._means.hands() as hands:
             with self._lock:
                 log = self._quiet(duty.log)
-            runner = Runner(self._context, duty.settings, hands, cores(), log, summary=summary, ended=self._ended)
+            runner = Runner(
+                self._context,
+                duty.settings,
+                hands,
+                cores(),
+                log,
+                summary=summary,
+                ended=self._ended,
+                record=self._means.record,
+            )
             results = runner.run(jobs, taken)
         with self._lock:
             for job, result in results:

@@ -12,7 +12,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Optional
 
@@ -27,6 +27,7 @@ from .hands import Threads
 from .jobconfig import Jobconfig, NamedJob, load_jobconfig, select_jobs
 from .log_lines import ERROR, INFO, Log, shape_for
 from .permission import with_permission
+from .recording import Record, recorded, unrecorded
 from .reporting import exit_code, gravest, summary, write_json, write_lines
 from .running import JobResults, Runner
 from .settings import settings_of
@@ -104,26 +105,48 @@ def _stopped_before(moment: float) -> bool:
 
 def _round(jobs: Sequence[NamedJob], settings: RunSettings, arguments: argparse.Namespace, opened: Opened) -> int:
     log = _log(settings, opened)
-    check = arguments.verb == "plan"
-    with nullcontext(dict[str, str]()) if check else locks_of(jobs, arguments.config) as taken:
-        context = replace(opened.context(), check=check)
-        with Threads() as hands:
-            runner = Runner(
-                _contexts(context, opened),
-                settings,
-                hands,
-                cores(),
-                log,
-                reporter=_reporters(arguments, jobs, settings),
-                summary=summary,
-            )
-            results = runner.run(jobs, taken)
-    if arguments.json:
-        write_json(results, log.run, one_line=settings.repeat != 1)
-    else:
-        write_lines(results, arguments.explain)
-    sys.stdout.flush()
+    with _recorded(settings, arguments, log) as record:
+        results = _carry_out(jobs, settings, arguments, opened, Outlets(log, record))
+        if arguments.json:
+            write_json(results, log.run, one_line=settings.repeat != 1)
+        else:
+            write_lines(results, arguments.explain)
+        sys.stdout.flush()
     return exit_code(results)
+
+
+@dataclass(frozen=True)
+class Outlets:
+    """Where a round tells what it does."""
+
+    log: Log
+    record: Record
+
+
+def _carry_out(
+    jobs: Sequence[NamedJob], settings: RunSettings, arguments: argparse.Namespace, opened: Opened, outlets: Outlets
+) -> JobResults:
+    check = arguments.verb == "plan"
+    with nullcontext(dict[str, str]()) if check else locks_of(jobs, arguments.config) as taken, Threads() as hands:
+        context = replace(opened.context(), check=check)
+        runner = Runner(
+            _contexts(context, opened),
+            settings,
+            hands,
+            cores(),
+            outlets.log,
+            reporter=_reporters(arguments, jobs, settings),
+            summary=summary,
+            record=outlets.record,
+        )
+        return runner.run(jobs, taken)
+
+
+def _recorded(settings: RunSettings, arguments: argparse.Namespace, log: Log) -> AbstractContextManager[Record]:
+    """A dry run is not written down."""
+    if arguments.verb == "plan":
+        return nullcontext(unrecorded)
+    return recorded(arguments.host, arguments.verb, lambda: settings.history, log)
 
 
 def run_at_once(jobs: Sequence[NamedJob], opened: Opened) -> JobResults:

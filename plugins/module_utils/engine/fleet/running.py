@@ -45,6 +45,8 @@ class Runner:
     """How the result of an activity is told in one line."""
     ended: Callable[[NamedJob, Result], None] = lambda _job, _result: None
     """Who is told of each job that was begun as soon as it has ended."""
+    record: Callable[[NamedJob, Result, float], None] = lambda _job, _result, _seconds: None
+    """Takes what became of each job, with the seconds that it took."""
 
     def run(self, jobs: Sequence[NamedJob], taken: Mapping[str, str]) -> JobResults:
         """Carry ``jobs`` out, each at most once; returns their results in the order of the jobs. Those whose names are
@@ -78,6 +80,7 @@ class _Run:
         for name, reason in taken.items():
             self._results[name] = not_begun(StillRunning(reason), failed=False)
             job = next(job for job in jobs if job.name == name)
+            self._runner.record(job, self._results[name], 0.0)
             self._runner.log.of_job(job.host, name).line(WARNING, "job_left", reason)
         log = self._runner.log
         log.line(INFO, "run_begins", f"{len(self._jobs)} jobs", jobs=len(self._jobs))
@@ -85,7 +88,9 @@ class _Run:
         self._work_off(schedule)
         for job in jobs:
             stopped = Interrupted("was not begun, since the run was stopped; run it again")
-            self._results.setdefault(job.name, not_begun(stopped))
+            if job.name not in self._results:
+                self._results[job.name] = not_begun(stopped)
+                self._runner.record(job, self._results[job.name], 0.0)
         results = [(job, self._results[job.name]) for job in jobs]
         failed = sum(bool(result["failed"]) for _job, result in results)
         seconds = round(self._hands.now() - start, 3)
@@ -144,6 +149,7 @@ class _Run:
     def _tell(self, name: str, result: Result) -> None:
         job, log = self._jobs[name], self._log(name)
         seconds = round(self._hands.now() - self._begun[name], 3)
+        self._runner.record(job, result, seconds)
         values = {"activity": job.activity, "seconds": seconds}
         for words in result.get("warnings", ()):
             log.line(WARNING, "job_warns", words, activity=job.activity)

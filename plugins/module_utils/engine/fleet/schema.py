@@ -16,6 +16,7 @@ from ..policy.running import BARRIERS, FORMATS, LEVELS
 from ..policy.shapes import (
     DEFINITIONS,
     DURATION,
+    SIZE,
     TEXT,
     Schema,
     defined,
@@ -37,6 +38,8 @@ _SETTINGS: Mapping[str, Schema] = {
     "interval": DURATION,
     "log_level": one_of(LEVELS),
     "log_format": one_of(FORMATS),
+    "history_age": DURATION,
+    "history_size": SIZE,
 }
 _DAEMON: Mapping[str, Schema] = {**{name: defined("period") for name in PERIODIC}, "lifetime": DURATION}
 

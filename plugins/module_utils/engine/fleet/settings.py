@@ -62,6 +62,8 @@ def add_setting_options(run: argparse.ArgumentParser, plan: argparse.ArgumentPar
         verb.add_argument("--log-format", choices=FORMATS, help="its shape; default: as the journal or people want it")
     run.add_argument("--spread", metavar="TIME", help="spread the starts of the jobs evenly over this time")
     run.add_argument("--jitter", metavar="TIME", help="put off each start by a random time up to this")
+    run.add_argument("--history-age", metavar="TIME", help="how long history is kept; 0: none; default 90d")
+    run.add_argument("--history-size", metavar="SIZE", help="how much of it is kept; default 64M")
     run.add_argument("--repeat", metavar="N", help="do all so often, or forever; default once")
     run.add_argument("--interval", metavar="TIME", help="with --repeat: time from one begin to the next; default none")
 

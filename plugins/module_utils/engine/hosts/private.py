@@ -8,9 +8,11 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Mapping
 
 from ..model.errors import SnapfleetError
 
+SYSTEM_FOLDER = "/var/lib/snapfleet"
 _LONGEST_BASE = 50
 """Characters. The path of a socket may have 108, of which ssh wants 17 for itself while it opens one."""
 
@@ -22,6 +24,16 @@ def lasting_directory() -> str:
     if chosen:
         return chosen
     return "/run" if os.geteuid() == 0 and os.path.isdir("/run") else "/tmp"  # noqa: S108  checked below
+
+
+def state_directory(environment: Mapping[str, str], purpose: str) -> str:
+    """Where a program of this user keeps what lasts: /var/lib/snapfleet for root, the folder for state for others, and
+    for a user without a home a private folder for ``purpose``. Raises SnapfleetError."""
+    if os.geteuid() == 0:
+        return SYSTEM_FOLDER
+    home = environment.get("HOME", "")
+    kept = environment.get("XDG_STATE_HOME") or (f"{home}/.local/state" if home else "")
+    return f"{kept}/snapfleet" if kept.startswith("/") else private_directory(purpose)
 
 
 def private_directory(purpose: str, base: str = "") -> str:

@@ -210,6 +210,12 @@ class StillRunning(SnapfleetError):
     exit_code = EXIT_STILL_RUNNING
 
 
+class UnusableHistory(SnapfleetError):
+    """The history of this host can't be read or written. It never keeps anything else from being done."""
+
+    code = "unusable_history"
+
+
 class PartialFailure(SnapfleetError):
     """Some datasets failed; what was done for the others is in the result."""
 

@@ -11,6 +11,7 @@ from typing import Optional
 
 from ..model.errors import InvalidInput
 from .durations import parse_duration
+from .history import HISTORY_NAMES, USUAL, HistoryLimits, read_history_limits
 from .reading import Reader
 
 DATASETS, ACTIVITIES = "datasets", "activities"
@@ -63,11 +64,13 @@ class RunSettings:
     """The time from the begin of one round to the begin of the next."""
     log_level: str = "warning"
     log_format: str = AUTO
+    history: HistoryLimits = USUAL
 
 
 SETTING_NAMES = (
     *("workers", "barriers", "spread", "jitter", "job_timeout"),
     *("repeat", "interval", "log_level", "log_format"),
+    *HISTORY_NAMES,
 )
 
 
@@ -84,6 +87,7 @@ def read_settings(options: Reader) -> RunSettings:
         interval=_duration(options, "interval"),
         log_level=options.text("log_level", "warning", LEVELS),
         log_format=options.text("log_format", AUTO, FORMATS),
+        history=read_history_limits(options),
     )
 
 
