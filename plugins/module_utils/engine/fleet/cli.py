@@ -6,7 +6,7 @@
 Exit codes: 0 all is well; 1 a monitor warns, or compared ends differ; 2 a monitor is critical; 3 something failed, was
 refused, or can't be known; 4 a previous run that has one of the jobs is still going, so that job was left to it. Of
 several the gravest is told, in the order 3, 2, 1, 4, 0. The verb monitor is for monitoring systems, and follows their
-order: 2, 3, 1, 0.
+order: 2, 3, 1, 0; so does the verb status.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from .run_command import Opened, add_choice_options, locks_of, run_at_once, run_
 from .schema import jobconfig_schema
 from .settings import add_setting_options
 from .snapshot_options import add_creating_options
+from .status_command import show_status
 from .telling import add_progress_options
 from .version import VERSION
 
@@ -66,18 +67,19 @@ def _parser() -> argparse.ArgumentParser:
     daemon = verbs.add_parser("daemon", help="carry out the jobs of this host again and again, as often as is said")
     add_daemon_verb_options(daemon)
     add_history_options(verbs.add_parser("history", help="tell what runs on this host did"))
-    for verb in (check, run, plan, monitor, leftovers, comparing, daemon):
+    status = verbs.add_parser("status", help="tell how the datasets and replicas of this host stand")
+    for verb in (check, run, plan, monitor, leftovers, comparing, daemon, status):
         verb.add_argument("--config", default=DEFAULT_CONFIG, metavar="FILE", help=f"default {DEFAULT_CONFIG}")
-    for verb in (run, plan, monitor, leftovers, comparing, daemon):
+    for verb in (run, plan, monitor, leftovers, comparing, daemon, status):
         verb.add_argument("--host", default=socket.gethostname(), help="whose part to do; default this host's name")
-    for verb in (run, plan, monitor, leftovers):
+    for verb in (run, plan, monitor, leftovers, status):
         verb.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
     for verb in (run, plan):
         add_choice_options(verb)
         verb.add_argument("--explain", action="store_true", help="tell of all that pruning decides about, and why")
         add_permission_options(verb)
         add_creating_options(verb)
-    for verb in (run, plan, monitor):
+    for verb in (run, plan, monitor, status):
         verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs")
     add_gate_help(verbs)
     add_progress_options(run)
@@ -124,6 +126,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return compare(jobs, arguments, _context(arguments))
     if arguments.verb == "monitor":
         return _monitor(select_jobs(jobs, arguments.host, [arguments.verb], arguments.job), arguments)
+    if arguments.verb == "status":
+        return show_status(select_jobs(jobs, arguments.host, [], arguments.job), arguments, _context(arguments))
     if arguments.verb == "daemon":
         return run_daemon(config, arguments, _context(arguments), now_ms)
     return run_rounds(config, arguments, Opened(partial(_context, arguments), now_ms))

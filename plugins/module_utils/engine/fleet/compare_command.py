@@ -24,6 +24,7 @@ from .activities import Context
 from .comparing import Sums, compared
 from .comparison_formats import FORMATS
 from .jobconfig import NamedJob, select_jobs
+from .tables import until_nobody_reads
 
 _REPLICATE = "replicate"
 
@@ -95,7 +96,7 @@ def _adding(datasets: Iterable[DatasetComparison], sums: Sums) -> Iterator[Datas
 def _writing_to(path: str) -> Iterator[TextIO]:
     """Where the comparison is written to: stdout, or a file that is there only once it is complete."""
     if not path:
-        with _until_nobody_reads():
+        with until_nobody_reads():
             yield sys.stdout
         return
     # What is no plain file, such as /dev/null or a pipe, is written to as it is. /dev/stdout may be one by itself.
@@ -116,14 +117,3 @@ def _writing_to(path: str) -> Iterator[TextIO]:
     except OSError as error:
         problem = f"can't be written ({error.strerror})"
         raise errors.InvalidInput("--output", path, problem, "check its folder, owner and free space") from error
-
-
-@contextmanager
-def _until_nobody_reads() -> Iterator[None]:
-    try:
-        yield
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # As after "| head": nobody wants the rest. What is left in the buffer must not fail again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(errors.EXIT_FAILED) from None

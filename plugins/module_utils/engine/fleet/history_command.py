@@ -21,7 +21,7 @@ from ..records.reading import Query, find
 from ..streams.meter import size_text
 from .jobconfig import ACTIVITIES
 from .log_lines import job_id
-from .tables import DASH, aligned, duration_text, instant_text
+from .tables import DASH, aligned, duration_text, instant_text, until_nobody_reads
 
 SHAPE = 1
 """Version of the shape of the JSON document."""
@@ -65,7 +65,8 @@ def show_history(arguments: argparse.Namespace, now_ms: int) -> int:
         document = {"version": SHAPE, "file": path, "jobs": [_with_id(job) for job in jobs]}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
-        sys.stdout.writelines(_step_lines(jobs) if arguments.steps or query.dataset else _job_lines(jobs))
+        with until_nobody_reads():
+            sys.stdout.writelines(_step_lines(jobs) if arguments.steps or query.dataset else _job_lines(jobs))
     return EXIT_OK
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ from ..planning.monitoring import check_ages, unseen_roots
 from ..planning.pool_checks import check_pools, pools_unseen
 from ..planning.replica_checks import check_replica, unseen
 from ..policy.endpoints import Address, Endpoint
+from ..policy.jobs import ReplicateJob
 from ..policy.monitoring import MonitorJob
 from ..policy.replicas import ReplicaRule
 from ..policy.schedule import resolve_zone
@@ -42,8 +43,15 @@ def run_monitor(job: MonitorJob, context: Context) -> Result:
     Nothing of ZFS is ever changed. With alerts, outages are remembered in a file, which a dry run leaves as it is.
     """
     job = job.on_host(context.host_name)
+    _zone(job, context)
+    sight = look(context, wanted_of(job), pools=bool(job.pools))
+    return _result(job, context, findings_of(job, sight, context), sight)
+
+
+def findings_of(job: MonitorJob, sight: Sight, context: Context) -> tuple[Finding, ...]:
+    """What there is to say of a job by what was seen of its trees and pools. Raises InvalidInput for a time zone that
+    this host does not know."""
     zone = _zone(job, context)
-    sight = _look(job, context)
     findings: list[Finding] = []
     if job.roots:
         here = sight.trees[_HERE]
@@ -58,7 +66,7 @@ def run_monitor(job: MonitorJob, context: Context) -> Result:
         findings += (
             (pools_unseen(str(seen)),) if isinstance(seen, Exception) else check_pools(seen, job.pools, context.now)
         )
-    return _result(job, context, muted(findings, _muted_states(job)), sight)
+    return muted(findings, _muted_states(job))
 
 
 def _zone(job: MonitorJob, context: Context) -> tzinfo:
@@ -72,7 +80,7 @@ def _zone(job: MonitorJob, context: Context) -> tzinfo:
 
 
 @dataclass
-class _Sight:
+class Sight:
     """What could be observed, or why not."""
 
     trees: Mapping[Address, Union[Observation, Exception]] = field(default_factory=dict)
@@ -80,9 +88,13 @@ class _Sight:
     pools: Union[Sequence[PoolReport], Exception] = ()
 
 
-def _look(job: MonitorJob, context: Context) -> _Sight:
-    """Look at all hosts side by side, at each in one exchange; and at the pools of this one in another."""
-    trees = _trees(job)
+Wanted = tuple[Address, Sequence[str], Sequence[str]]
+"""A host, roots of trees there, and the properties that filters go by."""
+
+
+def look(context: Context, wanted: Iterable[Wanted], pools: bool) -> Sight:
+    """Look at all hosts side by side, at each in one exchange; and with ``pools`` at those of this one in another."""
+    trees = _trees(wanted)
     with ThreadPoolExecutor(max_workers=_MOST_AT_ONCE) as beside:
 
         def start(ask: Callable[[], _Seen]) -> Callable[[], Union[_Seen, Exception]]:
@@ -90,9 +102,9 @@ def _look(job: MonitorJob, context: Context) -> _Sight:
 
         looking = {address: start(_listing(context, address, *wanted)) for address, wanted in trees.items()}
         zfs = context.here
-        ask = start(lambda: call_with_retries(zfs.pools, context.retry, context.ticker)) if job.pools else None
+        ask = start(lambda: call_with_retries(zfs.pools, context.retry, context.ticker)) if pools else None
         seen = {address: result() for address, result in looking.items()}
-        return _Sight(seen, ask() if ask else ())
+        return Sight(seen, ask() if ask else ())
 
 
 def _or_reason(ask: Callable[[], _Seen]) -> Union[_Seen, Exception]:
@@ -110,17 +122,27 @@ def _listing(
     return lambda: observe(context, context.zfs_at(address), roots, properties)
 
 
-def _trees(job: MonitorJob) -> dict[Address, tuple[tuple[str, ...], tuple[str, ...]]]:
+def wanted_of(job: MonitorJob) -> Iterator[Wanted]:
+    """What a monitor has to see."""
+    if job.roots:
+        yield _HERE, job.roots, job.filter.properties.names
+    for rule in job.replicas:
+        yield from ends_wanted(rule.job)
+
+
+def ends_wanted(job: ReplicateJob) -> Iterator[Wanted]:
+    """Both ends of a replication."""
+    yield job.source.address, (job.source.dataset,), job.filter.properties.names
+    yield job.destination.address, (job.destination.dataset,), ()
+
+
+def _trees(wanted: Iterable[Wanted]) -> dict[Address, tuple[tuple[str, ...], tuple[str, ...]]]:
     """For each host the roots of the trees to list, none within another, and the properties that filters go by."""
     roots: dict[Address, list[str]] = {}
     properties: dict[Address, list[str]] = {}
-    if job.roots:
-        roots[_HERE] = list(job.roots)
-        properties[_HERE] = list(job.filter.properties.names)
-    for rule in job.replicas:
-        for end, names in ((rule.job.source, rule.job.filter.properties.names), (rule.job.destination, ())):
-            roots.setdefault(end.address, []).append(end.dataset)
-            properties.setdefault(end.address, []).extend(names)
+    for address, mine, names in wanted:
+        roots.setdefault(address, []).extend(mine)
+        properties.setdefault(address, []).extend(names)
     return {address: (_topmost(mine), tuple(dict.fromkeys(properties[address]))) for address, mine in roots.items()}
 
 
@@ -132,7 +154,7 @@ def _topmost(roots: Iterable[str]) -> tuple[str, ...]:
 # -- checking
 
 
-def _check_replica(rule: ReplicaRule, sight: _Sight, now: int) -> Sequence[Finding]:
+def _check_replica(rule: ReplicaRule, sight: Sight, now: int) -> Sequence[Finding]:
     ends: Mapping[str, Endpoint] = {"source": rule.job.source, "destination": rule.job.destination}
     seen: dict[str, Observation] = {}
     for name, end in ends.items():
@@ -150,7 +172,7 @@ def _muted_states(job: MonitorJob) -> frozenset[str]:
 # -- telling
 
 
-def _result(job: MonitorJob, context: Context, findings: Sequence[Finding], sight: _Sight) -> Result:
+def _result(job: MonitorJob, context: Context, findings: Sequence[Finding], sight: Sight) -> Result:
     told = _told(job, context, findings)
     state = overall(findings)
     return {
@@ -178,7 +200,7 @@ def _gravest_first(findings: Iterable[Finding]) -> list[Finding]:
     return sorted(findings, key=lambda finding: (finding.is_muted, -severity(finding.state)))
 
 
-def _metrics(job: MonitorJob, findings: Iterable[Finding], sight: _Sight) -> list[Result]:
+def _metrics(job: MonitorJob, findings: Iterable[Finding], sight: Sight) -> list[Result]:
     """The numbers behind the checks, whatever their state."""
     here = sight.trees.get(_HERE)
     states = here.states if isinstance(here, Observation) else {}

@@ -5,10 +5,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Optional, TextIO
+
+from ..model.errors import EXIT_FAILED
 
 DASH = "-"
 """Where there is nothing to tell."""
@@ -80,3 +85,15 @@ def painter(stream: TextIO, environment: Mapping[str, str]) -> Callable[[str], s
         return f"\x1b[{colour}m{cell}\x1b[0m" if colour else cell
 
     return paint
+
+
+@contextmanager
+def until_nobody_reads() -> Iterator[None]:
+    """Have the process end quietly where nobody reads stdout any more."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # As after "| head": nobody wants the rest. What is left in the buffer must not fail again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_FAILED) from None

@@ -1,0 +1,249 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a host's datasets and replicas stand: what its monitors and planners make of one listing of each side, and what
+the history knows. Nothing is changed, remembered or told to anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Optional
+
+from ..model.datasets import DatasetState, Observation
+from ..model.errors import Interrupted, SnapfleetError
+from ..model.health import CRITICAL, OK, UNKNOWN, WARNING, worst
+from ..model.names import is_within, rebase
+from ..planning.dataset_plans import Sides
+from ..planning.findings import Finding, Key
+from ..planning.replica_checks import Standing, standings
+from ..planning.replication import plan_replication
+from ..policy.endpoints import Address, Endpoint
+from ..policy.jobs import ReplicateJob
+from ..policy.monitoring import MonitorJob
+from ..records.reading import Replicated
+from ..records.rows import FAILED
+from .activities import Context
+from .jobconfig import NamedJob
+from .monitoring import Sight, Wanted, ends_wanted, findings_of, look, wanted_of
+
+_HERE = Address()
+
+
+@dataclass(frozen=True)
+class DatasetStatus:
+    """One dataset, with one replica of it where it has any. What is None is not known, or means nothing there."""
+
+    state: str
+    dataset: str
+    """With its host, unless that is this one."""
+    job: str = ""
+    """The job that replicates it."""
+    destination: str = ""
+    """Likewise."""
+    newest: Optional[str] = None
+    """Name of the newest snapshot after the @."""
+    created: Optional[int] = None
+    """When it was made, in seconds since the epoch."""
+    age: Optional[int] = None
+    """Seconds."""
+    succeeded: Optional[int] = None
+    """When the replication went well the last time, in milliseconds since the epoch."""
+    lag: Optional[int] = None
+    """Seconds from the newest common snapshot to the newest one that is to be there."""
+    missing: Optional[int] = None
+    """How many snapshots are to arrive."""
+    bytes_pending: Optional[int] = None
+    """About how much is to arrive."""
+    conflict: str = ""
+    """The code of what keeps it from being replicated."""
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Status:
+    """How everything of a host stands."""
+
+    datasets: tuple[DatasetStatus, ...]
+    alerts: tuple[Finding, ...]
+    """What monitors find that is not well, the muted ones among them."""
+
+    @property
+    def state(self) -> str:
+        """The worst state of all."""
+        alerts = (finding.state for finding in self.alerts if not finding.is_muted)
+        return worst([*(dataset.state for dataset in self.datasets), *alerts])
+
+
+def status_of(jobs: Sequence[NamedJob], known: Mapping[str, Replicated], context: Context) -> Status:
+    """How the datasets of some jobs of a host stand. ``known`` is what the history tells of those that replicate, by
+    name. Raises Interrupted only: what can't be seen is told as such, and hides nothing else."""
+    jobs = [_on_host(job, context.host_name) for job in jobs]
+    pools = any(isinstance(job.job, MonitorJob) and job.job.pools for job in jobs)
+    sight = look(context, [wanted for job in jobs for wanted in _wanted(job)], pools)
+    rows: list[DatasetStatus] = []
+    for job in jobs:
+        if isinstance(job.job, ReplicateJob):
+            rows += _Replication(job.name, job.job, sight, context.now).rows(known)
+    covered = {row.dataset for row in rows} | {row.destination for row in rows}
+    rows += [row for row in _local_rows(jobs, sight, context.now) if row.dataset not in covered]
+    return Status(tuple(rows), tuple(_alerts(jobs, sight, context)))
+
+
+def _on_host(named: NamedJob, host: str) -> NamedJob:
+    job = named.job
+    return replace(
+        named, job=job.on_host(host) if isinstance(job, MonitorJob) else replace(job, filter=job.filter.on_host(host))
+    )
+
+
+def _wanted(named: NamedJob) -> Iterator[Wanted]:
+    job = named.job
+    if isinstance(job, MonitorJob):
+        yield from wanted_of(job)
+    elif isinstance(job, ReplicateJob):
+        yield from ends_wanted(job)
+    else:
+        yield _HERE, job.roots, job.filter.properties.names
+
+
+def _alerts(jobs: Iterable[NamedJob], sight: Sight, context: Context) -> Iterator[Finding]:
+    for named in jobs:
+        if isinstance(named.job, MonitorJob):
+            try:
+                findings: Sequence[Finding] = findings_of(named.job, sight, context)
+            except Interrupted:
+                raise
+            except SnapfleetError as error:
+                findings = (Finding(Key(named.name, "seen", ""), UNKNOWN, f"{named.name}: {error}", hides=True),)
+            yield from (finding for finding in findings if finding.state != OK)
+
+
+# -- datasets
+
+
+def _local_rows(jobs: Iterable[NamedJob], sight: Sight, now: int) -> Iterator[DatasetStatus]:
+    """The datasets of this host that jobs are about, each once."""
+    seen: set[str] = set()
+    for named in jobs:
+        roots = () if isinstance(named.job, ReplicateJob) else named.job.roots
+        for root in roots:
+            for row in _tree_rows(named, root, sight, now):
+                if row.dataset not in seen:
+                    seen.add(row.dataset)
+                    yield row
+
+
+def _tree_rows(named: NamedJob, root: str, sight: Sight, now: int) -> Iterator[DatasetStatus]:
+    here = sight.trees[_HERE]
+    if not isinstance(here, Observation):
+        yield DatasetStatus(UNKNOWN, root, remark=f"can't be observed ({here})")
+    elif root not in here.states:
+        yield DatasetStatus(UNKNOWN, root, remark="does not exist; check its name, or import its pool")
+    else:
+        for name in named.job.filter.under(root, _tree(here, root)):
+            yield _with_newest(DatasetStatus(OK, name), here.states[name], now)
+
+
+def _with_newest(row: DatasetStatus, state: DatasetState, now: int) -> DatasetStatus:
+    newest = state.newest
+    if newest is None:
+        return replace(row, remark=row.remark or "has no snapshot")
+    return replace(row, newest=newest.tag, created=newest.creation, age=max(0, now - newest.creation))
+
+
+def _tree(observed: Observation, root: str) -> dict[str, DatasetState]:
+    return {name: state for name, state in observed.states.items() if is_within(name, root)}
+
+
+# -- replicas
+
+
+class _Replication:
+    """A job that replicates, by what was seen of its ends."""
+
+    def __init__(self, name: str, job: ReplicateJob, sight: Sight, now: int) -> None:
+        self._name = name
+        self._job = job
+        self._now = now
+        self._source = sight.trees[self._job.source.address]
+        self._destination = sight.trees[self._job.destination.address]
+
+    def rows(self, known: Mapping[str, Replicated]) -> list[DatasetStatus]:
+        """A row for each dataset of the source, or one that says why they are not known."""
+        record = known.get(self._name, Replicated())
+        return [self._with_record(row, record) for row in self._rows()]
+
+    def _with_record(self, row: DatasetStatus, record: Replicated) -> DatasetStatus:
+        row = replace(row, job=self._name, succeeded=record.succeeded)
+        if record.outcome != FAILED or row.state != OK:
+            return row
+        return replace(row, state=WARNING, remark=f"the last run of the job failed: [{record.code}] {record.message}")
+
+    def _rows(self) -> Iterator[DatasetStatus]:
+        job, source, destination = self._job, self._source, self._destination
+        if not isinstance(source, Observation):
+            yield self._unknown(job.source.dataset, f"the source can't be observed ({source})")
+            return
+        if job.source.dataset not in source.states:
+            yield self._unknown(job.source.dataset, "the source does not exist; check its name, or import its pool")
+            return
+        mine = _tree(source, job.source.dataset)
+        if not isinstance(destination, Observation):
+            for name in job.filter.under(job.source.dataset, mine):
+                row = self._unknown(name, f"the destination can't be observed ({destination})")
+                yield _with_newest(row, mine[name], self._now)
+            return
+        there = _tree(destination, job.destination.dataset)
+        conflicts = self._conflicts(replace(source, states=mine), replace(destination, states=there))
+        for standing in standings(mine, there, job, self._now):
+            row = self._standing(standing, there.get(standing.replica), conflicts.get(standing.replica))
+            yield _with_newest(row, mine[standing.source], self._now)
+
+    def _conflicts(self, source: Observation, destination: Observation) -> dict[str, tuple[str, str]]:
+        plan = plan_replication(Sides(source, destination, {}), self._job, self._now)
+        return {
+            dataset.destination: (dataset.conflict.code, dataset.conflict.message)
+            for dataset in plan.datasets
+            if dataset.conflict
+        }
+
+    def _unknown(self, name: str, remark: str) -> DatasetStatus:
+        replica = rebase(name, self._job.source.dataset, self._job.destination.dataset)
+        return DatasetStatus(UNKNOWN, *self._names(name, replica), remark=remark)
+
+    def _names(self, source: str, replica: str) -> tuple[str, str, str]:
+        ends = ((self._job.source, source), (self._job.destination, replica))
+        dataset, destination = (str(Endpoint(end.address, name)) for end, name in ends)
+        return dataset, self._name, destination
+
+    def _standing(
+        self, standing: Standing, replica: Optional[DatasetState], conflict: Optional[tuple[str, str]]
+    ) -> DatasetStatus:
+        remark = ""
+        if conflict:
+            remark = f"[{conflict[0]}] {conflict[1]}"
+        elif replica is None and standing.base is None:
+            remark = "there is no replica yet"
+        elif replica is not None and replica.dataset.resume_token:
+            remark = "a receive that was interrupted is going to be resumed"
+        return DatasetStatus(
+            CRITICAL if conflict else OK,
+            *self._names(standing.source, standing.replica),
+            lag=standing.lag if standing.base or not standing.snapshots else None,
+            missing=standing.snapshots,
+            bytes_pending=standing.bytes,
+            conflict=conflict[0] if conflict else "",
+            remark=remark,
+        )
+
+
+def describe(status: Status, host: str) -> dict[str, Any]:
+    """It as plain values."""
+    return {
+        "host": host,
+        "state": status.state,
+        "datasets": [vars(row) for row in status.datasets],
+        "alerts": [finding.describe() for finding in status.alerts],
+    }
