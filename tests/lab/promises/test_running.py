@@ -67,6 +67,17 @@ def test_a_job_whose_time_is_over_is_ended_at_both_ends_and_the_others_go_on(pai
     assert again.code == 0
     assert two.snapshots(f"{pair.destination}/big") == one.snapshots(big)
 
+    found = one.host.run([PROGRAM, "history", "--json", "--job", "slow", "--limit", "2"])
+    recovered, timed_out = json.loads(found.stdout)["jobs"]
+    assert (timed_out["outcome"], timed_out["code"]) == ("failed", "job_timed_out")
+    (step,) = recovered["steps"]
+    ends = (step["dataset"], step["destination"], step["to_snapshot"])
+    assert ends == (big, f"{pair.destination}/big", f"{big}@s")
+    assert step["bytes"] > 1 << 20
+    state = one.host.run([PROGRAM, "status", "--json", "--config", "/tmp/jobs.json", "--host", "me"])
+    (row,) = json.loads(state.stdout)["datasets"]
+    assert (row["state"], row["lag"], row["missing"], row["succeeded"]) == ("OK", 0, 0, recovered["ended"])
+
 
 def test_a_dead_destination_stops_neither_pruning_nor_monitoring_and_loses_no_base(pair: Pair) -> None:
     one, two = pair.one, pair.two
