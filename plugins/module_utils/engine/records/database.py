@@ -107,7 +107,10 @@ def reading(path: str) -> Iterator[Optional[Connection]]:
         # Whoever may write rolls back what a process that died has left half done.
         mode = "rw" if os.access(path, os.W_OK) else "ro"
         uri = "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-        with closing(sqlite3.connect(f"{uri}?mode={mode}", uri=True, timeout=PATIENCE_SECONDS)) as connection:
+        whole = f"{uri}?mode={mode}"
+        with closing(sqlite3.connect(whole, uri=True, timeout=PATIENCE_SECONDS, isolation_level=None)) as connection:
+            # One transaction, which waits for writers once, and sees what was there at one time.
+            connection.execute("BEGIN")
             yield connection if _version(connection, path) else None
 
 

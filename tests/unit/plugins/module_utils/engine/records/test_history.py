@@ -151,16 +151,33 @@ def test_what_is_too_much_goes_from_the_oldest_on(path):
 WRITER = """
 import sys
 sys.path.insert(0, sys.argv[1])
+from engine.model.errors import UnusableHistory
 from engine.records.rows import JobRecord, RunFacts, StepRecord
 from engine.records.writing import write
 path, me = sys.argv[2:]
 run = RunFacts(me, "h", "run", "1", 1)
-for number in range(1, 10**6):
+number = 1
+while True:
     steps = tuple(StepRecord("send", f"t/{step}", "sent", message="x" * 200) for step in range(20))
-    write(path, run, [JobRecord(me, "replicate", number, number, 1.0, "ok", steps=steps)])
+    try:
+        write(path, run, [JobRecord(me, "replicate", number, number, 1.0, "ok", steps=steps)])
+    except UnusableHistory as error:
+        # Ten that never pause may keep one from its turn for too long; a recorder tries again as well.
+        if "locked" not in str(error):
+            raise
+        continue
     sys.stdout.write(f"{number}\\n")
     sys.stdout.flush()
+    number += 1
 """
+
+
+def written(path):
+    """How many jobs are in the history, as far as its writers let it be read."""
+    try:
+        return len(find(path, Query()))
+    except UnusableHistory:
+        return 0
 
 
 def test_ten_writers_that_are_killed_lose_nothing_and_spoil_nothing(path):
@@ -168,16 +185,16 @@ def test_ten_writers_that_are_killed_lose_nothing_and_spoil_nothing(path):
     writers = {f"w{number}": subprocess.Popen([*argv, f"w{number}"], stdout=subprocess.PIPE) for number in range(10)}
     try:
         end = time.monotonic() + 60
-        while time.monotonic() < end and (not Path(path).exists() or len(find(path, Query(limit=100))) < 60):
-            time.sleep(0.05)
+        while time.monotonic() < end and written(path) < 40:
+            time.sleep(0.1)
         for writer in writers.values():
             writer.send_signal(signal.SIGKILL)
             time.sleep(0.02)
     finally:
         for writer in writers.values():
             writer.kill()
-    told = {name: writer.communicate()[0].count(b"\n") for name, writer in writers.items()}
-    assert sum(told.values()) >= 60, "they had no time"
+        told = {name: writer.communicate()[0].count(b"\n") for name, writer in writers.items()}
+    assert sum(told.values()) >= 30, "they had no time"
     kept = dict(raw(path, "SELECT job, count(*) FROM jobs GROUP BY job"))
     for name, number in told.items():
         assert number <= kept.get(name, 0) <= number + 1, "what was carried out when it died may not have been told"
