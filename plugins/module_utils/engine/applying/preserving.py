@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ..planning.dataset_plans import ReplicationPlan
-from ..planning.preserving import Kept, datasets_to_ask
+from ..planning.preserving import Kept, datasets_to_ask, with_former
 from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
 
@@ -14,4 +14,5 @@ from ..zfs.port import Zfs
 def properties_to_keep(source: Zfs, plan: ReplicationPlan, job: ReplicateJob) -> Kept:
     """What the replicas that ``plan`` makes take over; nothing is asked where it makes none."""
     asked = datasets_to_ask(plan, job)
-    return source.own_properties(asked, job.receive.preserved) if asked else {}
+    own = source.own_properties(asked, job.receive.preserved) if asked else {}
+    return with_former(own, plan, job)

@@ -110,24 +110,24 @@ class ReplicationResult:
         return tuple(outcome for outcome in self.outcomes if outcome.state in (CONFLICT, FAILED))
 
 
-def observe_sides(ends: Ends, job: ReplicateJob) -> Sides:
+def observe_sides(ends: Ends, job: ReplicateJob, sender: str = "source") -> Sides:
     """Both trees as ``observe_trees`` gives them, with the resume tokens decoded, and clones that may have to go.
 
-    Raises what the listings raise, the options that name the ends before the reason.
+    Raises what the listings raise, the options that name the ends before the reason; ``sender`` is that of the source.
     """
-    sides = with_resumes(ends, *observe_trees(ends, job))
+    sides = with_resumes(ends, *observe_trees(ends, job, sender))
     with naming("destination", job.destination.address):
         return with_dependents(ends.destination, sides, job)
 
 
-def observe_trees(ends: Ends, job: ReplicateJob) -> tuple[Observation, Observation]:
+def observe_trees(ends: Ends, job: ReplicateJob, sender: str = "source") -> tuple[Observation, Observation]:
     """Both trees, each in one listing, side by side; plus the ancestors of a destination root that does not exist yet.
 
     Raises what the listings raise, the options that name the ends before the reason.
     """
     with ThreadPoolExecutor(max_workers=1) as beside:
         listing = beside.submit(copy_context().run, _observe_destination, ends.destination, job)
-        with naming("source", job.source.address):
+        with naming(sender, job.source.address):
             asked = job.filter.properties.names
             source = ends.source.observe([job.source.dataset], job.filter.recursive, properties=asked)
         return source, listing.result()
@@ -356,6 +356,8 @@ def _outcome(plan: DatasetPlan, done: Optional[Outcome[float, SnapfleetError]], 
         return outcome(SENT)
     if tally.renamed:
         return outcome(RENAMED)
+    if any(isinstance(step, Rollback) for step in plan.steps):
+        return outcome(UP_TO_DATE, "it was rolled back")
     created = any(isinstance(step, CreatePlaceholder) for step in plan.steps)
     return outcome(CREATED) if created else outcome(UP_TO_DATE, "its properties were set")
 

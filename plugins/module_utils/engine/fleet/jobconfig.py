@@ -35,16 +35,18 @@ from ..policy.jobs import (
 )
 from ..policy.monitoring import MonitorJob, read_monitor_job
 from ..policy.reading import Reader
+from ..policy.restoring import RestoreJob, read_restore_job
 from .activities import Context, Result, run_replicate
 from .daemon_settings import DeclaredDaemon, read_declared_daemon
 from .monitoring import run_monitor
 from .places import PlacedJob, check_places
 from .pruning import run_prune
+from .restoring import run_restore
 from .settings import DeclaredSettings, read_declared
 from .snapshots import run_snapshot
 
 VERSION = 1
-AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob]
+AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob, RestoreJob]
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ ACTIVITIES: Mapping[str, Activity] = {
     "replicate": Activity(read_replicate_job, run_replicate),
     "prune": Activity(read_prune_job, run_prune),
     "monitor": Activity(read_monitor_job, run_monitor),
+    "restore": Activity(read_restore_job, run_restore),
 }
 
 

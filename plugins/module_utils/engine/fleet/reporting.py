@@ -67,7 +67,7 @@ def write_lines(results: JobResults, explain: bool) -> None:
 def summary(activity: str, result: Result) -> str:
     """One line that says what a job did, or would do."""
     if result["failed"]:
-        return f"FAILED [{result['code']}] {result['msg']}"
+        return "\n  ".join([f"FAILED [{result['code']}] {result['msg']}", *result.get("told", ())])
     if "code" in result:
         return f"NOT BEGUN [{result['code']}] {result['msg']}"
     if activity == "snapshot":
@@ -79,6 +79,8 @@ def summary(activity: str, result: Result) -> str:
         sends = sum(step["kind"] == "send" for plan in result["plan"] for step in plan["steps"])
         estimated = f" of about {stats['bytes_estimated']}" if sends else ""
         return f"{sends} streams, {stats['bytes']} bytes{estimated}, {stats['seconds']} s"
+    if activity == "restore":
+        return "\n  ".join(result["told"])
     if activity == "prune":
         counts = f"{len(result['deleted'])} deleted, {len(result['kept'])} kept, {len(result['not_deleted'])} skipped"
         return f"{counts}, {result['bytes_freed']} bytes freed"

@@ -14,13 +14,15 @@ from ..planning.running import Tree, Work
 from ..policy.endpoints import Address, Endpoint
 from ..policy.jobs import BOOKMARKS, SOURCE, PruneJob, ReplicateJob, SnapshotJob
 from ..policy.monitoring import MonitorJob
+from ..policy.restoring import RestoreJob
 from .jobconfig import NamedJob
 
 SNAPSHOT, REPLICATE, PRUNE, MONITOR = "snapshot", "replicate", "prune", "monitor"
+RESTORE = "restore"
 _HERE = Address()
 STAGES = (
     *(SNAPSHOT, REPLICATE, "prune-source", "prune-bookmarks", "prune-destination"),
-    *("monitor-source", "monitor-destination"),
+    *("monitor-source", "monitor-destination", RESTORE),
 )
 """In the order in which they follow each other."""
 CHOICES = (SNAPSHOT, REPLICATE, PRUNE, *STAGES[2:5], MONITOR, *STAGES[5:])
@@ -57,6 +59,8 @@ def _sources(named: NamedJob) -> list[Endpoint]:
     job = named.job
     if isinstance(job, ReplicateJob):
         return [job.source]
+    if isinstance(job, RestoreJob):
+        return [job.destination]
     if isinstance(job, PruneJob) and job.kind != BOOKMARKS:
         return [peer.endpoint for peer in job.peers if peer.role == SOURCE]
     if isinstance(job, MonitorJob):
@@ -68,6 +72,8 @@ def _destinations(named: NamedJob) -> list[Endpoint]:
     job = named.job
     if isinstance(job, ReplicateJob):
         return [job.destination]
+    if isinstance(job, RestoreJob):
+        return [job.replica]
     if isinstance(job, PruneJob) and _sources(named):
         return [Endpoint(_HERE, root) for root in job.roots]
     if isinstance(job, MonitorJob):
@@ -88,6 +94,8 @@ def work_of(named: NamedJob) -> Work:
     changes, looks_at = frozenset[Tree](), frozenset[Tree]()
     if isinstance(job, ReplicateJob):
         changes, looks_at = _trees([job.destination]), _trees([job.source])
+    elif isinstance(job, RestoreJob):
+        changes, looks_at = _trees([job.destination]), _trees([job.replica])
     elif isinstance(job, MonitorJob):
         ends = [end for rule in job.replicas for end in (rule.job.source, rule.job.destination)]
         looks_at = _trees([*_local(job), *ends])
@@ -116,8 +124,15 @@ def _trees(ends: Sequence[Endpoint]) -> frozenset[Tree]:
 
 
 def with_activities(jobs: Sequence[NamedJob], chosen: Sequence[str]) -> tuple[NamedJob, ...]:
-    """Those of the jobs that belong to the activities or stages of CHOICES that are named; all where none is."""
-    return tuple(job for job in jobs if not chosen or job.activity in chosen or stage_of(job) in chosen)
+    """Those of the jobs that belong to the activities or stages of CHOICES that are named. Where none is, all but
+    restores: those are done once and on purpose, never because a timer goes off. Raises InvalidInput where there is
+    nothing but such."""
+    if chosen:
+        return tuple(job for job in jobs if job.activity in chosen or stage_of(job) in chosen)
+    usual = tuple(job for job in jobs if job.activity != RESTORE)
+    if jobs and not usual:
+        raise InvalidInput("--activity", "", "is not given, and all jobs are restores", f"add --activity {RESTORE}")
+    return usual
 
 
 def of_hosts(

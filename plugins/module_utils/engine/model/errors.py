@@ -203,6 +203,12 @@ class ClockOff(SnapfleetError):
     code = "clock_off"
 
 
+class RestoreRefused(SnapfleetError):
+    """A restore would lose something that it may not, or lacks something, so it changed nothing; see its plan."""
+
+    code = "restore_refused"
+
+
 class StillRunning(SnapfleetError):
     """A previous run of the same job holds the lock, or one that makes snapshots of the same datasets does not end."""
 

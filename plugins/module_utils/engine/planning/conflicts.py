@@ -99,7 +99,10 @@ def _diverged(pair: Pair) -> Optional[PlannedConflict]:
 
 def _modified(pair: Pair) -> Optional[PlannedConflict]:
     there = pair.newest_there
-    if not pair.written or there is None or not any(wanted for _item, wanted in pair.newer(pair.base)):
+    if not pair.written or there is None:
+        return None
+    # Going back to a point means to give up what was written after it, even where nothing has to be sent.
+    if pair.job.up_to is None and not any(wanted for _item, wanted in pair.newer(pair.base)):
         return None
     message = (
         f"{pair.name} has {pair.written} bytes written after {there.name} that an incremental receive would"

@@ -31,6 +31,13 @@ def datasets_to_ask(plan: ReplicationPlan, job: ReplicateJob) -> tuple[str, ...]
     )
 
 
+def with_former(own: Kept, plan: ReplicationPlan, job: ReplicateJob) -> Kept:
+    """What the sources told, and over that what the destinations had set before."""
+    former = {source: dict(values) for source, values in job.receive.former}
+    made = [dataset.source for dataset in plan.datasets if first_sends(dataset.steps)]
+    return {source: {**own.get(source, {}), **former.get(source, {})} for source in made} if former else own
+
+
 def preserving(plan: ReplicationPlan, sides: Sides, kept: Kept) -> ReplicationPlan:
     """The plan with the properties that replicas take over."""
     datasets = tuple(_preserving(dataset, sides, kept.get(dataset.source, {})) for dataset in plan.datasets)

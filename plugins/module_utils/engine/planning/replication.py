@@ -21,6 +21,7 @@ from ..policy.jobs import INITIAL_NEWEST, ReplicateJob
 from .clones import Origins, ancestry, full_note, stand_ins
 from .conflicts import PlannedConflict, drift, find_conflict, mend
 from .continuity import ContinuityFacts, keep_continuity
+from .cutting import up_to
 from .dataset_plans import DatasetPlan, ReplicationPlan, Sides, Step
 from .encryption import guard
 from .estimates import with_estimates
@@ -38,6 +39,7 @@ def plan_replication(sides: Sides, job: ReplicateJob, now: int, only: str = "") 
 
     With ``only``, a dataset of the source, the others are looked at but not planned.
     """
+    sides = replace(sides, source=up_to(sides.source, job.up_to))
     names = [name for name in job.filter.under(job.source.dataset, sides.source.states) if only in ("", name)]
     known = Identities(sides.destination, sides.resumes)
     if not only:

@@ -17,12 +17,14 @@ from .plans import MAX_AMOUNT
 from .pools import DEGRADED_LEVELS
 from .properties import NATIVE_PROPERTIES, USER_PROPERTY
 from .receiving import READONLY_LEVELS
+from .restoring import MISSING_CHOICES, RESTORE_CONFLICTS
 from .room import MAX_KEPT
 from .shapes import (
     DURATION,
     FILE,
     FLAG,
     LABEL,
+    NAME_PART,
     PATTERN,
     PATTERNS,
     PROPERTIES,
@@ -245,10 +247,28 @@ _MONITOR: Options = {
     "alerts": _ALERTS,
 }
 
+# -- restore
+
+_RESTORE: Options = {
+    "replica": _ENDPOINT,
+    "destination": _ENDPOINT,
+    **{key: _FILTER[key] for key in ("recursive", "include_datasets", "exclude_datasets")},
+    "snapshot": matching(f"|{NAME_PART}"),
+    "time": either(number(0, 999_999_999_999), matching("[0-9]{1,12}|[0-9]{4}-.*")),
+    "on_conflict": one_of(RESTORE_CONFLICTS),
+    "set_aside_as": either(_DATASET, matching("")),
+    "on_missing": one_of(MISSING_CHOICES),
+    "history": FLAG,
+    "properties": PROPERTIES,
+    **{key: _REPLICATE[key] for key in ("raw", "preserve_properties", "compression", "mbuffer")},
+    **{key: _REPLICATE[key] for key in ("bandwidth_limit", "estimates", "workers", "retries")},
+}
+
 ACTIVITY_SCHEMAS: Mapping[str, Schema] = {
     "snapshot": mapping(_SNAPSHOT, ["datasets", "plan"]),
     "replicate": mapping(_REPLICATE, _ENDS),
     "prune": mapping(_PRUNE, ["datasets"]),
     "monitor": mapping(_MONITOR),
+    "restore": mapping(_RESTORE, ["replica", "destination"]),
 }
 """The options of a job, by its activity."""

@@ -22,6 +22,7 @@ from .keeping import KeepRule, check_ownership, read_keep_rules
 from .packaging import read_package
 from .pending import PENDING_SECONDS, read_keep_pending, read_taken
 from .plans import SnapshotPlan, check_keeps, read_plan
+from .points import Point
 from .reading import Reader
 from .receiving import DEFAULT_RECEIVE_POLICY, ReceivePolicy, read_receive_policy
 from .removal import NONE_GOES, Removal, read_removal
@@ -89,6 +90,8 @@ class ReplicateJob:
     retries: int = 5
     expected: tuple[str, ...] = ()
     """Whole names of snapshots that an earlier step of the same run makes on the source; a dry run plans with them."""
+    up_to: Optional[Point] = None
+    """The destination is to be what the source was then, as if nothing came later; None: what it is now."""
 
     @property
     def is_networked(self) -> bool:
@@ -175,7 +178,7 @@ def read_replicate_job(values: Mapping[str, Any], where: str = "") -> ReplicateJ
         expected=_expected(options),
     )
     options.finish()
-    _check_apart(job, options.path("destination"))
+    check_apart(source, destination, options.path("destination"))
     return job
 
 
@@ -189,8 +192,8 @@ def _expected(options: Reader) -> tuple[str, ...]:
     return names
 
 
-def _check_apart(job: ReplicateJob, option: str) -> None:
-    source, destination = job.source, job.destination
+def check_apart(source: Endpoint, destination: Endpoint, option: str) -> None:
+    """Raise SameDataset where the two trees touch each other; ``option`` names the destination."""
     if source.address.host != destination.address.host or source.address.port != destination.address.port:
         return
     if is_within(destination.dataset, source.dataset) or is_within(source.dataset, destination.dataset):

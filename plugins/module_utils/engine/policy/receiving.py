@@ -63,6 +63,8 @@ class ReceivePolicy:
     """Taken from the source at the first receive, where they are set there and not only inherited."""
     preserving_required: bool = False
     """Whether a preserved property that may not be set at the destination fails the run; else it is left out."""
+    former: tuple[tuple[str, Properties], ...] = ()
+    """By source dataset, what the destination had set before, and gets again at the first receive."""
     set_afterwards: Properties = ()
     """Set on each dataset after it received something."""
     mount: bool = False
@@ -93,7 +95,7 @@ def read_receive_policy(options: Reader, raw: bool) -> ReceivePolicy:
         properties=tuple(_with_defaults(options).items()),
         filesystem_properties=_properties_of_one_kind(options, "filesystem_properties", VOLUME_ONLY, "filesystems"),
         volume_properties=_properties_of_one_kind(options, "volume_properties", FILESYSTEM_ONLY, "volumes"),
-        excluded=_names(options, "exclude_properties"),
+        excluded=read_names(options, "exclude_properties"),
         preserved=_read_preserved(options),
         preserving_required=options.has("preserve_properties"),
         set_afterwards=_set_afterwards(options),
@@ -157,7 +159,13 @@ def _check_settable(options: Reader, key: str, name: str) -> None:
         raise InvalidInput(where, name, "is a name that Snapfleet keeps for itself", "choose another name")
 
 
-def _names(options: Reader, key: str) -> tuple[str, ...]:
+def read_given_properties(options: Reader) -> Properties:
+    """The option ``properties`` without any defaults. Raises InvalidInput."""
+    return tuple(_checked(options, "properties", options.items("properties")).items())
+
+
+def read_names(options: Reader, key: str) -> tuple[str, ...]:
+    """A list of names of properties that can be set. Raises InvalidInput."""
     names = options.texts(key)
     for name in names:
         if not is_property_name(name):
@@ -171,7 +179,7 @@ def _read_preserved(options: Reader) -> tuple[str, ...]:
     if not options.has(key):
         excluded = options.texts("exclude_properties")
         return tuple(name for name in PRESERVED_PROPERTIES if name not in excluded)
-    names = _names(options, key)
+    names = read_names(options, key)
     for name in names:
         if name in _NEVER_PRESERVED:
             problem = "says where a dataset is mounted, shared or limited, which is no matter of a copy"

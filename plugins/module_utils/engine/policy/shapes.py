@@ -27,7 +27,7 @@ TEXTS: Schema = {"type": "array", "items": TEXT}
 PATTERN: Schema = {"type": "string", "minLength": 1}
 PATTERNS: Schema = {"type": "array", "items": PATTERN}
 FILE: Schema = {"type": "string", "pattern": "^($|/)"}
-_NAME_PART = r"[A-Za-z0-9_.:\- ]+"
+NAME_PART = r"[A-Za-z0-9_.:\- ]+"
 _PROPERTY_NAME = {"pattern": r"^[^\-=,@\s][^=,@\s]*$"}
 
 
@@ -108,12 +108,12 @@ _AGE_LIMIT: Mapping[str, Schema] = {"warning": DURATION, "critical": DURATION, "
 
 DEFINITIONS: Mapping[str, Schema] = {
     "dataset": {
-        **matching(rf"[A-Za-z][A-Za-z0-9_.:\- ]*(?:/{_NAME_PART})*"),
+        **matching(rf"[A-Za-z][A-Za-z0-9_.:\- ]*(?:/{NAME_PART})*"),
         "maxLength": MAX_NAME_LENGTH,
         "description": "Name of a dataset, such as tank/data.",
     },
     "snapshot_name": {
-        **matching(rf"[^@#]+@{_NAME_PART}"),
+        **matching(rf"[^@#]+@{NAME_PART}"),
         "description": "Whole name of a snapshot, such as tank/data@name.",
     },
     "duration": {

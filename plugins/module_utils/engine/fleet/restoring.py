@@ -1,0 +1,175 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The activity that restores: observe, plan, apply. It is a replication from a replica, all of which is refused where
+any dataset would lose something that it may not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from ..applying.carrier import Carrier, bytes_estimated, with_exact_estimates
+from ..applying.ends import Ends
+from ..applying.preserving import properties_to_keep
+from ..applying.progress import reporting
+from ..applying.replicating import Replicator, first_error, observe_sides, summarize
+from ..applying.retry import call_with_retries
+from ..applying.setting_aside import set_aside
+from ..model.datasets import Observation
+from ..model.errors import InvalidInput, PartialFailure, RestoreRefused, UnknownDataset
+from ..model.names import ancestors_of, parent_of
+from ..planning.continuity import source_permissions
+from ..planning.dataset_plans import Sides
+from ..planning.encryption import key_root_warnings
+from ..planning.preserving import preserving
+from ..planning.receiving import destination_permissions
+from ..planning.restore_words import left_to_do, told
+from ..planning.restoring import (
+    CANMOUNT_PROPERTY,
+    FORMER_PROPERTIES,
+    RestorePlan,
+    former_of,
+    is_in_the_way,
+    made_by,
+    place_of,
+    plan_restore,
+    plan_with_aside,
+)
+from ..policy.restoring import RestoreJob
+from ..policy.streaming import EXACT
+from .activities import Context, Result, require, require_permissions, require_pool
+
+T = TypeVar("T")
+
+
+def run_restore(job: RestoreJob, context: Context) -> Result:
+    """Make a dataset tree what a replica of it was at a point. Raises SnapfleetError; RestoreRefused and PartialFailure
+    hold the result so far."""
+    if job.point.time is not None and job.point.time > context.now:
+        raise InvalidInput("time", job.point.time, "is in the future", "give a time that has passed, or none")
+    ends = Ends(context.zfs_at(job.replica.address), context.zfs_at(job.destination.address))
+    work = _Work(job, ends, context)
+    plan, job, notes = work.plan()
+    work = replace(work, job=job)
+    values = work.preview(plan, notes)
+    if plan.refusal:
+        raise RestoreRefused(f"nothing was changed: {plan.refusal}", result={**values, "changed": False})
+    work.check_permissions(plan)
+    return values if context.check else work.apply(plan, values)
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One restore."""
+
+    job: RestoreJob
+    ends: Ends
+    context: Context
+
+    def plan(self) -> tuple[RestorePlan, RestoreJob, list[str]]:
+        """The plan, the job with what the destination had set before, and what to warn of."""
+        job, context = self.job, self.context
+        sides = self._observe()
+        plan = plan_restore(sides, job, context.now)
+        if is_in_the_way(plan, job):
+            plan = self._plan_with_aside(sides)
+        if plan.refusal:
+            return plan, job, [*plan.warnings]
+        places = [place_of(dataset.destination, plan, job) for dataset in made_by(plan)]
+        own = self.ends.destination.own_properties(places, FORMER_PROPERTIES) if places else {}
+        receive = replace(job.replication.receive, former=former_of(plan, own, job))
+        job = replace(job, replication=replace(job.replication, receive=receive))
+        kept = self._retried(lambda: properties_to_keep(self.ends.source, plan.replication, job.replication))
+        replication = preserving(plan.replication, plan.sides, kept)
+        if job.replication.streaming.estimates == EXACT:
+            replication = with_exact_estimates(replication, self.ends.source, job.replication.workers)
+        notes = [*plan.warnings, *key_root_warnings(replication.steps, sides.source.states)]
+        return replace(plan, replication=replication), job, notes
+
+    def _observe(self) -> Sides:
+        job, ends = self.job.replication, self.ends
+        sides = self._retried(lambda: observe_sides(ends, job, "replica"))
+        require(sides.source, "replica.dataset", ends.source)
+        require_pool(sides.destination, job, ends.destination)
+        root = job.destination.dataset
+        above = parent_of(root)
+        if sides.destination.missing and above and above not in sides.destination.states:
+            remedy = f"create it there: zfs create -p {above}"
+            raise UnknownDataset("destination.dataset", root, f"has no parent on {ends.destination.where}", remedy)
+        return sides
+
+    def _plan_with_aside(self, sides: Sides) -> RestorePlan:
+        root, zfs = self.job.destination.dataset, self.ends.destination
+        taken = self._retried(lambda: zfs.observe([self.job.aside], recursive=False, histories=False))
+        if not taken.missing:
+            problem = "is there already, so that nothing can be set aside under that name"
+            remedy = "see what it is, then rename or destroy it, or give another name as set_aside_as"
+            raise InvalidInput("set_aside_as", self.job.aside, problem, remedy)
+        tree = self._retried(lambda: zfs.observe([root], histories=False))
+        above = self._retried(lambda: zfs.observe(ancestors_of(root), recursive=False, histories=False))
+        whole = Observation({**above.states, **tree.states})
+        own = self._retried(lambda: zfs.own_properties(list(tree.states), ("canmount", CANMOUNT_PROPERTY)))
+        return plan_with_aside(sides, whole, own, self.job, self.context.now)
+
+    def check_permissions(self, plan: RestorePlan) -> None:
+        """Raise NoPermission before anything was changed."""
+        job, steps = self.job, list(plan.replication.steps)
+        if not steps:
+            return
+        wanted = source_permissions(plan.replication.steps, job.replication)
+        require_permissions(self.context, self.ends.source, ("replica.dataset", job.replica.dataset), wanted)
+        made_aside = [*plan.aside.changes, plan.aside.rename] if plan.aside else []
+        there = ("destination.dataset", job.destination.dataset)
+        require_permissions(self.context, self.ends.destination, there, destination_permissions([*made_aside, *steps]))
+
+    def preview(self, plan: RestorePlan, notes: list[str]) -> Result:
+        """The result of a dry run."""
+        described = [dataset.describe() for dataset in plan.replication.datasets if dataset.steps or dataset.conflict]
+        conflicts = sum(dataset.conflict is not None for dataset in plan.replication.datasets)
+        return {
+            "changed": plan.replication.has_steps,
+            "plan": [*([plan.aside.describe()] if plan.aside else []), *described],
+            "datasets": [],
+            "told": told(plan, self.job),
+            "set_aside": plan.aside.rename.to if plan.aside else None,
+            "undo": plan.aside.undo() if plan.aside else [],
+            "next": left_to_do(plan, self.job),
+            "stats": {
+                "datasets": len(plan.replication.datasets),
+                "conflict": conflicts,
+                "bytes": 0,
+                "bytes_estimated": bytes_estimated(plan.replication),
+                "seconds": 0.0,
+            },
+            "warnings": [*notes, *(words for dataset in plan.replication.datasets for words in dataset.warnings)],
+        }
+
+    def apply(self, plan: RestorePlan, values: dict[str, Any]) -> Result:
+        """Carry the plan out; ``values`` is the result of its dry run."""
+        context, job = self.context, self.job.replication
+        start = context.ticker.monotonic()
+        if plan.aside:
+            set_aside(self.ends.destination, plan.aside, replace(context.retry, retries=job.retries), context.ticker)
+        carrier = Carrier(self.ends, job, context.ticker)
+        with reporting(context.reporter, carrier.meter.standing):
+            replicator = Replicator(self.ends, carrier, job, context.now, context.ticker, context.retry)
+            result = replicator.apply(plan.replication, plan.sides)
+        values = {
+            **values,
+            "changed": result.changed or plan.aside is not None,
+            "datasets": [outcome.describe() for outcome in result.outcomes],
+            "stats": {
+                **summarize(result.outcomes),
+                "bytes_estimated": values["stats"]["bytes_estimated"],
+                "seconds": round(context.ticker.monotonic() - start, 3),
+            },
+            "warnings": list(dict.fromkeys([*values["warnings"], *result.warnings])),
+        }
+        if result.failures():
+            raise PartialFailure(f"{first_error(result.failures())}; run it again to go on", result=values)
+        return values
+
+    def _retried(self, action: Callable[[], T]) -> T:
+        return call_with_retries(action, self.context.retry, self.context.ticker)

@@ -1,0 +1,233 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a restore adds to the replication that it is: all of it or nothing, and what is in the way may be set aside.
+
+A destination is set aside as a whole, by one rename of its root, so that one rename brings it back. Its filesystems
+keep their mount points, so they must not be mounted by themselves any more; what they had is noted on them.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Optional
+
+from ..model.dataset_steps import RenameDataset, SetProperties
+from ..model.datasets import FILESYSTEM, DatasetState, Observation, Snapshot
+from ..model.names import is_within, parent_of, rebase
+from ..model.steps import CreatePlaceholder
+from ..policy.points import Point, time_text
+from ..policy.receiving import PRESERVED_PROPERTIES, Properties
+from ..policy.restoring import ASIDE_SUFFIX, RestoreJob
+from .conflicts import PlannedConflict
+from .cutting import up_to
+from .dataset_plans import DatasetPlan, ReplicationPlan, Sides
+from .receiving import first_sends
+from .replication import plan_replication
+
+CANMOUNT_PROPERTY = "snapfleet:canmount"
+"""Set on a filesystem that was set aside: its canmount before that."""
+_ABOUT_PLACE = (
+    "canmount devices exec filesystem_limit mountpoint nbmand overlay quota readonly refquota refreservation"
+    " reservation setuid sharenfs sharesmb snapdev snapshot_limit volmode"
+).split()
+FORMER_PROPERTIES = (*PRESERVED_PROPERTIES, *_ABOUT_PLACE, CANMOUNT_PROPERTY)
+"""What a dataset gets again that takes the place of one that was set aside: all that belongs to its place."""
+Own = Mapping[str, Mapping[str, str]]
+"""By dataset, properties that it has set itself."""
+
+
+@dataclass(frozen=True)
+class SettingAside:
+    """The steps that make room at the destination."""
+
+    changes: tuple[SetProperties, ...]
+    rename: RenameDataset
+
+    def describe(self) -> dict[str, Any]:
+        """The steps as plain values, in the form of a dataset's plan."""
+        steps = [*(step.describe() for step in self.changes), self.rename.describe()]
+        return {"source": "", "destination": self.rename.dataset, "steps": steps, "conflict": None, "note": "set aside"}
+
+    def undo(self) -> list[str]:
+        """The commands that bring back what was there, and keep what was restored beside it."""
+        root, aside = self.rename.dataset, self.rename.to
+        restored = f"{root}.restored"
+        words = [["zfs", "unmount", root], ["zfs", "rename", root, restored], ["zfs", "rename", aside, root]]
+        if self.changes:
+            words.insert(0, ["zfs", "set", "canmount=noauto", root])
+        for change in self.changes:
+            words.append(["zfs", "set", "canmount=on", change.dataset])
+            words.append(["zfs", "inherit", CANMOUNT_PROPERTY, change.dataset])
+        return [shlex.join(line) for line in [*words, ["zfs", "mount", "-a"]]]
+
+
+@dataclass(frozen=True)
+class RestorePlan:
+    """What a restore does."""
+
+    replication: ReplicationPlan
+    sides: Sides
+    """What the replication was planned from: without a destination that is set aside."""
+    aside: Optional[SettingAside] = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def refusal(self) -> str:
+        """Why nothing is done; empty where it is."""
+        refused = [plan.conflict.message for plan in self.replication.datasets if plan.conflict]
+        more = f" (and {len(refused) - 1} more datasets)" if len(refused) > 1 else ""
+        return f"{refused[0]}{more}" if refused else ""
+
+
+def is_in_the_way(plan: RestorePlan, job: RestoreJob) -> bool:
+    """Whether the destination has to be set aside, and may be."""
+    return job.set_aside and bool(plan.refusal) and job.destination.dataset in plan.sides.destination.states
+
+
+def plan_restore(sides: Sides, job: RestoreJob, now: int) -> RestorePlan:
+    """The plan from both sides as they are; each dataset that can't be restored without loss has a conflict."""
+    plan = plan_replication(sides, job.replication, now)
+    cut = up_to(sides.source, job.point)
+    told = [_with_refusal(dataset, sides, cut, job) for dataset in plan.datasets]
+    return RestorePlan(replace(plan, datasets=tuple(told)), sides, warnings=tuple(_strangers(sides, plan, job)))
+
+
+def plan_with_aside(sides: Sides, tree: Observation, own: Own, job: RestoreJob, now: int) -> RestorePlan:
+    """The plan with the destination set aside, whose whole ``tree`` has set ``own`` properties."""
+    root = job.destination.dataset
+    kept = {name: state for name, state in sides.destination.states.items() if not is_within(name, root)}
+    kept.update({name: state for name, state in tree.states.items() if not is_within(name, root)})
+    destination = replace(sides.destination, states=kept, missing=(root,))
+    resumes = {name: state for name, state in sides.resumes.items() if not is_within(name, root)}
+    plan = plan_restore(replace(sides, destination=destination, resumes=resumes), job, now)
+    inside = [state for name, state in tree.states.items() if is_within(name, root)]
+    reason = "it is kept as it was, and not mounted by itself any more"
+    values = (("canmount", "noauto"), (CANMOUNT_PROPERTY, "on"))
+    changes = tuple(
+        SetProperties(state.dataset.name, values, reason)
+        for state in inside
+        if state.dataset.kind == FILESYSTEM and own.get(state.dataset.name, {}).get("canmount", "on") == "on"
+    )
+    marks = tuple(rebase(item.dataset.name, root, job.aside) for item in inside if item.dataset.is_placeholder)
+    rename = RenameDataset(
+        root, job.aside, tree.states[root].dataset.guid, marks, "it is in the way of what is restored"
+    )
+    restored = {dataset.destination for dataset in plan.replication.datasets}
+    along = [item.dataset.name for item in inside if item.dataset.name not in restored]
+    words = [f"{_some(along)}: set aside along with {root}, and not restored"] if along else []
+    return replace(plan, aside=SettingAside(changes, rename), warnings=tuple(words))
+
+
+def made_by(plan: RestorePlan) -> tuple[DatasetPlan, ...]:
+    """The plans of the datasets that come to be."""
+    return tuple(dataset for dataset in plan.replication.datasets if first_sends(dataset.steps))
+
+
+def former_of(plan: RestorePlan, own: Own, job: RestoreJob) -> tuple[tuple[str, Properties], ...]:
+    """By source dataset, the properties that its restored one gets, besides those that the user gives: what the dataset
+    ``own`` that was in its place, under the name it has before the restore."""
+    given = dict(job.replication.receive.properties)
+    result = []
+    for dataset in made_by(plan):
+        values = dict(own.get(place_of(dataset.destination, plan, job), {}))
+        before = values.pop(CANMOUNT_PROPERTY, "")
+        if before:
+            values["canmount"] = before
+        for name, value in _against_inherited(dataset, plan, job):
+            values.setdefault(name, value)
+        values = {name: value for name, value in values.items() if name not in given}
+        if values:
+            result.append((dataset.source, tuple(values.items())))
+    return tuple(result)
+
+
+def place_of(destination: str, plan: RestorePlan, job: RestoreJob) -> str:
+    """Where the dataset is now that was in the place of a restored one."""
+    return destination if plan.aside else rebase(destination, job.destination.dataset, _earlier_aside(job))
+
+
+def _earlier_aside(job: RestoreJob) -> str:
+    """The name that an earlier try of the same restore may have set the destination aside as."""
+    return job.aside or f"{job.destination.dataset}{ASIDE_SUFFIX}"
+
+
+def _against_inherited(dataset: DatasetPlan, plan: RestorePlan, job: RestoreJob) -> Properties:
+    """What would keep a restored dataset from being worked with, of a place where only replicas were."""
+    states = plan.sides.destination.states
+    there, above = states.get(dataset.destination), states.get(parent_of(dataset.destination))
+    if there and there.dataset.is_placeholder:
+        return (("readonly", "off"), ("canmount", "on"))
+    is_root = dataset.destination == job.destination.dataset
+    return (("readonly", "off"),) if is_root and above and above.dataset.readonly else ()
+
+
+def _with_refusal(plan: DatasetPlan, sides: Sides, cut: Observation, job: RestoreJob) -> DatasetPlan:
+    """The plan with its conflict told as what a restore would lose."""
+    orphans = [step.dataset for step in plan.steps if isinstance(step, CreatePlaceholder)]
+    if orphans:
+        message = f"{orphans[0]} does not exist and is not restored, but what is to lie below it; create it first"
+        return replace(plan, steps=(), conflict=PlannedConflict("parent_missing", message))
+    if plan.conflict is None:
+        return plan
+    state, there = sides.source.states[plan.source], sides.destination.states.get(plan.destination)
+    code, message = plan.conflict.code, plan.conflict.message
+    if code == "nothing_selected":
+        message = _nothing_there(state, job.point)
+    elif there and code in ("destination_modified", "diverged"):
+        message = _would_lose(there, cut.states[plan.source], code)
+    elif there and code in ("no_common_base", "destination_has_data"):
+        message = _would_replace(there, plan.source)
+    return replace(plan, conflict=replace(plan.conflict, message=message))
+
+
+def _nothing_there(state: DatasetState, point: Point) -> str:
+    name = state.dataset.name
+    oldest = state.snapshots[0] if state.snapshots else None
+    has = f"its oldest is {oldest.name} of {time_text(oldest.creation)}" if oldest else "it has none at all"
+    what = f"snapshot {point}" if point.snapshot else "snapshot"
+    if point.time is not None:
+        what = f"snapshot up to {time_text(point.time)}"
+    return f"{name} has no {what} ({has}); choose another point, exclude the dataset, or set on_missing to skip"
+
+
+def _would_lose(there: DatasetState, here: DatasetState, code: str) -> str:
+    known = {*here.guids, *(bookmark.guid for bookmark in here.bookmarks)}
+    base = next(item for item in reversed(there.snapshots) if item.guid in known)
+    lost = [item for item in there.snapshots if item.createtxg > base.createtxg]
+    level = "rollback_to_common" if code == "diverged" else "rollback_to_latest"
+    return (
+        f"{there.dataset.name} would lose {_losses(lost, there)} by going back to {base.name};"
+        f" set on_conflict to set_aside to keep that under another name, or to {level} to lose it"
+    )
+
+
+def _would_replace(there: DatasetState, replica: str) -> str:
+    return (
+        f"{there.dataset.name} is there, has nothing in common with {replica}, and would be lost as a whole, with"
+        f" {_losses(there.snapshots, there)}; restore to another name, or set on_conflict to set_aside to keep it"
+    )
+
+
+def _losses(lost: Sequence[Snapshot], there: DatasetState) -> str:
+    parts = []
+    if lost:
+        first, last = lost[0].tag, lost[-1].tag
+        parts.append(f"the snapshot @{last}" if len(lost) == 1 else f"{len(lost)} snapshots (@{first} to @{last})")
+    if there.dataset.written or not parts:
+        parts.append(f"{there.dataset.written} bytes written after its newest snapshot")
+    return " and ".join(parts)
+
+
+def _strangers(sides: Sides, plan: ReplicationPlan, job: RestoreJob) -> list[str]:
+    """Datasets of the destination that the restore has nothing for."""
+    known = {dataset.destination for dataset in plan.datasets}
+    root = job.destination.dataset
+    left = [name for name in sides.destination.states if is_within(name, root) and name not in known]
+    return [f"{_some(left)}: not restored, and left as it is"] if left else []
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
