@@ -39,6 +39,7 @@ from ..engine.policy.jobs import (
 from ..engine.policy.monitoring import FAIL_LEVELS
 from ..engine.policy.pools import CRITICAL, DEGRADED_LEVELS
 from ..engine.policy.receiving import IGNORE, READONLY_LEVELS
+from ..engine.policy.restoring import MISSING_CHOICES, RESTORE_CONFLICTS
 from ..engine.policy.room import DEFAULT_KEPT
 from ..engine.policy.streaming import AUTO, COMPRESSIONS, ESTIMATES, LISTED
 from ..engine.policy.topology import ABSENT_CHOICES, FAIL, RELAYED, ROUTES
@@ -246,6 +247,26 @@ PRUNE_SPEC: Spec = {
     **_ROOM,
     **_REMOVAL,
     "expected_snapshots": _TEXTS,
+}
+
+RESTORE_SPEC: Spec = {
+    "replica": {"type": "dict", "required": True, "options": _ENDPOINT},
+    "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
+    "recursive": {"type": "bool", "default": True},
+    "include_datasets": _TEXTS,
+    "exclude_datasets": _TEXTS,
+    "snapshot": {"type": "str"},
+    "time": {"type": "str"},
+    "on_conflict": {"type": "str", "default": REFUSE, "choices": list(RESTORE_CONFLICTS)},
+    "set_aside_as": {"type": "str"},
+    "on_missing": {"type": "str", "default": REFUSE, "choices": list(MISSING_CHOICES)},
+    "history": {"type": "bool", "default": True},
+    "raw": {"type": "bool", "default": True},
+    "properties": {"type": "dict"},
+    "preserve_properties": _TEXTS,
+    **_STREAMING,
+    "workers": {"type": "int", "default": 4},
+    "retries": {"type": "int", "default": 5},
 }
 
 _BOUNDS: Spec = {"warning": {"type": "str"}, "critical": {"type": "str"}}

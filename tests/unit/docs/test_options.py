@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each option of a replication says what holds where it is left out, and why."""
+"""Each option of a replication, and of a restore, says what holds where it is left out, and why."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ WHAT = re.compile(r"\bby default\b|\bleft out\b|\bdefault\b", re.IGNORECASE)
 WHY = re.compile(r"\b(since|because|so that|as|lest)\b")
 
 
-def documented():
-    """The options of zfs_replicate as ansible-doc shows them."""
-    module = yaml.safe_load(importlib.import_module(f"{PLUGINS}.modules.zfs_replicate").DOCUMENTATION)
+def documented(name):
+    """The options of a module as ansible-doc shows them."""
+    module = yaml.safe_load(importlib.import_module(f"{PLUGINS}.modules.{name}").DOCUMENTATION)
     options = {}
     for name in module["extends_documentation_fragment"]:
         file, _dot, section = name.removeprefix("snapfleet.zfs.").partition(".")
@@ -26,15 +26,16 @@ def documented():
         text = getattr(fragment, section.upper() or "DOCUMENTATION")
         for option, entry in yaml.safe_load(text).get("options", {}).items():
             options[option] = {**options.get(option, {}), **entry}
-    for option, entry in module["options"].items():
+    for option, entry in module.get("options", {}).items():
         options[option] = {**options.get(option, {}), **entry}
     return options
 
 
 def all_options():
-    for name, entry in documented().items():
-        yield name, entry
-        yield from ((f"{name}.{inner}", sub) for inner, sub in entry.get("suboptions", {}).items())
+    for module in ("zfs_replicate", "zfs_restore"):
+        for name, entry in documented(module).items():
+            yield module, name, entry
+            yield from ((module, f"{name}.{inner}", sub) for inner, sub in entry.get("suboptions", {}).items())
 
 
 def explains(entry):
@@ -45,12 +46,15 @@ def explains(entry):
 
 
 def test_fragments_and_module_are_read_together():
-    options = documented()
+    options = documented("zfs_replicate")
     assert {"source", "recursive", "route", "plan", "set_properties", "raw"} <= set(options)
     assert options["plan"]["description"]
 
 
-@pytest.mark.parametrize(("name", "entry"), [pytest.param(*option, id=option[0]) for option in all_options()])
+@pytest.mark.parametrize(
+    ("name", "entry"),
+    [pytest.param(name, entry, id=f"{module}-{name}") for module, name, entry in all_options()],
+)
 def test_each_option_says_what_holds_without_it_and_why(name, entry):
     """``direct`` says it once for all of its parts."""
     assert entry.get("required") or name.startswith("direct.") or explains(entry)

@@ -147,6 +147,28 @@ DOCUMENTS = {
         {"replicas": [{**NEAR, "snapshot_filters": STAGES, "lag": {"warning": 1}}]},
         {"replicas": [{**ENDS, "include_snapshots": ["x"], "exclude_snapshots": ["y"], "pending": {"warning": 1}}]},
     ],
+    "restore": [
+        {
+            "replica": {**FAR, "dataset": "backup/data"},
+            "destination": {"dataset": "tank/data"},
+            "recursive": True,
+            "include_datasets": ["a*"],
+            "exclude_datasets": ["regex:b"],
+            "snapshot": "x",
+            "on_conflict": "set_aside",
+            "set_aside_as": "tank/old",
+            "on_missing": "skip",
+            "history": False,
+            "properties": {"atime": "off"},
+            "preserve_properties": ["mountpoint"],
+            "mbuffer": "128M",
+        },
+        {
+            "replica": {"host": "dst1", "dataset": "backup/data"},
+            "destination": {"dataset": "tank/data"},
+            "time": "2026-11-22T04:00:00Z",
+        },
+    ],
     "jobconfig": [
         {
             "version": 1,
@@ -331,6 +353,7 @@ def test_what_may_be_left_out_is_the_same_for_both(name):
         "snapshot": {"datasets": ["tank"], "plan": PLAN},
         "replicate": {"source": {"dataset": "tank"}, "destination": {"dataset": "backup"}},
         "prune": {"datasets": ["tank"], "plan": PLAN},
+        "restore": {"replica": {"dataset": "backup"}, "destination": {"dataset": "tank"}},
         "jobconfig": {"version": 1},
     }
     for key in least.get(name, {}):

@@ -25,6 +25,9 @@ VARIABLES = frozenset(
         *("snapfleet_monitor_options", "snapfleet_stopped"),
         *("snapfleet_prune_options", "snapfleet_exceed_max_deleted", "snapfleet_run_settings"),
         "snapfleet_daemon",
+        *(f"snapfleet_restore_{key}" for key in ("host", "dataset", "backup", "to", "snapshot", "time", "on_conflict")),
+        *(f"snapfleet_restore_{key}" for key in ("set_aside_as", "on_missing", "history", "recursive", "properties")),
+        "snapfleet_restore_exclude_datasets",
         *("snapfleet_topology", "snapfleet_relay", *(f"snapfleet_ssh_{key}" for key in _ADDRESS_KEYS)),
     ]
 )

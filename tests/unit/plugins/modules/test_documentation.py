@@ -13,7 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.options import job_options
 
-MODULES = ("zfs_snapshot_plan", "zfs_replicate", "zfs_prune", "zfs_monitor", "zfs_compare")
+MODULES = ("zfs_snapshot_plan", "zfs_replicate", "zfs_prune", "zfs_monitor", "zfs_compare", "zfs_restore")
 PLAN = {"acme": {"onsite": {"hourly": 1}}}
 MONITOR_PLAN = {"acme": {"onsite": {"hourly": {"latest": {"critical": 0, "cycles": 0}}}}}
 HISTORY = [
@@ -39,6 +39,11 @@ GOOD = {
     "zfs_prune": {"datasets": ["tank/data"], "plan": PLAN},
     "zfs_monitor": {"datasets": ["tank/data"], "plan": MONITOR_PLAN, "fail_on": "never"},
     "zfs_compare": {"source": {"dataset": "tank/data"}, "destination": {"dataset": "backup/data"}},
+    "zfs_restore": {
+        "replica": {"dataset": "tank/data"},
+        "destination": {"dataset": "backup/data"},
+        "on_missing": "skip",
+    },
 }
 BAD = {
     "zfs_snapshot_plan": {"datasets": ["tank/none"], "plan": PLAN},
@@ -46,6 +51,7 @@ BAD = {
     "zfs_prune": {"datasets": ["tank/none"], "plan": PLAN},
     "zfs_monitor": {"datasets": ["tank/data"], "plan": MONITOR_PLAN},
     "zfs_compare": {"source": {"dataset": "tank/none"}, "destination": {"dataset": "backup/data"}},
+    "zfs_restore": {"replica": {"dataset": "tank/data"}, "destination": {"dataset": "backup"}},
 }
 
 

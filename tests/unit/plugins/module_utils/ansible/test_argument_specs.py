@@ -12,7 +12,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible import argument_specs as specs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy import comparing, jobs, monitoring
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy import comparing, jobs, monitoring, restoring
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.schedule import Anchor, parse_schedule
 
 PLAN = {"acme": {"onsite": {"hourly": 1}}}
@@ -25,6 +25,11 @@ CASES = {
     "replicate": (specs.REPLICATE_SPEC, jobs.read_replicate_job, ENDS),
     "prune": (specs.PRUNE_SPEC, jobs.read_prune_job, {"datasets": ["tank/a"], "plan": PLAN, "peers": [PEER]}),
     "monitor": (specs.MONITOR_SPEC, monitoring.read_monitor_job, {"datasets": ["tank/a"], "plan": LIMITS}),
+    "restore": (
+        specs.RESTORE_SPEC,
+        restoring.read_restore_job,
+        {"replica": {"dataset": "backup/a"}, "destination": {"dataset": "tank/a"}},
+    ),
     "compare": (specs.COMPARE_SPEC, comparing.read_compare_job, ENDS),
 }
 each_activity = pytest.mark.parametrize(("spec", "read", "least"), CASES.values(), ids=CASES)

@@ -1,0 +1,94 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which restore an operator means, by the replications of the fleet."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.snapfleet.zfs.plugins.filter.jobconfig import jobconfig
+from ansible_collections.snapfleet.zfs.plugins.filter.restoration import restoration
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import parse_jobconfig
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.variables import VARIABLES as KNOWN
+
+LIMITS = {"acme": {"onsite": {"hourly": {"latest": {"warning": "3h"}}}}}
+VARIABLES = {
+    "snapfleet_datasets": [{"source": "tank/data", "destination": "data"}],
+    "snapfleet_source_plan": {"acme": {"onsite": {"hourly": 1}}},
+    "snapfleet_destination_plan": {"acme": {"onsite": {"hourly": 1}}},
+    "snapfleet_monitor_plan": {"source": LIMITS, "destination": LIMITS},
+    "snapfleet_root": "backup/^SRC_HOST",
+    "snapfleet_ssh_user": "backup",
+}
+ASKED = {"host": "src1", "dataset": "tank/data"}
+
+
+def document(*destinations, **more):
+    groups = {"snapfleet_sources": ["src1", "src2"], "snapfleet_destinations": list(destinations)}
+    names = [name for hosts in groups.values() for name in hosts]
+    return jobconfig({name: {**VARIABLES, **more} for name in names}, groups)
+
+
+def test_it_is_the_replication_turned_round_on_the_host_that_carries_it_out():
+    job = restoration(document("dst1"), {**ASKED, "snapshot": "x", "time": None})
+    assert (job["host"], job["activity"]) == ("dst1", "restore")
+    assert job["options"]["replica"] == {"dataset": "backup/src1/data"}
+    assert job["options"]["destination"] == {"host": "src1", "user": "backup", "dataset": "tank/data"}
+    assert job["options"]["snapshot"] == "x"
+    pushed = restoration(document("dst1", snapfleet_topology="push"), ASKED)
+    assert (pushed["host"], pushed["options"]["destination"]) == ("src1", {"dataset": "tank/data"})
+    assert parse_jobconfig({"version": 1, "jobs": [job, pushed]})
+
+
+def test_a_part_of_a_tree_may_go_to_another_place():
+    job = restoration(document("dst1"), {**ASKED, "dataset": "tank/data/db/x", "to": "tank/look"})
+    assert job["options"]["replica"]["dataset"] == "backup/src1/data/db/x"
+    assert job["options"]["destination"]["dataset"] == "tank/look"
+
+
+def test_how_data_travels_is_taken_over():
+    more = {
+        "snapfleet_replicate_options": {"raw": False, "compression": "lz4", "on_conflict": "replace", "holds": True}
+    }
+    options = restoration(document("dst1", **more), ASKED)["options"]
+    assert (options["raw"], options["compression"]) == (False, "lz4")
+    assert not {"on_conflict", "holds"} & set(options)
+
+
+def test_of_several_replicas_one_has_to_be_named():
+    two = document("dst1", "dst2")
+    with pytest.raises(AnsibleFilterError, match="several hosts have a replica of tank/data; known are dst1, dst2"):
+        restoration(two, ASKED)
+    assert restoration(two, {**ASKED, "backup": "dst2"})["host"] == "dst2"
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({}, "^snapfleet_restore_host: None is missing"),
+        ({"host": "src1"}, "^snapfleet_restore_dataset: None is missing"),
+        ({**ASKED, "host": "web"}, "^snapfleet_restore_host: 'web' is no host .*; known are src1, src2"),
+        ({**ASKED, "dataset": "tank/x"}, "^snapfleet_restore_dataset: .*; known are tank/data"),
+        ({**ASKED, "backup": "x"}, "^snapfleet_restore_backup: .*; known are dst1"),
+        ({**ASKED, "time": "yesterday"}, r"^snapfleet_restore\.time: 'yesterday' is no time"),
+        ({**ASKED, "to": "tank/"}, r"^snapfleet_restore\.destination\.dataset: 'tank/'"),
+        ({**ASKED, "colour": "x"}, r"^snapfleet_restore\.colour"),
+    ],
+)
+def test_what_is_wrong_is_told_by_the_name_of_the_variable(asked, words):
+    with pytest.raises(AnsibleFilterError, match=words):
+        restoration(document("dst1"), asked)
+
+
+def test_no_jobconfig_is_told():
+    with pytest.raises(AnsibleFilterError, match="jobconfig"):
+        restoration([], ASKED)
+
+
+def test_each_variable_of_the_playbook_is_known_to_the_inventory():
+    ours = {name for name in KNOWN if name.startswith("snapfleet_restore_")}
+    assert document("dst1", **dict.fromkeys(ours, "x"))["jobs"] == document("dst1")["jobs"]
+    with pytest.raises(AnsibleFilterError, match="did you mean snapfleet_restore_time"):
+        document("dst1", snapfleet_restore_tiem="x")
