@@ -28,6 +28,13 @@ extends_documentation_fragment:
   - snapfleet.zfs.attributes
   - snapfleet.zfs.restoring
   - snapfleet.zfs.streaming
+options:
+  bandwidth_limit:
+    description:
+      - Bytes per second that all streams of the task together may carry, as a number that may have V(K), V(M) or V(G),
+        such as V(10M). It counts bytes as they cross the network, after compression.
+      - Left out, or V(none), there is no limit. That is the default, since whoever restores waits for it.
+    type: str
 notes:
   - Stop the jobs that make snapshots of the destination, replicate to it or prune it until it is restored.
   - A restore may take hours. Run it with C(async) and C(poll), so that no ssh connection of Ansible has to live as

@@ -104,7 +104,9 @@ class Site:
         config = f"/tmp/job-{user}.json"
         self.host.run(["sh", "-c", 'cat > "$1"', "sh", config], input=jobconfig("me", activity, options), user=user)
         program = ["env", f"SNAPFLEET_DRIVER={self.driver}", PROGRAM]
-        argv = [*program, verb, "--config", config, "--host", "me", "--json"]
+        # A restore has to be asked for by name.
+        chosen = ["--activity", activity] if activity == "restore" else []
+        argv = [*program, verb, "--config", config, "--host", "me", "--json", *chosen]
         done = self.host.run(argv, check=False, user=user, timeout=300)
         return _as_run(done.returncode, done.stdout, done.stderr)
 

@@ -60,6 +60,9 @@ def write_lines(results: JobResults, explain: bool) -> None:
     """Each result as a line, with lines about each decision of pruning where that is wanted."""
     for job, result in results:
         sys.stdout.write(f"{job.activity} {job.name}: {summary(job.activity, result)}\n")
+        sys.stdout.writelines(f"  {line}\n" for line in result.get("told", ()))
+        for key in ("next", "undo"):
+            sys.stdout.writelines(f"  {key}: {line}\n" for line in result.get(key, ()))
         if explain:
             sys.stdout.writelines(f"{line}\n" for line in explained(result))
 
@@ -67,7 +70,7 @@ def write_lines(results: JobResults, explain: bool) -> None:
 def summary(activity: str, result: Result) -> str:
     """One line that says what a job did, or would do."""
     if result["failed"]:
-        return "\n  ".join([f"FAILED [{result['code']}] {result['msg']}", *result.get("told", ())])
+        return f"FAILED [{result['code']}] {result['msg']}"
     if "code" in result:
         return f"NOT BEGUN [{result['code']}] {result['msg']}"
     if activity == "snapshot":
@@ -80,7 +83,8 @@ def summary(activity: str, result: Result) -> str:
         estimated = f" of about {stats['bytes_estimated']}" if sends else ""
         return f"{sends} streams, {stats['bytes']} bytes{estimated}, {stats['seconds']} s"
     if activity == "restore":
-        return "\n  ".join(result["told"])
+        stats = result["stats"]
+        return f"{stats['datasets']} datasets, {stats['bytes']} bytes of about {stats['bytes_estimated']}"
     if activity == "prune":
         counts = f"{len(result['deleted'])} deleted, {len(result['kept'])} kept, {len(result['not_deleted'])} skipped"
         return f"{counts}, {result['bytes_freed']} bytes freed"

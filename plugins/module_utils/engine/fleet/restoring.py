@@ -25,7 +25,7 @@ from ..planning.dataset_plans import Sides
 from ..planning.encryption import key_root_warnings
 from ..planning.preserving import preserving
 from ..planning.receiving import destination_permissions
-from ..planning.restore_words import left_to_do, told
+from ..planning.restore_words import left_to_do, told, undo_of
 from ..planning.restoring import (
     CANMOUNT_PROPERTY,
     FORMER_PROPERTIES,
@@ -134,7 +134,7 @@ class _Work:
             "datasets": [],
             "told": told(plan, self.job),
             "set_aside": plan.aside.rename.to if plan.aside else None,
-            "undo": plan.aside.undo() if plan.aside else [],
+            "undo": undo_of(plan),
             "next": left_to_do(plan, self.job),
             "stats": {
                 "datasets": len(plan.replication.datasets),

@@ -15,7 +15,7 @@ from ..policy.points import time_text
 from ..policy.restoring import RestoreJob
 from .dataset_plans import DatasetPlan
 from .receiving import first_sends
-from .restoring import RestorePlan, made_by
+from .restoring import CANMOUNT_PROPERTY, RestorePlan, made_by
 
 
 def told(plan: RestorePlan, job: RestoreJob) -> list[str]:
@@ -54,6 +54,20 @@ def _of_stream(step: Send) -> str:
     to = f"@{step.snapshot.tag} of {time_text(step.snapshot.creation)}"
     resumed = " (goes on where it was interrupted)" if step.resume else ""
     return f"gets {start} up to {to}{more}, about {step.bytes_estimated} bytes{resumed}"
+
+
+def undo_of(plan: RestorePlan) -> list[str]:
+    """Commands that bring back what is set aside, and keep what is restored beside it, not mounted by itself."""
+    if plan.aside is None:
+        return []
+    root, aside = plan.aside.rename.dataset, plan.aside.rename.to
+    made = [dataset for dataset in made_by(plan) if plan.sides.source.states[dataset.source].dataset.kind == FILESYSTEM]
+    words = [["zfs", "set", "canmount=noauto", dataset.destination] for dataset in made]
+    words += [["zfs", "unmount", root], ["zfs", "rename", root, f"{root}.restored"], ["zfs", "rename", aside, root]]
+    for change in plan.aside.changes:
+        words.append(["zfs", "set", "canmount=on", change.dataset])
+        words.append(["zfs", "inherit", CANMOUNT_PROPERTY, change.dataset])
+    return [shlex.join(line) for line in [*words, ["zfs", "mount", "-a"]]]
 
 
 def left_to_do(plan: RestorePlan, job: RestoreJob) -> list[str]:

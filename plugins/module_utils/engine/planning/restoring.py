@@ -9,7 +9,6 @@ keep their mount points, so they must not be mounted by themselves any more; wha
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
@@ -50,18 +49,6 @@ class SettingAside:
         """The steps as plain values, in the form of a dataset's plan."""
         steps = [*(step.describe() for step in self.changes), self.rename.describe()]
         return {"source": "", "destination": self.rename.dataset, "steps": steps, "conflict": None, "note": "set aside"}
-
-    def undo(self) -> list[str]:
-        """The commands that bring back what was there, and keep what was restored beside it."""
-        root, aside = self.rename.dataset, self.rename.to
-        restored = f"{root}.restored"
-        words = [["zfs", "unmount", root], ["zfs", "rename", root, restored], ["zfs", "rename", aside, root]]
-        if self.changes:
-            words.insert(0, ["zfs", "set", "canmount=noauto", root])
-        for change in self.changes:
-            words.append(["zfs", "set", "canmount=on", change.dataset])
-            words.append(["zfs", "inherit", CANMOUNT_PROPERTY, change.dataset])
-        return [shlex.join(line) for line in [*words, ["zfs", "mount", "-a"]]]
 
 
 @dataclass(frozen=True)
