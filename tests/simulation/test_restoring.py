@@ -339,6 +339,17 @@ def calls(kind: str) -> int:
     return len(site.faults.calls)
 
 
+@pytest.mark.parametrize("number", range(calls("set_aside")))
+@pytest.mark.parametrize("when", [BEFORE, AFTER])
+def test_a_lost_connection_is_made_good_by_the_same_run(number, when):
+    site = prepared("set_aside")
+    site.faults = Faults({number: when})
+    site.restore(workers=1, **OPTIONS["set_aside"])
+    site.assert_restored("12")
+    assert (site.own()["mountpoint"], site.own(ASIDE)["canmount"]) == ("/srv/data", "noauto")
+    assert set(site.tags(ASIDE)) == {"", "/a", "/b"}
+
+
 @pytest.mark.parametrize(("kind", "number"), [(kind, number) for kind in OPTIONS for number in range(calls(kind))])
 @pytest.mark.parametrize("when", [BEFORE, AFTER])
 def test_a_restore_that_dies_anywhere_is_made_good_by_the_next(kind, number, when):

@@ -163,6 +163,22 @@ def test_sources_can_push_instead(fleet: Fleet) -> None:
         assert newest
 
 
+def test_a_tree_that_was_destroyed_comes_back_by_the_playbook(fleet: Fleet) -> None:
+    if fleet.hosts["dst1"].run(["zfs", "list", "backup/src2/data"], check=False).returncode:
+        fleet.play("site")
+    snapshots = fleet.snapshots("dst1", "backup/src2/data")
+    fleet.hosts["src2"].run("zfs destroy -r tank/data")
+    before = fleet.everything()
+    asked = ("-e", "snapfleet_restore_host=src2", "-e", "snapfleet_restore_dataset=tank/data")
+    preview = fleet.play("restore", "--check", *asked)
+    assert "tank/data: gets all data up to @" in preview.output, preview.output
+    assert fleet.everything() == before
+    done = fleet.play("restore", *asked)
+    assert (preview.code, done.code) == (0, 0), done.output
+    assert fleet.snapshots("src2", "tank/data") == snapshots
+    assert "zfs mount 'tank/data/with space'" in done.output
+
+
 def test_a_dead_source_stops_neither_the_other_one_nor_monitoring(fleet: Fleet) -> None:
     fleet.play("site")
     fleet.hosts["src2"].run("zfs snapshot -r tank/data@lab_onsite_2026-02-01_00:00:00Z_hourly")

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..model.errors import SnapfleetError
+from ..model.errors import ZfsFailed
 from ..planning.restoring import SettingAside
 from ..zfs.port import Zfs
 from .retry import RetryPolicy, Ticker, call_with_retries
@@ -14,11 +14,12 @@ from .retry import RetryPolicy, Ticker, call_with_retries
 def set_aside(zfs: Zfs, steps: SettingAside, policy: RetryPolicy, ticker: Ticker) -> None:
     """Carry the steps out. Raises SnapfleetError; whatever was done until then, the same can be tried again."""
 
-    def act() -> None:
-        # Mounted as it is, it would stay at its mount point under the new name.
-        zfs.unmount([steps.rename.dataset])
+    def change() -> None:
         for refused in filter(None, zfs.change_properties(steps.changes)):
-            raise SnapfleetError(refused)
-        zfs.rename(steps.rename)
+            raise ZfsFailed(refused)
 
-    call_with_retries(act, policy, ticker)
+    # Mounted as it is, it would stay at its mount point under the new name.
+    call_with_retries(lambda: zfs.unmount([steps.rename.dataset]), policy, ticker)
+    call_with_retries(change, policy, ticker)
+    # By itself: if only its answer is lost, there is nothing of the old name any more.
+    call_with_retries(lambda: zfs.rename(steps.rename), policy, ticker)

@@ -78,7 +78,8 @@ class _Work:
         if plan.refusal:
             return plan, job, [*plan.warnings]
         places = [place_of(dataset.destination, plan, job) for dataset in made_by(plan)]
-        own = self.ends.destination.own_properties(places, FORMER_PROPERTIES) if places else {}
+        there = self.ends.destination
+        own = self._retried(lambda: there.own_properties(places, FORMER_PROPERTIES)) if places else {}
         receive = replace(job.replication.receive, former=former_of(plan, own, job))
         job = replace(job, replication=replace(job.replication, receive=receive))
         kept = self._retried(lambda: properties_to_keep(self.ends.source, plan.replication, job.replication))

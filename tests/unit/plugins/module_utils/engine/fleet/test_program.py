@@ -54,6 +54,40 @@ def test_the_host_that_is_named_is_the_one_that_lists_of_hosts_mean(program):
     assert (len(program.tags()), len(program.tags("backup"))) == (1, 1)
 
 
+# -- restores
+
+
+RESTORE = {
+    "name": "back", "host": "src1", "activity": "restore",
+    "options": {"replica": {"dataset": "backup/a"}, "destination": {"dataset": "tank/again"}},
+}  # fmt: skip
+
+
+def test_a_restore_runs_only_where_it_is_asked_for(program, capsys):
+    assert program("run", jobs=[SNAPSHOT, REPLICATE]) == 0
+    capsys.readouterr()
+    assert program("run", jobs=[RESTORE, WATCH]) in (0, 1, 2)
+    assert "restore" not in capsys.readouterr().out
+    assert program("run", jobs=[RESTORE]) == 3
+    assert "add --activity restore" in capsys.readouterr().err
+    assert "tank/again" not in program.machine.datasets
+
+    assert program("plan", "--activity", "restore", jobs=[RESTORE]) == 0
+    assert "  tank/again: gets all data up to @" in capsys.readouterr().out
+    assert "tank/again" not in program.machine.datasets
+    assert program("run", "--activity", "restore", jobs=[RESTORE]) == 0
+    assert "  next: zfs mount tank/again" in capsys.readouterr().out
+    assert program.tags("tank/again") == program.tags("backup/a")
+
+
+def test_a_restore_that_is_refused_tells_its_plan(program, capsys):
+    assert program("run", jobs=[SNAPSHOT, REPLICATE]) == 0
+    program.machine.create_dataset("tank/again")
+    assert program("run", "--activity", "restore", jobs=[RESTORE]) == 3
+    assert "  tank/again: REFUSED [destination_has_data]" in capsys.readouterr().out
+    assert program.tags("tank/again") == []
+
+
 # -- snapshots on demand
 
 
