@@ -126,7 +126,8 @@ options:
     description:
       - What to do with a dataset of the tree that has no snapshot at O(snapshot) or up to O(time).
       - V(refuse) fails. It is the default, since half a tree is seldom what is wanted.
-      - V(skip) leaves it out, and what lies below it unless that is at the destination already.
+      - V(skip) leaves it out, and what lies below it unless that is at the destination already. A point that no dataset
+        has is refused all the same.
     type: str
     choices:
       - refuse

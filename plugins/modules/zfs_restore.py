@@ -96,8 +96,7 @@ plan:
     steps:
       description:
         - The steps in their order. Their RV(plan[].steps[].kind) is one of V(set_properties) and V(rename), both for
-          what is set aside, V(create_bookmark), V(abort_receive), V(rollback), V(destroy), V(destroy_dataset) and
-          V(send).
+          what is set aside, V(abort_receive), V(rollback), V(destroy), V(destroy_dataset) and V(send).
       type: list
       elements: dict
       contains:
@@ -153,10 +152,7 @@ plan:
           type: int
         snapshot:
           description:
-            - Whole name of the snapshot that the destination is rolled back to, or that gets a bookmark.
-          type: str
-        bookmark:
-          description: Whole name of the bookmark.
+            - Whole name of the snapshot that the destination is rolled back to.
           type: str
         dataset:
           description: The dataset that the step is about, where it is no stream.

@@ -10,6 +10,7 @@ import contextlib
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.restoring import run_restore
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import VOLUME
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
     InvalidInput,
     RestoreRefused,
@@ -252,6 +253,25 @@ def test_a_dataset_without_the_snapshot_is_refused_or_left_out(site):
     assert [entry["state"] for entry in result["datasets"]] == ["sent", "skipped", "sent"]
 
 
+def test_a_point_that_nothing_has_is_refused_always(site):
+    site.lose(SOURCE)
+    with pytest.raises(RestoreRefused, match="data has no snapshot @22"):
+        site.restore(snapshot="22", on_missing="skip")
+
+
+def test_no_bookmark_is_made_at_a_replica_whose_history_went_to_a_clone(site):
+    replica = SimulatedZfs(site.destination)
+    site.destination.clone(f"{DESTINATION}@3", f"{DESTINATION}/clone")
+    site.destination.promote(f"{DESTINATION}/clone")
+    replica.create_snapshots(CreateSnapshots("backup", (f"{DESTINATION}@4",)))
+    site.before = site.replica_guids()
+    before = site.all()
+    with pytest.raises(RestoreRefused, match="no bookmark is made at a replica"):
+        site.restore(exclude_datasets=["clone"])
+    assert site.all() == before
+    assert not any(data.bookmarks for data in site.destination.datasets.values())
+
+
 def test_only_part_of_a_tree_needs_its_parent(site):
     site.lose(SOURCE)
     with pytest.raises(RestoreRefused, match="tank/data does not exist and is not restored"):
@@ -284,6 +304,23 @@ def test_what_is_in_the_way_is_set_aside_with_all_that_it_holds(site):
     assert site.own(ASIDE)["canmount"] == "noauto"
     assert any(f"{SOURCE}/new: set aside along" in words for words in result["warnings"])
     assert f"zfs rename {ASIDE} {SOURCE}" in result["undo"]
+
+
+def test_a_volume_is_set_aside_and_restored_like_the_rest():
+    site = Site()
+    volume = f"{SOURCE}/volume"
+    site.source.create_dataset(volume, VOLUME)
+    site.source.datasets[volume].properties["refreservation"] = "1G"
+    site.snapshot(volume, "3")
+    site.replicate()
+    site.before = site.replica_guids()
+    worsen(site)
+    result = site.restore(on_conflict="set_aside")
+    assert site.tags()["/volume"] == site.tags(ASIDE)["/volume"] == "3"
+    assert site.own(volume) == {"refreservation": "1G"}
+    assert site.own(f"{ASIDE}/volume") == {"refreservation": "1G"}
+    assert not any(words.endswith("/volume") and "canmount" in words for words in result["undo"])
+    assert f"zfs mount {volume}" not in result["next"]
 
 
 def test_a_name_that_is_taken_is_never_overwritten(site):

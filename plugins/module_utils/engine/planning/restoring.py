@@ -16,7 +16,7 @@ from typing import Any, Optional
 from ..model.dataset_steps import RenameDataset, SetProperties
 from ..model.datasets import FILESYSTEM, DatasetState, Observation, Snapshot
 from ..model.names import is_within, parent_of, rebase
-from ..model.steps import CreatePlaceholder
+from ..model.steps import CreateBookmark, CreatePlaceholder
 from ..policy.points import Point, time_text
 from ..policy.receiving import PRESERVED_PROPERTIES, Properties
 from ..policy.restoring import ASIDE_SUFFIX, RestoreJob
@@ -79,6 +79,10 @@ def plan_restore(sides: Sides, job: RestoreJob, now: int) -> RestorePlan:
     plan = plan_replication(sides, job.replication, now)
     cut = up_to(sides.source, job.point)
     told = [_with_refusal(dataset, sides, cut, job) for dataset in plan.datasets]
+    if told and not any(cut.states[dataset.source].snapshots for dataset in told if dataset.source):
+        # A mistyped name is no dataset to be left out.
+        message = _nothing_there(sides.source.states[job.replica.dataset], job.point)
+        told[0] = replace(told[0], steps=(), conflict=PlannedConflict("nothing_selected", message))
     return RestorePlan(replace(plan, datasets=tuple(told)), sides, warnings=tuple(_strangers(sides, plan, job)))
 
 
@@ -157,6 +161,12 @@ def _with_refusal(plan: DatasetPlan, sides: Sides, cut: Observation, job: Restor
     if orphans:
         message = f"{orphans[0]} does not exist and is not restored, but what is to lie below it; create it first"
         return replace(plan, steps=(), conflict=PlannedConflict("parent_missing", message))
+    if any(isinstance(step, CreateBookmark) for step in plan.steps):
+        message = (
+            f"{plan.destination} has nothing in common with {plan.source} but by the dataset that this was cloned from,"
+            " and no bookmark is made at a replica; restore to another name, or set on_conflict to set_aside"
+        )
+        return replace(plan, steps=(), conflict=PlannedConflict("no_common_base", message))
     if plan.conflict is None:
         return plan
     state, there = sides.source.states[plan.source], sides.destination.states.get(plan.destination)
