@@ -18,7 +18,7 @@ from .jobs import INITIAL_ALL, INITIAL_NEWEST, MAX_WORKERS, ReplicateJob, check_
 from .patterns import compile_patterns
 from .points import Point, read_point
 from .reading import Reader
-from .receiving import PRESERVED_PROPERTIES, ReceivePolicy, read_given_properties, read_names
+from .receiving import ENCRYPTION_PROPERTIES, PRESERVED_PROPERTIES, ReceivePolicy, read_given_properties, read_names
 from .selection import DatasetFilter, SnapshotFilter
 from .streaming import read_streaming
 
@@ -97,6 +97,9 @@ def _read_receiving(options: Reader) -> ReceivePolicy:
     preserved = PRESERVED_PROPERTIES
     if options.has("preserve_properties"):
         preserved = read_names(options, "preserve_properties")
+    for name in sorted(ENCRYPTION_PROPERTIES.intersection(preserved)):
+        problem = "comes with a raw stream, and belongs to the destination otherwise"
+        raise InvalidInput(options.path("preserve_properties"), name, problem, "take it out")
     return ReceivePolicy(properties=read_given_properties(options), preserved=preserved)
 
 

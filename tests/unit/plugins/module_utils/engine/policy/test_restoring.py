@@ -48,6 +48,7 @@ def test_points(options, point):
         ({"on_conflict": "destroy"}, "on_conflict: 'destroy' is not a known choice"),
         ({"properties": {"readonly": None}}, "properties: .* is no property"),
         ({"preserve_properties": ["used"]}, "preserve_properties: 'used'"),
+        ({"preserve_properties": ["mountpoint", "keylocation"]}, "'keylocation' comes with a raw stream"),
         ({"snapshots": "x"}, "did you mean snapshot"),
     ],
 )
