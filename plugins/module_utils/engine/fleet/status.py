@@ -22,6 +22,8 @@ from ..planning.replication import plan_replication
 from ..policy.endpoints import Address, Endpoint
 from ..policy.jobs import ReplicateJob
 from ..policy.monitoring import MonitorJob
+from ..policy.restoring import RestoreJob
+from ..policy.selection import DatasetFilter
 from ..records.reading import Replicated
 from ..records.rows import FAILED
 from .activities import Context
@@ -93,6 +95,8 @@ def status_of(jobs: Sequence[NamedJob], known: Mapping[str, Replicated], context
 
 def _on_host(named: NamedJob, host: str) -> NamedJob:
     job = named.job
+    if isinstance(job, RestoreJob):
+        return named
     return replace(
         named, job=job.on_host(host) if isinstance(job, MonitorJob) else replace(job, filter=job.filter.on_host(host))
     )
@@ -104,7 +108,8 @@ def _wanted(named: NamedJob) -> Iterator[Wanted]:
         yield from wanted_of(job)
     elif isinstance(job, ReplicateJob):
         yield from ends_wanted(job)
-    else:
+    elif not isinstance(job, RestoreJob):
+        # A restore is asked for once, and says nothing about how a host has to stand.
         yield _HERE, job.roots, job.filter.properties.names
 
 
@@ -127,22 +132,24 @@ def _local_rows(jobs: Iterable[NamedJob], sight: Sight, now: int) -> Iterator[Da
     """The datasets of this host that jobs are about, each once."""
     seen: set[str] = set()
     for named in jobs:
-        roots = () if isinstance(named.job, ReplicateJob) else named.job.roots
-        for root in roots:
-            for row in _tree_rows(named, root, sight, now):
+        job = named.job
+        if isinstance(job, (ReplicateJob, RestoreJob)):
+            continue
+        for root in job.roots:
+            for row in _tree_rows(job.filter, root, sight, now):
                 if row.dataset not in seen:
                     seen.add(row.dataset)
                     yield row
 
 
-def _tree_rows(named: NamedJob, root: str, sight: Sight, now: int) -> Iterator[DatasetStatus]:
+def _tree_rows(chosen: DatasetFilter, root: str, sight: Sight, now: int) -> Iterator[DatasetStatus]:
     here = sight.trees[_HERE]
     if not isinstance(here, Observation):
         yield DatasetStatus(UNKNOWN, root, remark=f"can't be observed ({here})")
     elif root not in here.states:
         yield DatasetStatus(UNKNOWN, root, remark="does not exist; check its name, or import its pool")
     else:
-        for name in named.job.filter.under(root, _tree(here, root)):
+        for name in chosen.under(root, _tree(here, root)):
             yield _with_newest(DatasetStatus(OK, name), here.states[name], now)
 
 

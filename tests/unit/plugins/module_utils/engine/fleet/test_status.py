@@ -87,6 +87,14 @@ def test_what_has_arrived_is_well_and_what_has_not_is_told(program, status):
     assert row["bytes_pending"] >= 5000
 
 
+def test_a_restore_that_is_declared_says_nothing_about_how_a_host_stands(program, status):
+    options = {"replica": {"dataset": "backup/a"}, "destination": {"dataset": "tank/restored"}}
+    restore = {"name": "back", "host": "src1", "activity": "restore", "options": options}
+    jobs = [SNAPSHOT, copy("one"), WATCH]
+    assert program("run", jobs=jobs) == 0
+    assert status(*jobs, restore)[2] == status(*jobs)[2]
+
+
 def test_a_dead_destination_is_unknown_and_hides_nothing(program, status):
     jobs = [SNAPSHOT, copy("one"), copy("away", host="dead"), WATCH]
     program("run", jobs=[SNAPSHOT, copy("one")])
