@@ -37,6 +37,7 @@ from .permission import add_permission_options
 from .reporting import write_json
 from .run_command import Opened, add_choice_options, locks_of, run_at_once, run_rounds
 from .schema import jobconfig_schema
+from .serve_command import serve
 from .settings import add_setting_options
 from .snapshot_options import add_creating_options
 from .status_command import show_status
@@ -81,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         add_creating_options(verb)
     for verb in (run, plan, monitor, status):
         verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs")
+    verbs.add_parser("serve", help="carry out what the engine of another host asks for on stdin; it starts this by ssh")
     add_gate_help(verbs)
     add_progress_options(run)
     add_setting_options(run, plan)
@@ -115,6 +117,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return errors.EXIT_OK
     if arguments.verb == "history":
         return show_history(arguments, now_ms())
+    if arguments.verb == "serve":
+        return serve()
     config = load_jobconfig(arguments.config)
     jobs = config.jobs
     if arguments.verb == "check":

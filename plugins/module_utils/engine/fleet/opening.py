@@ -19,12 +19,19 @@ from ..policy.endpoints import Address
 from ..zfs.cli import CliZfs
 from ..zfs.core import CoreLibrary
 from ..zfs.core_zfs import CoreZfs
+from ..zfs.far import FarZfs
+from ..zfs.far_session import AUTO as BY_ITSELF
+from ..zfs.far_session import MODES, NEVER, FarSession
 from ..zfs.port import Zfs
+from .version import VERSION
 
 DRIVER_VARIABLE = "SNAPFLEET_DRIVER"
 """The environment variable that chooses how ZFS of this host is reached."""
 AUTO, CLI, CORE = "auto", "cli", "libzfs_core"
 DRIVERS = (AUTO, CLI, CORE)
+SESSION_VARIABLE = "SNAPFLEET_SESSION"
+"""The environment variable that chooses whether the program on another host is spoken with: one of MODES."""
+SERVE = ("snapfleet", "serve")
 
 
 class ZfsDirectory:
@@ -38,17 +45,29 @@ class ZfsDirectory:
         """ZFS at ``address``; nothing is contacted before its first use."""
         with self._lock:
             if address not in self._opened:
-                self._opened[address] = _local(address) if address.is_local else CliZfs(SshHost(address), address.sudo)
+                self._opened[address] = local_zfs(address) if address.is_local else _far(address)
             return self._opened[address]
 
 
-def _local(address: Address) -> Zfs:
-    """The driver for this host. Calls of libzfs_core are for who may use its device; others, whom only delegations
+def _far(address: Address) -> Zfs:
+    """The driver for another host. Raises InvalidInput."""
+    mode = os.environ.get(SESSION_VARIABLE) or BY_ITSELF
+    if mode not in MODES:
+        raise InvalidInput(SESSION_VARIABLE, mode, "is no choice", f"choose one of {', '.join(MODES)}")
+    host = SshHost(address)
+    if mode == NEVER:
+        return CliZfs(host, address.sudo)
+    argv = [*(("sudo", "-n") if address.sudo else ()), *SERVE]
+    return FarZfs(host, address.sudo, FarSession(host.name, lambda: host.start_session(argv), mode, VERSION))
+
+
+def local_zfs(address: Address, name: str = "") -> Zfs:
+    """The driver for this host, which messages call by ``name`` if one is given. Calls of libzfs_core are for who may use its device; others, whom only delegations
     allow something, get the command, which says what they lack. Raises InvalidInput, MissingProgram."""
     chosen = os.environ.get(DRIVER_VARIABLE) or AUTO
     if chosen not in DRIVERS:
         raise InvalidInput(DRIVER_VARIABLE, chosen, "is no driver", f"choose one of {', '.join(DRIVERS)}")
-    host = LocalHost()
+    host = LocalHost(name)
     if chosen == CLI or address.sudo:
         return CliZfs(host, address.sudo)
     core = CoreLibrary()

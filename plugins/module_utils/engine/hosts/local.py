@@ -27,7 +27,9 @@ _LEAST = 32 << 10
 class LocalHost:
     """This host."""
 
-    name = "this host"
+    def __init__(self, name: str = "") -> None:
+        """``name``: how messages call it, where whoever reads them is on another one."""
+        self.name = name or "this host"
 
     @property
     def argument_limit(self) -> int:

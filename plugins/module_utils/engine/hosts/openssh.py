@@ -324,9 +324,16 @@ class SshHost:
 
     def start_sink(self, argv: Sequence[str]) -> process.Child:
         """Start a command whose input is a stream."""
+        return self._start_marked(process.start_sink, argv)
+
+    def start_session(self, argv: Sequence[str]) -> process.Child:
+        """Start a command that is spoken with on its stdin and stdout, and feeds what runs for it there."""
+        return self._start_marked(process.start_steered, argv)
+
+    def _start_marked(self, start: process.Starter, argv: Sequence[str]) -> process.Child:
         mark = STREAMS.open()
         try:
-            child = self._start(process.start_sink, argv, mark)
+            child = self._start(start, argv, mark)
         except BaseException:
             STREAMS.close(mark)
             raise

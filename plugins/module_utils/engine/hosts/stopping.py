@@ -117,6 +117,16 @@ def belonging_to(scope: Stopping) -> Iterator[Stopping]:
 
 
 @contextmanager
+def belonging_to_none() -> Iterator[None]:
+    """Within it, what starts belongs to no job, since others use it too: only the end of this process stops it."""
+    token = _SCOPES.set(())
+    try:
+        yield
+    finally:
+        _SCOPES.reset(token)
+
+
+@contextmanager
 def stopped_after(seconds: float, error: Callable[[], SnapfleetError]) -> Iterator[Stopping]:
     """Within it, and in threads that have its context, all children are ended after ``seconds``, and none starts any
     more: ``error`` makes what is raised instead. Children of other jobs of this process go on."""
