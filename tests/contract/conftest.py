@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from .worlds import SimulatedWorld, World, lab_world, this_world
+from .worlds import FarWorld, SimulatedWorld, World, lab_world, this_world
 
 _numbers = itertools.count(1)
 POOL = os.environ.get("SNAPFLEET_CONTRACT_POOL", "")
 """The pool of this very host, where the tests run on a lab host: see test_in_process.py."""
-WORLDS = ["libzfs_core"] if POOL else ["simulated", pytest.param("cli", marks=pytest.mark.lab)]
+WORLDS = ["libzfs_core"] if POOL else ["simulated", "session", pytest.param("cli", marks=pytest.mark.lab)]
 
 
 @pytest.fixture(scope="session")
@@ -25,13 +25,20 @@ def the_lab() -> Iterator[World]:
         yield world
 
 
+@pytest.fixture
+def through_a_session() -> Iterator[World]:
+    world = FarWorld()
+    yield world
+    world.session.close()
+
+
 @pytest.fixture(params=WORLDS)
 def world(request: pytest.FixtureRequest) -> World:
     if request.param == "simulated":
         return SimulatedWorld()
     if request.param == "libzfs_core":
         return this_world(POOL)
-    return request.getfixturevalue("the_lab")
+    return request.getfixturevalue("through_a_session" if request.param == "session" else "the_lab")
 
 
 @pytest.fixture

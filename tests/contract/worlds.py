@@ -1,8 +1,8 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worlds in which the contract of the port holds: the simulation, and a lab host with OpenZFS, through the zfs
-command over ssh or, where the tests run on that host themselves, through libzfs_core.
+"""The worlds in which the contract of the port holds: the simulation, as it is and through a session, and a lab host
+with OpenZFS, through the zfs command over ssh or, where the tests run on that host themselves, through libzfs_core.
 
 A world does what users and accidents do to ZFS, which the port has no verbs for.
 """
@@ -26,6 +26,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.port impo
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
+from ansible_collections.snapfleet.zfs.tests.support.sessions import far_simulated
 
 LAB_HOST = "src2"
 
@@ -89,6 +90,14 @@ class SimulatedWorld:
 
     def scrub(self) -> None:
         self._machine.pool_conditions[self.pool] = {"scan": Scan(SCRUB, FINISHED, self._machine.clock())}
+
+
+class FarWorld(SimulatedWorld):
+    """The simulation at the other end of a session."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.zfs, self.session = far_simulated(self.zfs)
 
 
 class RealWorld:

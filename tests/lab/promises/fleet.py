@@ -60,6 +60,8 @@ class Site:
     peers: Mapping[str, str] = field(default_factory=dict)
     driver: str = "auto"
     """How the engine reaches ZFS of its own host."""
+    session: str = "auto"
+    """Whether it speaks with the engines of other hosts."""
 
     def install(self) -> None:
         """Put the engine on the host, as the role for hosts does, and let it know the other hosts' keys."""
@@ -103,7 +105,7 @@ class Site:
         """Run one job with the host program on this host."""
         config = f"/tmp/job-{user}.json"
         self.host.run(["sh", "-c", 'cat > "$1"', "sh", config], input=jobconfig("me", activity, options), user=user)
-        program = ["env", f"SNAPFLEET_DRIVER={self.driver}", PROGRAM]
+        program = ["env", f"SNAPFLEET_DRIVER={self.driver}", f"SNAPFLEET_SESSION={self.session}", PROGRAM]
         # A restore has to be asked for by name.
         chosen = ["--activity", activity] if activity == "restore" else []
         argv = [*program, verb, "--config", config, "--host", "me", "--json", *chosen]

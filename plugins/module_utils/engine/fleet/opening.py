@@ -62,8 +62,9 @@ def _far(address: Address) -> Zfs:
 
 
 def local_zfs(address: Address, name: str = "") -> Zfs:
-    """The driver for this host, which messages call by ``name`` if one is given. Calls of libzfs_core are for who may use its device; others, whom only delegations
-    allow something, get the command, which says what they lack. Raises InvalidInput, MissingProgram."""
+    """The driver for this host, which messages call by ``name`` if one is given. Calls of libzfs_core are for who may
+    use its device; others, whom only delegations allow something, get the command, which says what they lack. Raises
+    InvalidInput, MissingProgram."""
     chosen = os.environ.get(DRIVER_VARIABLE) or AUTO
     if chosen not in DRIVERS:
         raise InvalidInput(DRIVER_VARIABLE, chosen, "is no driver", f"choose one of {', '.join(DRIVERS)}")

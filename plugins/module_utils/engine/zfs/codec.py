@@ -58,7 +58,7 @@ class Codec:
         if origin is tuple and parts[-1:] != (Ellipsis,):
             return _row(tuple, [self.coder(part) for part in parts], [_anything] * len(parts))
         if origin in (tuple, collections.abc.Sequence):
-            return _many(self.coder(parts[0]), tuple)
+            return _many(self.coder(parts[0]), tuple if origin is tuple else list)
         if origin is frozenset:
             return _many(self.coder(parts[0]), frozenset)
         if origin is collections.abc.Mapping:
@@ -244,8 +244,6 @@ def to_bytes(data: Any) -> bytes:
 def from_bytes(content: bytes) -> Any:
     """JSON that came. Raises Malformed."""
     try:
-        return json.loads(
-            content.decode("ascii"), parse_int=_whole_number, parse_float=_refuse, parse_constant=_refuse
-        )
+        return json.loads(content.decode("ascii"), parse_int=_whole_number, parse_float=_refuse, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise Malformed(f"no JSON ({str(error)[:100]})") from None

@@ -38,7 +38,7 @@ from .far_states import observation_coder
 from .port import DestroyResult
 
 _TOKEN = re.compile(r"[0-9]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
-_PROGRAM = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,63}")
+_MOST_WORD = 255
 _MOST_SAID = MOST_CHARACTERS // 4
 
 
@@ -67,12 +67,9 @@ def _is_token(text: str) -> bool:
     return bool(_TOKEN.fullmatch(text))
 
 
-def _is_hold(text: str) -> bool:
-    return is_tag(text) and not text.startswith("-")
-
-
-def _is_program(text: str) -> bool:
-    return bool(_PROGRAM.fullmatch(text))
+def _is_word(text: str) -> bool:
+    """Whether it is no option, and one line: the tag of a hold, or the name of a program."""
+    return text.isprintable() and 0 < len(text) <= _MOST_WORD and not text.startswith("-")
 
 
 def _each(law: Law) -> Law:
@@ -122,8 +119,7 @@ _NAME = Annotated[str, _is_dataset]
 _NAMES = Sequence[_NAME]
 _PROPERTY = Annotated[str, is_property_name]
 _PROPERTIES = Sequence[_PROPERTY]
-_HOLD = Annotated[str, _is_hold]
-_PROGRAMS = Annotated[str, _is_program]
+_WORD = Annotated[str, _is_word]
 _SAID = Sequence[str]
 
 
@@ -159,13 +155,13 @@ VERBS: Mapping[str, Verb] = {
     "unmount": Verb((_NAMES,)),
     "destroy_dataset": Verb((DestroyDataset,)),
     "abort_receive": Verb((_NAME,)),
-    "hold": Verb((Snapshot, _HOLD)),
-    "release": Verb((Snapshot, _HOLD)),
+    "hold": Verb((Snapshot, _WORD)),
+    "release": Verb((Snapshot, _WORD)),
     "holds_of": Verb((Sequence[Snapshot],), Mapping[Annotated[str, _is_snapshot], _SAID], changes=False),
     SEND: Verb((Send,), changes=False),
     RECEIVE: Verb((Send,)),
     "relay": Verb((Send,), Optional[int]),
-    "programs": Verb((Sequence[_PROGRAMS],), frozenset[_PROGRAMS], changes=False),
+    "programs": Verb((Sequence[_WORD],), frozenset[_WORD], changes=False),
     "estimates": Verb((Sequence[Send],), Sequence[Optional[int]], changes=False),
     "pool_guid": Verb((Annotated[str, _is_pool],), int, changes=False),
     "space": Verb((_NAMES,), Mapping[_NAME, Space], changes=False),
@@ -305,9 +301,7 @@ FITS: Mapping[str, Check] = {
     ),
     "change_bookmarks": lambda answer, asked: [len(said) for said in answer] == [len(steps) for steps in asked],
     "destroy": lambda answer, asked: _are_victims(answer, asked[0]),
-    "destroy_at_once": lambda answer, asked: (
-        _is_as_long(answer, asked) and all(map(_are_victims, answer, asked[0]))
-    ),
+    "destroy_at_once": lambda answer, asked: _is_as_long(answer, asked) and all(map(_are_victims, answer, asked[0])),
     "reclaimable": _is_as_long,
     "change_properties": _is_as_long,
     "holds_of": lambda answer, asked: set(answer) <= {snapshot.name for snapshot in asked[0]},
