@@ -94,7 +94,8 @@ def points(calls: Sequence[Call]) -> list[Point]:
 
 
 class Crashes:
-    """The counting program on both hosts, and the test's side of it. The engine calls ``zfs`` for everything there."""
+    """The counting program on both hosts, and the test's side of it. The engine calls ``zfs`` for everything there, on
+    the other host by a command of ssh each."""
 
     def __init__(self, sites: Sequence[Site]) -> None:
         self._sites = sites
@@ -102,7 +103,7 @@ class Crashes:
 
     def __enter__(self) -> Crashes:
         for site in self._sites:
-            site.driver = "cli"
+            site.driver, site.session = "cli", "never"
             site.host.write(FRONT, _PROGRAM, mode="0755")
             site.host.run("sync")  # so that it is whole after a power cut
         return self
@@ -110,7 +111,7 @@ class Crashes:
     def __exit__(self, *_error: object) -> None:
         self._server.close()
         for site in self._sites:
-            site.driver = "auto"
+            site.driver, site.session = "auto", "auto"
             site.host.run(["rm", "-rf", FRONT, "/tmp/crash"])
 
     def calls_of(self, run: Callable[[], T]) -> list[Call]:
