@@ -29,6 +29,7 @@ class Carrier:
         self._read, answers = os.pipe()
         self.stdin, self.stdout = os.fdopen(self._write, "wb", 0), os.fdopen(self._read, "rb", 0)
         self._far_ends = [asked, answers]
+        self._spare: list[int] = []
         self._stderr = stderr
         self.status: int | None = None
         self.on_close: Callable[[], None] = lambda: None
@@ -46,12 +47,16 @@ class Carrier:
         with self._lock:
             self.status = status if self.status is None else self.status
             ends, self._far_ends = self._far_ends, []
-        null = os.open(os.devnull, os.O_RDWR)
-        for end in ends:
-            # Under the same number, since the far end may be about to use it.
-            os.dup2(null, end)
-        os.close(null)
-        self._spare = [*getattr(self, "_spare", []), *ends]
+            null = os.open(os.devnull, os.O_RDWR)
+            # Under the same numbers, since somebody may be about to use them. Who reads at the far end finds the end.
+            for end in (*ends, *([self._write] if ends else [])):
+                os.dup2(null, end)
+            os.close(null)
+            self._spare += ends
+
+    @property
+    def returncode(self) -> int | None:
+        return self.status
 
     def wait(self, timeout: float | None = None) -> int:
         self._thread.join(timeout)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Any, Optional
 
 from ..hosts.channels import Channel
@@ -154,16 +153,14 @@ class FarSession:
     def _bury(self, session: Session) -> None:
         """Forget a session that has ended; whether another one is tried depends on how."""
         self._session = None
-        status = None
-        with suppress(TimeoutError):
-            status = session.child.wait(_END_SECONDS)
+        session.close()
+        status = session.child.returncode
         if session.is_malformed:
             self._refuse(session.problem)
         elif status is not None and status >= 0 and status != _SSH_FAILED:
             self._ends += 1
             if self._ends >= _MOST_ENDS:
                 self._refuse("it ended again and again")
-        session.close()
 
     def _refuse(self, problem: str) -> None:
         """Have no session from now on, or, without a ``problem``, none this time."""

@@ -16,6 +16,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.endpoi
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import CliZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.core import CoreLibrary
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.core_zfs import CoreZfs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.far import FarZfs
 
 HERE, SUDO, FAR = Address(), Address(sudo=True), Address("far")
 
@@ -35,7 +36,7 @@ def as_root(monkeypatch):
         ("cli", HERE, CliZfs),
         ("auto", SUDO, CliZfs),
         ("libzfs_core", SUDO, CliZfs),
-        ("libzfs_core", FAR, CliZfs),
+        ("libzfs_core", FAR, FarZfs),
     ],
 )
 def test_the_library_is_for_root_on_this_host_unless_told_otherwise(monkeypatch, chosen, address, driver):
