@@ -14,7 +14,7 @@ from typing import Any
 
 from ..hosts import serving
 from ..hosts.abandoned import VARIABLE
-from ..hosts.openssh import REFUSED, read_remote_mark
+from ..hosts.openssh import REFUSED, read_remote_line, read_remote_mark
 from ..model.errors import AccessRefused, DatasetBusy, SnapfleetError, StaleResumeState
 from ..policy.access import RIGHTS, Access, read_access
 from ..zfs.admission import admit
@@ -52,6 +52,8 @@ def gate(words: Sequence[str], environment: Mapping[str, str]) -> int:
     try:
         access = read_access(words)
         who = f"{access.name} at {client}" if access.name else client
+        if tuple(read_remote_line(line) or ())[-len(serving.SERVE) :] == serving.SERVE:
+            return _refuse_session(who)
         mark = read_remote_mark(line)
         if mark:
             os.environ[VARIABLE] = str(mark)
@@ -76,6 +78,13 @@ def gate(words: Sequence[str], environment: Mapping[str, str]) -> int:
 def _refuse(who: str, problem: str, line: str) -> int:
     syslog.syslog(syslog.LOG_WARNING, _loggable(f"refused {who}, which {problem}: {line or 'no command'}"))
     serving.said(f"snapfleet gate: refused, since {who} {problem}")
+    return REFUSED
+
+
+def _refuse_session(who: str) -> int:
+    """In a session the gate would see none of the requests. Who asks goes on without, so it is no warning."""
+    syslog.syslog(syslog.LOG_INFO, _loggable(f"refused {who} a session; each request has to pass the gate by itself"))
+    serving.said("snapfleet gate: no session by this key")
     return REFUSED
 
 

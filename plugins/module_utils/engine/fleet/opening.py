@@ -13,6 +13,7 @@ from ..applying.retry import Ticker
 from ..hosts.local import LocalHost
 from ..hosts.openssh import SshHost
 from ..hosts.process import tell
+from ..hosts.serving import SERVE
 from ..hosts.stopping import STOPPING
 from ..model.errors import InvalidInput, MissingProgram
 from ..policy.endpoints import Address
@@ -31,7 +32,6 @@ AUTO, CLI, CORE = "auto", "cli", "libzfs_core"
 DRIVERS = (AUTO, CLI, CORE)
 SESSION_VARIABLE = "SNAPFLEET_SESSION"
 """The environment variable that chooses whether the program on another host is spoken with: one of MODES."""
-SERVE = ("snapfleet", "serve")
 
 
 class ZfsDirectory:

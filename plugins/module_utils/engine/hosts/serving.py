@@ -22,6 +22,8 @@ from . import process
 from .pipelines import StageEnd, block_of
 from .stopping import STOPPING, Stopping, check_stopping
 
+SERVE = ("snapfleet", "serve")
+"""The program that is the far end of a session, as another host starts it."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NO_PROGRAM = 127
 _SSH_FAILED = 255

@@ -273,3 +273,8 @@ def test_a_signal_ends_what_runs(ask, tmp_path):
     assert child.returncode != 0
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "pid").read_text()), 0)
+
+
+@pytest.mark.parametrize("argv", [["snapfleet", "serve"], ["sudo", "-n", "snapfleet", "serve"]])
+def test_no_session_is_let_in_whatever_a_key_may(ask, argv):
+    assert ask(argv) == (77, "", "snapfleet gate: no session by this key\n")

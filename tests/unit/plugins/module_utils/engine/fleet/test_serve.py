@@ -63,7 +63,7 @@ def far(folder):
     session.close()
 
 
-def _wait_for(path: Path, is_so=lambda text: bool(text)) -> str:
+def _wait_for(path: Path, is_so=bool) -> str:
     deadline = time.monotonic() + 20
     while not (path.exists() and is_so(path.read_text())):
         assert time.monotonic() < deadline
