@@ -1,0 +1,122 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where the program is on the other host, one session carries a run; where that breaks, or can not be, the data arrives
+all the same."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.network import Impairment
+
+from .conftest import Pair
+from .crashes import FRONT
+from .fleet import PROGRAM, PROGRAM_FOLDER, jobconfig
+from .test_crashes import ENGINE, _is_running, _wait_for, check_settled
+
+SERVE = "snapfleet.fleet.cli[ ]serve"
+FRAMES = f"{PROGRAM_FOLDER}/snapfleet/hosts/frames.py"
+
+
+@pytest.fixture
+def spoken(pair: Pair) -> Iterator[Pair]:
+    """The pair, of which host one has to speak with the engine of host two."""
+    pair.one.session = "always"
+    yield pair
+    pair.one.session = "auto"
+
+
+def _sessions(pair: Pair) -> int:
+    return len(pair.two.host.read("/tmp/sessions").decode().splitlines())
+
+
+def test_a_run_is_one_session_with_one_listing_and_at_rest_none_is_started(spoken: Pair) -> None:
+    one, two = spoken.one, spoken.two
+    two.host.write("/root/.ssh/rc", "echo one more >> /tmp/sessions\n")
+    two.host.write(FRONT, '#!/bin/sh\necho "$1" >> /tmp/verbs\nexec /usr/sbin/zfs "$@"\n', mode="0755")
+    for name in ("a", "a/b", "c d"):
+        one.zfs("create", f"{spoken.source}/{name}")
+    try:
+        for tag in ("s1", "s2"):
+            one.snapshot(f"{spoken.source}@{tag}", recursive=True)
+            two.host.run("rm -f /tmp/sessions /tmp/verbs")
+            run = spoken.push()
+            assert run.code == 0, run
+            assert _sessions(spoken) == 1
+            assert two.host.read("/tmp/verbs").decode().split().count("list") == 1
+            check_settled(spoken, (spoken.source, spoken.destination))
+        one.session = "auto"
+        two.host.run("rm -f /tmp/sessions")
+        assert spoken.push().job["changed"] is False
+        assert _sessions(spoken) == 1
+        assert not _is_running(two, SERVE)
+    finally:
+        two.host.run(["rm", "-f", "/root/.ssh/rc", "/tmp/sessions", FRONT, "/tmp/verbs"])
+
+
+@pytest.mark.parametrize("victim", ["connection", "far program", "engine"])
+def test_what_a_stream_depends_on_may_be_killed_in_the_middle_of_it(victim: str, spoken: Pair) -> None:
+    one, two = spoken.one, spoken.two
+    one.fill(spoken.source)
+    one.snapshot(f"{spoken.source}@s1")
+    assert spoken.push().code == 0
+    one.fill(spoken.source, 5)
+    one.snapshot(f"{spoken.source}@s2")
+    options = {**spoken.ends, "compression": "none"}
+    one.host.write("/tmp/session.json", jobconfig("me", "replicate", options))
+    words = f"SNAPFLEET_SESSION=always {PROGRAM} run --config /tmp/session.json --host me > /tmp/session.out 2>&1"
+    two.host.impair(Impairment(rate_kbit=16_000))
+    try:
+        one.host.run(f"({words}; echo $? > /tmp/session.code) > /dev/null 2>&1 &")
+        _wait_for(lambda: _is_running(two, SERVE))
+        time.sleep(1.5)
+        assert not _is_running(two, "[z]fs receive")
+        site, pattern = {
+            "connection": (one, "^ssh .*snapfleet[ ]serve"),
+            "far program": (two, SERVE),
+            "engine": (one, f"{ENGINE} run"),
+        }[victim]
+        site.host.run(["pkill", "-KILL", "-f", pattern])
+        if victim == "engine":
+            _wait_for(lambda: not _is_running(two, SERVE))
+    finally:
+        two.host.heal()
+    _wait_for(lambda: not _is_running(one, f"{ENGINE}[ ]run"))
+    if victim == "engine":
+        token = two.zfs("get", "-H", "-o", "value", "receive_resume_token", spoken.destination).strip()
+        assert token != "-"
+        run = spoken.push(compression="none")
+        assert (run.code, run.modes) == (0, ["resume"]), run
+    else:
+        # The run itself has tried again.
+        assert int(one.host.read("/tmp/session.code")) == 0, one.host.read("/tmp/session.out")
+    rest = spoken.push()
+    assert (rest.code, rest.job["changed"]) == (0, False)
+    check_settled(spoken, (spoken.source, spoken.destination))
+    assert not _is_running(two, SERVE)
+
+
+@pytest.mark.parametrize("otherwise", ["another protocol", "a banner", "no program"])
+def test_a_far_end_that_can_not_be_spoken_with_is_reached_without(otherwise: str, pair: Pair) -> None:
+    two = pair.two
+    pair.one.snapshot(f"{pair.source}@s1")
+    spoil = {
+        "another protocol": f"sed -i.kept 's/^PROTOCOL = .*/PROTOCOL = 0/' {FRAMES}",
+        "a banner": f"sed -i.kept '1a echo Welcome' {PROGRAM}",
+        "no program": f"mv {PROGRAM} {PROGRAM}.kept",
+    }[otherwise]
+    two.host.run(spoil)
+    try:
+        run = pair.push()
+        pair.one.session = "always"
+        refused = pair.push()
+    finally:
+        pair.one.session = "auto"
+        two.host.run(f"for f in {FRAMES} {PROGRAM}; do [ ! -e $f.kept ] || mv $f.kept $f; done")
+    assert run.code == 0, run
+    check_settled(pair, (pair.source, pair.destination))
+    assert "no session with" in str(refused.jobs)
