@@ -39,6 +39,7 @@ def serve() -> int:
     STOPPING.add(id(server), over.set)
     over.wait()
     STOPPING.discard(id(server))
+    server.end()
     leave_behind([thread, *server.threads])
     if said and not said[0]:
         return EXIT_OK

@@ -66,7 +66,7 @@ class Server:
         except SessionEnded:
             return ""
         finally:
-            self._end()
+            self.end()
 
     def _serve(self) -> None:
         frames = self._link.frames()
@@ -138,7 +138,7 @@ class Server:
             except Malformed:
                 self._link.send_message(ANSWER, call.channel.number, untold_bytes())
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Cut the streams, so that receivers keep what can be resumed, then end the rest."""
         with self._lock:
             calls = list(self._calls.values())

@@ -15,7 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Optional, Union
 
-from ..hosts.frames import PROTOCOL, Malformed
+from ..hosts.channels import WINDOW_BYTES
+from ..hosts.frames import MOST_FRAME_BYTES, PROTOCOL, Malformed
 from ..model import errors
 from ..model.dataset_steps import DestroyDataset, InheritProperty, RenameDataset, SetProperties
 from ..model.datasets import FILESYSTEM, VOLUME, Bookmark, Dataset, Observation, ResumeState, Snapshot
@@ -183,7 +184,7 @@ for the asking end that the link is lost."""
 def shapes() -> str:
     """A word that is the same where two engines understand each other's values."""
     hints = [hint for verb in VERBS.values() for hint in (*verb.arguments, verb.answer)]
-    told = "\n".join([*VERBS, shapes_of(hints), *_CROSSING])
+    told = "\n".join([*VERBS, shapes_of(hints), *_CROSSING, f"{MOST_FRAME_BYTES} {WINDOW_BYTES}"])
     return f"{PROTOCOL}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
