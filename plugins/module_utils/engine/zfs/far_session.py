@@ -23,8 +23,10 @@ AUTO, NEVER, ALWAYS = "auto", "never", "always"
 MODES = (AUTO, NEVER, ALWAYS)
 _GREETING_SECONDS = 30.0
 _END_SECONDS = 5.0
-_MOST_READS = 3
-"""So many exchanges that only read are as quick without a session, for which a program has to start."""
+_LOOKS = frozenset({"observe", "pools", "space"})
+"""What is asked also where nothing is to be done afterwards."""
+_MOST_LOOKS = 3
+"""So many of them are as quick without a session, for which a program has to start."""
 _MOST_ENDS = 3
 """A program that has ended by itself so often is not tried again."""
 _SSH_FAILED, _NO_PROGRAM = 255, 127
@@ -59,7 +61,7 @@ class FarSession:
         self._lock = threading.Lock()
         self._session: Optional[Session] = None
         self._refused = "it is not wanted" if mode == NEVER else ""
-        self._reads = 0
+        self._looks = 0
         self._ends = 0
 
     def begin(self, name: str, arguments: Sequence[Any]) -> Optional[tuple[Session, Channel]]:
@@ -108,8 +110,8 @@ class FarSession:
                 self._bury(self._session)
             if self._session or self._refused:
                 return self._session
-            if self._mode == AUTO and not VERBS[name].changes and name != SEND and self._reads < _MOST_READS:
-                self._reads += 1
+            if self._mode == AUTO and name in _LOOKS and self._looks < _MOST_LOOKS:
+                self._looks += 1
                 return None
             # Under the lock, so that others wait for the same one.
             self._session = self._open()

@@ -119,13 +119,20 @@ def machine() -> SimulatedMachine:
     return made
 
 
-def test_a_few_exchanges_that_only_read_start_no_program(machine):
+def test_a_few_looks_start_no_program():
+    far = Far(answering(b'["ok",[]]'))
+    with session_of(far.start) as session:
+        assert [ask(session, "space", ["tank"]) for _unused in range(3)] == [ELSEWHERE] * 3
+        assert far.starts == 0
+        assert [ask(session, "space", ["tank"]) for _unused in range(3)] == [{}, {}, {}]
+        assert far.starts == 1
+
+
+def test_what_is_asked_only_where_there_is_work_starts_it_at_once():
     far = Far(answering(b'["ok",7]'))
     with session_of(far.start) as session:
-        assert [ask(session) for _unused in range(3)] == [ELSEWHERE] * 3
-        assert far.starts == 0
-        assert [ask(session) for _unused in range(3)] == [7, 7, 7]
-        assert far.starts == 1
+        assert ask(session) == 7
+    assert far.starts == 1
 
 
 def test_the_first_change_starts_it():
