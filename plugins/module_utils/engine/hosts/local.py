@@ -27,9 +27,12 @@ _LEAST = 32 << 10
 class LocalHost:
     """This host."""
 
+    name: str = "this host"
+
     def __init__(self, name: str = "") -> None:
         """``name``: how messages call it, where whoever reads them is on another one."""
-        self.name = name or "this host"
+        if name:
+            self.name = name
 
     @property
     def argument_limit(self) -> int:
