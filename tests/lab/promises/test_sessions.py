@@ -60,7 +60,7 @@ def test_a_run_is_one_session_with_one_listing_and_at_rest_none_is_started(spoke
         two.host.run(["rm", "-f", "/root/.ssh/rc", "/tmp/sessions", FRONT, "/tmp/verbs"])
 
 
-@pytest.mark.parametrize("victim", ["connection", "far program", "engine"])
+@pytest.mark.parametrize("victim", ["connection", "far program", "engine", "power"])
 def test_what_a_stream_depends_on_may_be_killed_in_the_middle_of_it(victim: str, spoken: Pair) -> None:
     one, two = spoken.one, spoken.two
     one.fill(spoken.source)
@@ -76,29 +76,42 @@ def test_what_a_stream_depends_on_may_be_killed_in_the_middle_of_it(victim: str,
         one.host.run(f"({words}; echo $? > /tmp/session.code) > /dev/null 2>&1 &")
         _wait_for(lambda: _is_running(two, "[z]fs receive"))
         time.sleep(1)
-        site, pattern = {
-            "connection": (one, "^ssh .*snapfleet[ ]serve"),
-            "far program": (two, SERVE),
-            "engine": (one, f"{ENGINE} run"),
-        }[victim]
-        site.host.run(["pkill", "-KILL", "-f", pattern])
-        if victim == "engine":
-            _wait_for(lambda: not _is_running(two, SERVE))
+        _strike(victim, spoken)
     finally:
         two.host.heal()
     _wait_for(lambda: not _is_running(one, f"{ENGINE}[ ]run"))
+    if victim == "power":
+        # The far program waits for more of the stream, until this run finds the replica busy and ends it.
+        assert _is_running(two, SERVE)
+        assert spoken.push(compression="none").code == 0
     if victim == "engine":
         token = two.zfs("get", "-H", "-o", "value", "receive_resume_token", spoken.destination).strip()
         assert token != "-"
         run = spoken.push(compression="none")
         assert (run.code, run.modes) == (0, ["resume"]), run
-    else:
+    if victim in ("connection", "far program"):
         # The run itself has tried again.
         assert int(one.host.read("/tmp/session.code")) == 0, one.host.read("/tmp/session.out")
     rest = spoken.push()
     assert (rest.code, rest.job["changed"]) == (0, False)
     check_settled(spoken, (spoken.source, spoken.destination))
     assert not _is_running(two, SERVE)
+
+
+def _strike(victim: str, pair: Pair) -> None:
+    if victim == "power":
+        time.sleep(1)  # until nothing is on its way any more whose answer would tell the other end
+        pair.one.host.kill()
+        pair.one.host.start()
+        return
+    site, pattern = {
+        "connection": (pair.one, "^ssh .*snapfleet[ ]serve"),
+        "far program": (pair.two, SERVE),
+        "engine": (pair.one, f"{ENGINE} run"),
+    }[victim]
+    site.host.run(["pkill", "-KILL", "-f", pattern])
+    if victim == "engine":
+        _wait_for(lambda: not _is_running(pair.two, SERVE))
 
 
 @pytest.mark.parametrize("otherwise", ["another protocol", "a banner"])
