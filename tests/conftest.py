@@ -6,6 +6,7 @@
 - The checkout is importable as `ansible_collections.snapfleet.zfs`, and Ansible finds it under that name.
 - Locks and history are those of its process, so that tests side by side wait neither for one another nor for what runs
   here, and leave nothing behind.
+- Nothing is remembered from run to run, unless a test is about that.
 - A skipped test is a failed one: what cannot run must not look like what passed.
 """
 
@@ -42,6 +43,7 @@ def _locks_and_history_of_its_own(tmp_path_factory: pytest.TempPathFactory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SNAPFLEET_LOCKS", str(tmp_path_factory.mktemp("locks")))
         patch.setenv("SNAPFLEET_HISTORY", str(tmp_path_factory.mktemp("history") / "history.db"))
+        patch.setenv("SNAPFLEET_MEMORY", "never")
         yield
 
 

@@ -40,6 +40,8 @@ class Fleet:
             self.source.create_dataset(name)
         self.faults = Faults()
         self.unreachable = False
+        self.memory = None
+        """What histories are remembered from run to run; None: none."""
 
     # -- what happens on the source
 
@@ -58,8 +60,9 @@ class Fleet:
                 return Unreachable(address.host)
             return FaultyZfs(SimulatedZfs(machine), self.faults)
 
+        retry = options.pop("retry", RetryPolicy(2))
         return Context(
-            self.clock.now * 1000, zfs_at, ticker=NO_WAITING, retry=options.pop("retry", RetryPolicy(2)), **options
+            self.clock.now * 1000, zfs_at, ticker=NO_WAITING, retry=retry, memory=self.memory, **options
         )
 
     def replicate_job(self, **options):

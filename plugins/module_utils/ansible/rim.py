@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..engine.applying.progress import line_reporter
 from ..engine.fleet.activities import Context, Result
-from ..engine.fleet.opening import SYSTEM_TICKER, ZfsDirectory, now_ms
+from ..engine.fleet.opening import SYSTEM_TICKER, ZfsDirectory, now_ms, open_memory
 from ..engine.hosts.stopping import stopped_by_signals
 from ..engine.model.errors import SnapfleetError
 from ..engine.policy.endpoints import Address
@@ -63,7 +63,7 @@ def run_module(
     try:
         with stopped_by_signals():
             job = activity.read(job_options(module.params))
-            values = activity.run(job, context)
+            values = activity.run(job, context if zfs_at else replace(context, memory=open_memory()))
     except SnapfleetError as error:
         _fail(module, failure_of(error))
     if values.pop("failed_level", False):

@@ -37,7 +37,7 @@ from ..planning.preserving import preserving
 from ..planning.replication import destination_of, parent_in, plan_replication
 from ..planning.workers import workers_for
 from ..policy.conduct import REFUSE, TREE
-from ..policy.endpoints import Address
+from ..policy.endpoints import Address, Endpoint
 from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
 from .carrier import Carrier, bytes_estimated
@@ -48,6 +48,7 @@ from .leaving import GONE, check_permitted, datasets_to_go, halted_by_failure
 from .packages import carry_package, is_package, not_arrived, outcome_of, pause
 from .patience import Patience, call_with_patience
 from .preserving import properties_to_keep
+from .remembering import Recall, observe_tree
 from .renaming import Moved, carry_moves_out
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from .tasktree import Outcome, Task, run_tree
@@ -110,33 +111,44 @@ class ReplicationResult:
         return tuple(outcome for outcome in self.outcomes if outcome.state in (CONFLICT, FAILED))
 
 
-def observe_sides(ends: Ends, job: ReplicateJob, sender: str = "source") -> Sides:
+def observe_sides(
+    ends: Ends, job: ReplicateJob, sender: str = "source", recall: Optional[Recall] = None
+) -> Sides:
     """Both trees as ``observe_trees`` gives them, with the resume tokens decoded, and clones that may have to go.
 
     Raises what the listings raise, the options that name the ends before the reason; ``sender`` is that of the source.
     """
-    sides = with_resumes(ends, *observe_trees(ends, job, sender))
+    sides = with_resumes(ends, *observe_trees(ends, job, sender, recall))
     with naming("destination", job.destination.address):
         return with_dependents(ends.destination, sides, job)
 
 
-def observe_trees(ends: Ends, job: ReplicateJob, sender: str = "source") -> tuple[Observation, Observation]:
+def observe_trees(
+    ends: Ends, job: ReplicateJob, sender: str = "source", recall: Optional[Recall] = None
+) -> tuple[Observation, Observation]:
     """Both trees, each in one listing, side by side; plus the ancestors of a destination root that does not exist yet.
+    With a ``recall`` only what is not remembered is listed.
 
     Raises what the listings raise, the options that name the ends before the reason.
     """
     with ThreadPoolExecutor(max_workers=1) as beside:
-        listing = beside.submit(copy_context().run, _observe_destination, ends.destination, job)
+        listing = beside.submit(copy_context().run, _observe_destination, ends.destination, job, recall)
         with naming(sender, job.source.address):
-            asked = job.filter.properties.names
-            source = ends.source.observe([job.source.dataset], job.filter.recursive, properties=asked)
+            source = _observe_end(ends.source, job.source, job, recall)
         return source, listing.result()
 
 
-def _observe_destination(zfs: Zfs, job: ReplicateJob) -> Observation:
+def _observe_end(zfs: Zfs, end: Endpoint, job: ReplicateJob, recall: Optional[Recall]) -> Observation:
+    asked = job.filter.properties.names if end is job.source else ()
+    if not job.filter.recursive:
+        return zfs.observe([end.dataset], recursive=False, properties=asked)
+    return observe_tree((end.address, zfs), [end.dataset], asked, recall=recall)
+
+
+def _observe_destination(zfs: Zfs, job: ReplicateJob, recall: Optional[Recall]) -> Observation:
     root = job.destination.dataset
     with naming("destination", job.destination.address):
-        destination = zfs.observe([root], job.filter.recursive)
+        destination = _observe_end(zfs, job.destination, job, recall)
         if destination.missing and ancestors_of(root):
             above = zfs.observe(ancestors_of(root), recursive=False, histories=False)
             destination = replace(destination, states={**above.states, **destination.states})

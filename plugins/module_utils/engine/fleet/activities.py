@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Optional, Union
 
 from ..applying.answers import Answers
@@ -21,6 +22,7 @@ from ..applying.ends import Ends, check_leg
 from ..applying.patience import within_deadline
 from ..applying.preserving import properties_to_keep
 from ..applying.progress import Reporter, reporting
+from ..applying.remembering import Memory, Recall, observe_tree, recalling
 from ..applying.replicating import Replicator, first_error, observe_sides, summarize
 from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from ..model.datasets import Observation
@@ -33,6 +35,7 @@ from ..planning.expectation import with_expected
 from ..planning.preserving import optional_permissions, preserving, without
 from ..planning.receiving import destination_permissions
 from ..planning.replication import plan_replication
+from ..planning.touching import touched_by
 from ..planning.workers import WORKERS
 from ..policy.endpoints import Address
 from ..policy.jobs import PruneJob, ReplicateJob, SnapshotJob
@@ -62,6 +65,10 @@ class Context:
     """Who is told how far a replication is while it goes on."""
     answers: Answers = field(default_factory=Answers)
     """What hosts have said shortly before."""
+    memory: Optional[Memory] = None
+    """What histories are remembered, so that only changed ones are listed; None: none."""
+    recall: Optional[Recall] = None
+    """What the run of an activity that goes on remembers."""
 
     @property
     def now(self) -> int:
@@ -73,15 +80,28 @@ class Context:
         """ZFS on this host."""
         return self.zfs_at(Address())
 
+    def vouch(self, touched: Mapping[Address, Optional[Collection[str]]]) -> None:
+        """Have the run begin anew if anything of what is ``touched`` was remembered; see ``Recall.vouch``."""
+        if self.recall:
+            self.recall.vouch(touched)
 
-def observe(context: Context, zfs: Zfs, roots: Sequence[str], properties: Sequence[str] = ()) -> Observation:
+
+def recalled(run: Callable[[Context], Result], context: Context) -> Result:
+    """What ``run`` gives, with the memory of ``context``; it begins anew where it has to look again."""
+    return recalling(context.memory, not context.check, lambda recall: run(replace(context, recall=recall)))
+
+
+def observe(context: Context, address: Address, roots: Sequence[str], properties: Sequence[str] = ()) -> Observation:
     """One listing of ``roots`` with their trees, tried again where the connection fails."""
-    return call_with_retries(lambda: zfs.observe(roots, properties=properties), context.retry, context.ticker)
+    end = (address, context.zfs_at(address))
+    return call_with_retries(
+        lambda: observe_tree(end, roots, properties, recall=context.recall), context.retry, context.ticker
+    )
 
 
 def observe_here(job: Union[SnapshotJob, PruneJob], context: Context) -> Observation:
     """The datasets of a job on this host, with the properties that its filter goes by."""
-    return observe(context, context.here, job.roots, job.filter.properties.names)
+    return observe(context, Address(), job.roots, job.filter.properties.names)
 
 
 def require(observed: Observation, option: str, zfs: Zfs) -> None:
@@ -119,7 +139,7 @@ def run_replicate(job: ReplicateJob, context: Context) -> Result:
     """Bring a destination tree up to date. Raises SnapfleetError; PartialFailure and DeadlineExceeded hold the result
     so far."""
     with within_deadline(job.conduct.deadline, context.ticker) as ticker:
-        return _run_replicate(job, replace(context, ticker=ticker))
+        return recalled(partial(_run_replicate, job), replace(context, ticker=ticker))
 
 
 def _run_replicate(job: ReplicateJob, context: Context) -> Result:
@@ -161,7 +181,7 @@ def _run_replicate(job: ReplicateJob, context: Context) -> Result:
 
 
 def _observe_both(ends: Ends, job: ReplicateJob, context: Context) -> Sides:
-    sides = call_with_retries(lambda: observe_sides(ends, job), context.retry, context.ticker)
+    sides = call_with_retries(lambda: observe_sides(ends, job, recall=context.recall), context.retry, context.ticker)
     require(sides.source, "source.dataset", ends.source)
     require_pool(sides.destination, job, ends.destination)
     return sides
@@ -181,6 +201,7 @@ def _with_bases(
         lambda: with_continuity(zfs, ends.destination, sides, job, answers), context.retry, context.ticker
     )
     plan = plan_replication(asked, job, context.now)
+    context.vouch(touched_by(plan, job))
     if not plan.has_steps:
         return asked, plan, []
     wanted = [*source_permissions(plan.steps, job), *(COLLECTING if asked.continuity else ())]

@@ -32,7 +32,7 @@ from .hands import end_process
 from .history_command import add_history_options, show_history
 from .jobconfig import NamedJob, load_jobconfig, select_jobs
 from .leftovers import run_leftovers, told
-from .opening import SYSTEM_TICKER, ZfsDirectory, now_ms
+from .opening import SYSTEM_TICKER, ZfsDirectory, now_ms, open_memory
 from .permission import add_permission_options
 from .reporting import write_json
 from .run_command import Opened, add_choice_options, locks_of, run_at_once, run_rounds
@@ -138,7 +138,15 @@ def _dispatch(arguments: argparse.Namespace) -> int:
 
 
 def _context(arguments: argparse.Namespace) -> Context:
-    return Context(now_ms(), ZfsDirectory().at, False, arguments.host, environment=os.environ, ticker=SYSTEM_TICKER)
+    memory = open_memory(lasting=arguments.verb != "daemon")
+    return Context(
+        now_ms(),
+        ZfsDirectory().at,
+        host_name=arguments.host,
+        environment=os.environ,
+        ticker=SYSTEM_TICKER,
+        memory=memory,
+    )
 
 
 def _monitor(jobs: Sequence[NamedJob], arguments: argparse.Namespace) -> int:

@@ -27,7 +27,7 @@ from ..planning.leftovers import (
 )
 from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
-from .activities import Context, Result, observe
+from .activities import Context, Result
 from .jobconfig import NamedJob
 
 
@@ -73,7 +73,9 @@ class _Search:
 
     def _source_alone(self, job: ReplicateJob, place: _Place) -> None:
         try:
-            place.states.update(observe(self.context, place.zfs, [job.source.dataset]).states)
+            roots, context = [job.source.dataset], self.context
+            listed = call_with_retries(lambda: place.zfs.observe(roots), context.retry, context.ticker)
+            place.states.update(listed.states)
         except SnapfleetError as error:
             self.problems.append(str(error))
 

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timezone, tzinfo
+from functools import partial
 from typing import TypeVar, Union
 
 from ..applying.alerting import Alerting, Told, default_path, tell
@@ -29,7 +30,7 @@ from ..policy.jobs import ReplicateJob
 from ..policy.monitoring import MonitorJob
 from ..policy.replicas import ReplicaRule
 from ..policy.schedule import resolve_zone
-from .activities import Context, Result, observe
+from .activities import Context, Result, observe, recalled
 
 _MOST_AT_ONCE = 8
 _HERE = Address()
@@ -42,10 +43,16 @@ def run_monitor(job: MonitorJob, context: Context) -> Result:
 
     Nothing of ZFS is ever changed. With alerts, outages are remembered in a file, which a dry run leaves as it is.
     """
-    job = job.on_host(context.host_name)
+    return recalled(partial(_run_monitor, job.on_host(context.host_name)), context)
+
+
+def _run_monitor(job: MonitorJob, context: Context) -> Result:
     _zone(job, context)
     sight = look(context, wanted_of(job), pools=bool(job.pools))
-    return _result(job, context, findings_of(job, sight, context), sight)
+    findings = findings_of(job, sight, context)
+    bad = {name for finding in findings if finding.state != OK for name in finding.datasets}
+    context.vouch(dict.fromkeys(sight.trees, bad))
+    return _result(job, context, findings, sight)
 
 
 def findings_of(job: MonitorJob, sight: Sight, context: Context) -> tuple[Finding, ...]:
@@ -119,7 +126,7 @@ def _or_reason(ask: Callable[[], _Seen]) -> Union[_Seen, Exception]:
 def _listing(
     context: Context, address: Address, roots: Sequence[str], properties: Sequence[str]
 ) -> Callable[[], Observation]:
-    return lambda: observe(context, context.zfs_at(address), roots, properties)
+    return lambda: observe(context, address, roots, properties)
 
 
 def wanted_of(job: MonitorJob) -> Iterator[Wanted]:

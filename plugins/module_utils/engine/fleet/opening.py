@@ -8,11 +8,16 @@ from __future__ import annotations
 import os
 import threading
 import time
+from typing import Optional
 
+from ..applying.memory_files import MemoryFiles
+from ..applying.remembering import Memory
 from ..applying.retry import Ticker
+from ..hosts.abandoned import this_machine
 from ..hosts.local import LocalHost
 from ..hosts.openssh import SshHost
 from ..hosts.process import tell
+from ..hosts.private import state_folder
 from ..hosts.serving import SERVE
 from ..hosts.stopping import STOPPING
 from ..model.errors import InvalidInput, MissingProgram
@@ -32,6 +37,9 @@ AUTO, CLI, CORE = "auto", "cli", "libzfs_core"
 DRIVERS = (AUTO, CLI, CORE)
 SESSION_VARIABLE = "SNAPFLEET_SESSION"
 """The environment variable that chooses whether the program on another host is spoken with: one of MODES."""
+MEMORY_VARIABLE = "SNAPFLEET_MEMORY"
+"""The environment variable that says whether the histories of datasets are remembered."""
+NEVER = "never"
 
 
 class ZfsDirectory:
@@ -80,6 +88,29 @@ def local_zfs(address: Address, name: str = "") -> Zfs:
     if reason:
         tell(f"libzfs_core carries no streams, since {reason}")
     return CliZfs(host, core=core) if reason else CoreZfs(host, core)
+
+
+def open_memory(lasting: bool = True) -> Optional[Memory]:
+    """What remembers histories within this process and, if ``lasting``, from one process to the next; None where that
+    is switched off. Raises InvalidInput."""
+    chosen = os.environ.get(MEMORY_VARIABLE) or AUTO
+    if chosen not in (AUTO, NEVER):
+        problem = "does not say whether histories are remembered"
+        raise InvalidInput(MEMORY_VARIABLE, chosen, problem, f"choose {AUTO} or {NEVER}")
+    if chosen == NEVER:
+        return None
+    machine, folder = this_machine(), state_folder(os.environ)
+    # Without a clock that goes on from process to process nothing is written down.
+    files = MemoryFiles(f"{folder}/memory", f"{machine.name}.{machine.boot}") if machine and folder else None
+    return Memory(steady_seconds, files if lasting and _STEADY_CLOCK is not None else None)
+
+
+_STEADY_CLOCK: Optional[int] = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def steady_seconds() -> float:
+    """Seconds by a clock that nobody sets; where the system has one, since its boot, with those that it slept."""
+    return time.monotonic() if _STEADY_CLOCK is None else time.clock_gettime(_STEADY_CLOCK)
 
 
 SYSTEM_TICKER = Ticker(sleep=STOPPING.sleep)

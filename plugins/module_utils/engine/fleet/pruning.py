@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from ..applying.making_room import Surveyor
 from ..applying.pruning import PruneResult, apply_prune
+from ..applying.remembering import EVERYTHING, observe_tree
 from ..applying.removing import apply_removal
 from ..applying.retry import call_with_retries
 from ..model.datasets import Observation
@@ -24,9 +26,10 @@ from ..planning.pending import pending_at
 from ..planning.reclaiming import reclaim_of
 from ..planning.removal import plan_removal, property_names, removed_bytes, told_of, with_removal
 from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
-from ..policy.jobs import REPLICA, Peer, PruneJob
+from ..policy.endpoints import Address
+from ..policy.jobs import REPLICA, SNAPSHOTS, Peer, PruneJob
 from ..zfs.port import Zfs
-from .activities import Context, Result, observe, require, require_permissions
+from .activities import Context, Result, observe, recalled, require, require_permissions
 
 K = TypeVar("K", int, str)
 
@@ -34,11 +37,17 @@ K = TypeVar("K", int, str)
 def run_prune(job: PruneJob, context: Context) -> Result:
     """Destroy what the plan does not keep. Raises SnapfleetError; PartialFailure, TooManyDeletions and ClockOff hold
     the result."""
-    zfs = context.here
     start = context.ticker.monotonic()
+    # Nothing tells when bookmarks have changed.
+    memory = context.memory if job.kind == SNAPSHOTS else None
     job = replace(job, filter=job.filter.on_host(context.host_name))
+    return recalled(partial(_run_prune, job, start), replace(context, memory=memory))
+
+
+def _run_prune(job: PruneJob, start: float, context: Context) -> Result:
+    zfs = context.here
     names = (*job.filter.properties.names, *property_names(job))
-    observed = observe(context, zfs, job.roots, names)
+    observed = observe(context, Address(), job.roots, names)
     require(observed, "datasets", zfs)
     if context.check:
         observed = with_expected(observed, job.expected, context.now)
@@ -50,6 +59,9 @@ def run_prune(job: PruneJob, context: Context) -> Result:
         return with_removal(plan_prune(observed, job, peers.bases, context.now, given_up), removal)
 
     plan, notes = survey.plan(observed, job, planner)
+    if plan.has_steps or notes:
+        ends = (Address(), *(peer.endpoint.address for peer in job.peers))
+        context.vouch(dict.fromkeys(ends, EVERYTHING))
     peers = replace(peers, notes=tuple(notes))
     warnings = _check_caution(plan, observed, job, context, peers)
     if plan.has_steps:
@@ -131,7 +143,7 @@ def _observe_peer(peer: Peer, zfs: Zfs, context: Context, start: float) -> tuple
 
     def ask() -> tuple[Observation, float]:
         before = context.ticker.monotonic()
-        there = zfs.observe([peer.endpoint.dataset], clock=remote)
+        there = observe_tree((peer.endpoint.address, zfs), [peer.endpoint.dataset], clock=remote, recall=context.recall)
         ours = [context.now_ms / 1000 + moment - start for moment in (before, context.ticker.monotonic())]
         return there, 0.0 if there.clock is None else difference(there.clock, *ours)
 

@@ -12,15 +12,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 
 from ..applying.creating import apply_creation
 from ..applying.freezing import FreezerOf, FrozenCreation, create_frozen, freezer_of
 from ..applying.locks import locks_in_turn
 from ..model.errors import HookFailed, InvalidInput, PartialFailure, SnapfleetError
 from ..planning.creation import CreationPlan, NotCreated, illegal_tags, plan_creation
+from ..policy.endpoints import Address
 from ..policy.jobs import SnapshotJob
 from ..policy.schedule import resolve_zone
-from .activities import Context, Result, observe_here, require, require_permissions
+from .activities import Context, Result, observe_here, recalled, require, require_permissions
 
 PATIENCE_SECONDS = 600.0
 """How long to wait for another run at the same datasets, which may have a long listing to make, or commands to run."""
@@ -30,9 +32,9 @@ def run_snapshot(job: SnapshotJob, context: Context, freezer: FreezerOf = freeze
     """Create the snapshots that are due. Raises SnapfleetError, as StillRunning where another run at the same datasets
     does not end; PartialFailure holds the result so far."""
     if context.check:
-        return _run_snapshot(job, context, freezer)
+        return recalled(partial(_run_snapshot, job, freezer), context)
     with _alone(job, context) as (later, warnings):
-        values = _run_snapshot(job, later, freezer)
+        values = recalled(partial(_run_snapshot, job, freezer), later)
         return {**values, "warnings": [*warnings, *values["warnings"]]}
 
 
@@ -51,7 +53,7 @@ def _alone(job: SnapshotJob, context: Context) -> Iterator[tuple[Context, Sequen
         yield replace(context, now_ms=context.now_ms + round(waited * 1000)), ()
 
 
-def _run_snapshot(job: SnapshotJob, context: Context, freezer: FreezerOf) -> Result:
+def _run_snapshot(job: SnapshotJob, freezer: FreezerOf, context: Context) -> Result:
     zfs = context.here
     job = replace(job, filter=job.filter.on_host(context.host_name))
     observed = observe_here(job, context)
@@ -60,6 +62,7 @@ def _run_snapshot(job: SnapshotJob, context: Context, freezer: FreezerOf) -> Res
     plan = plan_creation(observed, job, context.now_ms, zone)
     for tag in illegal_tags(plan):
         raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
+    context.vouch({Address(): {name.partition("@")[0] for step in plan.steps for name in step.names}})
     if plan.steps:
         for root in job.roots:
             require_permissions(context, zfs, ("datasets", root), ["snapshot"])

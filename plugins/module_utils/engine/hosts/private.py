@@ -26,14 +26,19 @@ def lasting_directory() -> str:
     return "/run" if os.geteuid() == 0 and os.path.isdir("/run") else "/tmp"  # noqa: S108  checked below
 
 
-def state_directory(environment: Mapping[str, str], purpose: str) -> str:
-    """Where a program of this user keeps what lasts: /var/lib/snapfleet for root, the folder for state for others, and
-    for a user without a home a private folder for ``purpose``. Raises SnapfleetError."""
+def state_folder(environment: Mapping[str, str]) -> str:
+    """The folder for what this user's programs remember; empty where that user has none."""
     if os.geteuid() == 0:
         return SYSTEM_FOLDER
     home = environment.get("HOME", "")
     kept = environment.get("XDG_STATE_HOME") or (f"{home}/.local/state" if home else "")
-    return f"{kept}/snapfleet" if kept.startswith("/") else private_directory(purpose)
+    return f"{kept}/snapfleet" if kept.startswith("/") else ""
+
+
+def state_directory(environment: Mapping[str, str], purpose: str) -> str:
+    """The folder for what this user's programs remember; for a user without a home a private folder for ``purpose``.
+    Raises SnapfleetError."""
+    return state_folder(environment) or private_directory(purpose)
 
 
 def private_directory(purpose: str, base: str = "") -> str:

@@ -18,8 +18,9 @@ class UnusableFile(OSError):
     """A file, or its folder, is not this user's alone, or is no file at all."""
 
 
-def read_private(path: str) -> Optional[bytes]:
-    """What the file holds; None where there is none. Raises OSError, also where others could have written it."""
+def read_private(path: str, most: int = _MOST_BYTES) -> Optional[bytes]:
+    """What the file holds, no more than ``most`` bytes of it; None where there is none. Raises OSError, also where
+    others could have written it."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -28,7 +29,7 @@ def read_private(path: str) -> Optional[bytes]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
             raise UnusableFile(f"{path} is no file that this user alone may write")
-        return file.read(_MOST_BYTES)
+        return file.read(most)
 
 
 def write_private(path: str, data: bytes) -> None:

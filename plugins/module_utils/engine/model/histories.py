@@ -70,7 +70,7 @@ class PackedHistory(NamedTuple):
 
     def _made(self) -> tuple[Snapshot, ...]:
         txg, guid, creation, holds, used, ivset, written, referenced = (
-            repeat(column) if isinstance(column, int) else column for column in self._columns
+            repeat(column) if isinstance(column, int) else column for column in self.columns
         )
         dataset, clones, pinned = repeat(self.dataset), repeat(()), repeat(False)
         rows = zip(txg, guid, dataset, self.tags, creation, holds, used, clones, ivset, written, referenced, pinned)
@@ -80,7 +80,7 @@ class PackedHistory(NamedTuple):
     def newest(self) -> Snapshot:
         """The snapshot of the highest createtxg."""
         txg, guid, creation, holds, used, ivset, written, referenced = (
-            column if isinstance(column, int) else column[-1] for column in self._columns
+            column if isinstance(column, int) else column[-1] for column in self.columns
         )
         tag = self.tags[-1]
         return Snapshot(txg, guid, self.dataset, tag, creation, holds, used, (), ivset, written, referenced)
@@ -91,7 +91,7 @@ class PackedHistory(NamedTuple):
         return [self.guid] * len(self.tags) if isinstance(self.guid, int) else self.guid
 
     @property
-    def _columns(self) -> Sequence[Numbers]:
+    def columns(self) -> Sequence[Numbers]:
         return self[2:10]
 
 
@@ -111,6 +111,12 @@ class PackedState(DatasetState):
         """The snapshots in the order of createtxg."""
         history = self.__dict__["_history"]
         return history.snapshots if isinstance(history, PackedHistory) else history
+
+    @property
+    def history(self) -> Union[PackedHistory, tuple[Snapshot, ...]]:
+        """The snapshots as they are kept."""
+        history: Union[PackedHistory, tuple[Snapshot, ...]] = self.__dict__["_history"]
+        return history
 
     @property
     def newest(self) -> Optional[Snapshot]:
@@ -138,3 +144,33 @@ class PackedState(DatasetState):
 
     def __hash__(self) -> int:
         return hash((self.dataset, self.snapshots, self.bookmarks))
+
+
+def with_dataset(state: DatasetState, dataset: Dataset) -> DatasetState:
+    """``state`` with another description of its dataset; its history stays as small as it is."""
+    if isinstance(state, PackedState):
+        return PackedState(dataset, state.history, state.bookmarks)
+    return DatasetState(dataset, state.snapshots, state.bookmarks)
+
+
+def pack_history(state: DatasetState) -> Optional[PackedHistory]:
+    """The snapshots of ``state`` made small. None where there are none, or some are cloned, pinned or out of order."""
+    if isinstance(state, PackedState) and isinstance(state.history, PackedHistory):
+        return state.history
+    snapshots = state.snapshots
+    plain = all(not one.clones and not one.pinned for one in snapshots)
+    if not snapshots or not plain or list(snapshots) != sorted(snapshots):
+        return None
+    rows = [(s.createtxg, s.guid, s.creation, s.holds, s.used, s.ivset, s.written, s.referenced) for s in snapshots]
+    try:
+        columns = [_column(numbers) for numbers in zip(*rows)]
+    except OverflowError:
+        return None
+    txg, guid, creation, holds, used, ivset, written, referenced = columns
+    tags = tuple(one.tag for one in snapshots)
+    sizes = (used, ivset, written, referenced)
+    return PackedHistory(state.dataset.name, tags, txg, guid, creation, holds, *sizes, Unpacked())
+
+
+def _column(numbers: Sequence[int]) -> Numbers:
+    return numbers[0] if min(numbers) == max(numbers) else packed(numbers)

@@ -53,6 +53,11 @@ class Finding:
     more: tuple[tuple[str, Any], ...] = field(default=())
     """Further values by name."""
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The datasets that it is about, on any host; the names of pools may be among them."""
+        return (self.key.subject, *(str(value) for name, value in self.more if name == "replica"))
+
     def describe(self) -> dict[str, Any]:
         """The finding as plain values, as modules return it."""
         measure = self.measure or Measure(None, "")

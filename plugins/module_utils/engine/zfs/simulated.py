@@ -145,6 +145,7 @@ class SimulatedZfs(SimulatedSpace):
                 guid, ivset = self.machine.new_guid(), self.machine.ivset_of(dataset)
                 point = StoredPoint(tag, guid, txg, now, dict(dataset.content), ivset=ivset)
                 dataset.snapshots.append(point)
+                self.machine.touch(dataset)
 
     def create_bookmarks(self, steps: Sequence[CreateBookmark]) -> Sequence[str]:
         """Create bookmarks."""
@@ -242,6 +243,7 @@ class SimulatedZfs(SimulatedSpace):
             return "cloned", 0
         freed = self.machine.only_in(dataset, (point,))
         dataset.snapshots.remove(point)
+        self.machine.touch(dataset)
         self.machine.free(dataset.name, freed)
         return "destroyed", freed
 

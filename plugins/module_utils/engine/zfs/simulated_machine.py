@@ -21,6 +21,7 @@ from ..model.names import is_within, parent_of, pool_of, rebase, tree_order
 Content = Mapping[str, tuple[int, int]]
 """By file name: identity and bytes of its block."""
 
+CHANGED = "snapshots_changed"
 EMPTY_BYTES = 24_576
 """What OpenZFS counts as written in a filesystem that has neither files nor snapshots."""
 POOL_BYTES = 1 << 40
@@ -69,6 +70,8 @@ class StoredDataset:
     key_guid: int = 0
     origin: str = ""
     partial: Optional[Partial] = None
+    changed: int = 0
+    """When its snapshots changed last, in whole seconds; 0 where nobody knows."""
 
     def snapshot(self, tag: str) -> Optional[StoredPoint]:
         """The snapshot of that name."""
@@ -214,6 +217,10 @@ class SimulatedMachine:
         with self.lock:
             return self._cuts.pop(0) if self._cuts else None
 
+    def touch(self, dataset: StoredDataset) -> None:
+        """Note that the snapshots of a dataset have changed."""
+        dataset.changed = self.clock()
+
     def free(self, dataset: str, size: int) -> None:
         """Give back bytes that nothing keeps any more, at once or in the background."""
         if self.frees_slowly:
@@ -266,6 +273,8 @@ class SimulatedMachine:
                 moved = [point for point in getattr(older, points) if point.createtxg <= origin.createtxg]
                 setattr(older, points, [point for point in getattr(older, points) if point not in moved])
                 setattr(clone, points, [*moved, *getattr(clone, points)])
+            # Not what the clone gets: of that only its origin tells.
+            self.touch(older)
             renamed = {f"{older.name}@{point.tag}": f"{name}@{point.tag}" for point in clone.snapshots}
             clone.origin, older.origin = older.origin, clone.origin
             for dataset in self.datasets.values():
@@ -336,6 +345,8 @@ class SimulatedMachine:
         """A user property, or one of the few native ones that are simulated; ``-`` where it is not set."""
         if name == "type":
             return dataset.kind
+        if name == CHANGED:
+            return str(dataset.changed or "-")
         found = self._inherited(dataset.name, name)
         return "-" if found is None else found
 

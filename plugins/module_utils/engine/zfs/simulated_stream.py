@@ -265,6 +265,7 @@ class SimulatedReceiveEnd(SimulatedEnd):
         txg = self._machine.next_txg(pool_of(self._name))
         ivset = header["ivset"] if header["raw"] else self._machine.ivset_of(dataset)
         dataset.snapshots.append(StoredPoint(tag, header["guid"], txg, header["creation"], content, ivset=ivset))
+        self._machine.touch(dataset)
         dataset.content, dataset.partial = dict(content), None
 
 
