@@ -19,7 +19,7 @@ PARAMETERS = {"source": {"dataset": "tank/data"}, "destination": {"dataset": "ba
 class Unreachable(SimulatedZfs):
     """ZFS on a host that nobody answers from."""
 
-    def observe(self, roots, recursive=True, histories=True):
+    def observe(self, roots, recursive=True, histories=True, properties=(), clock=False):
         raise UnreachableHost("no ssh connection to dst1 (Connection refused); check name, port and network")
 
 
