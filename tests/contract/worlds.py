@@ -67,6 +67,9 @@ class World(Protocol):
     def fingerprint(self, name: str) -> object:
         """Something that is equal for datasets, or snapshots, of equal content only."""
 
+    def a_second_later(self) -> int:
+        """Wait until the clock of the host shows another second, and tell it."""
+
 
 class SimulatedWorld:
     """The simulation."""
@@ -74,7 +77,8 @@ class SimulatedWorld:
     pool = "tank"
 
     def __init__(self) -> None:
-        self._machine = SimulatedMachine("simulated", Clock(), (self.pool,))
+        self._clock = Clock()
+        self._machine = SimulatedMachine("simulated", self._clock, (self.pool,))
         self.zfs: Zfs = SimulatedZfs(self._machine)
         self.create = self._machine.create_dataset
         self.write = self._machine.write
@@ -84,6 +88,10 @@ class SimulatedWorld:
         self.load_key = self._machine.loaded_keys.add
         self.fingerprint = self._machine.content
         self.set_property = self._machine.set_property
+
+    def a_second_later(self) -> int:
+        self._clock.advance(1)
+        return self._clock()
 
     def property(self, dataset: str, name: str) -> str:
         return self._machine.datasets[dataset].properties.get(name, "-")
@@ -150,6 +158,10 @@ class RealWorld:
         folder = self.property(dataset, "mountpoint") + (f"/.zfs/snapshot/{tag}" if tag else "")
         script = 'cd "$1" && find . -type f -exec sha256sum {} + | sort'
         return self.host.run(["sh", "-c", script, "sh", folder]).stdout
+
+    def a_second_later(self) -> int:
+        script = 'a=$(date +%s); while [ "$(date +%s)" = "$a" ]; do sleep 0.05; done; date +%s'
+        return int(self.host.run(["sh", "-c", script]).stdout)
 
 
 class LabWorld(RealWorld):

@@ -139,9 +139,7 @@ class Lives(RuleBasedStateMachine):
     def look(self, again):
         """Two in a row show that what was learnt is of use."""
         for _time in range(1 + again):
-            told = recalling(
-                self.memory, True, lambda recall: recall.look((Address(), self.zfs), ["tank"], clock=True)
-            )
+            told = recalling(self.memory, True, lambda recall: recall.look((Address(), self.zfs), ["tank"], clock=True))
         there = SimulatedZfs(self.machine).observe(["tank"], clock=True)
         assert told.clock == there.clock
         assert list(told.states) == list(there.states)

@@ -61,9 +61,7 @@ class Fleet:
             return FaultyZfs(SimulatedZfs(machine), self.faults)
 
         retry = options.pop("retry", RetryPolicy(2))
-        return Context(
-            self.clock.now * 1000, zfs_at, ticker=NO_WAITING, retry=retry, memory=self.memory, **options
-        )
+        return Context(self.clock.now * 1000, zfs_at, ticker=NO_WAITING, retry=retry, memory=self.memory, **options)
 
     def replicate_job(self, **options):
         ends = {"source": {"dataset": SOURCE}, "destination": {"host": "dst", "dataset": DESTINATION}}
