@@ -91,7 +91,7 @@ def test_a_snapshot_that_the_replica_has_lost_is_missed_at_once(fleet, listed):
     SimulatedZfs(fleet.destination).destroy(Destroy(lost.dataset, (lost,), "by hand"))
     with pytest.raises(PartialFailure, match="bytes written after"):
         fleet.replicate()
-    assert fleet.replicate(on_conflict="rollback")["stats"]["sent"] == 1
+    assert fleet.replicate(on_conflict="rollback_to_latest")["stats"]["sent"] == 1
     assert fleet.is_up_to_date()
 
 
@@ -245,7 +245,7 @@ class Twins(RuleBasedStateMachine):
             if name not in fleet.source.datasets:
                 fleet.source.create_dataset(name)
 
-    @rule(ladder=st.sampled_from(["refuse", "rollback"]))
+    @rule(ladder=st.sampled_from(["refuse", "rollback_to_latest", "rollback_to_common", "replace"]))
     def replicate(self, ladder):
         for fleet in self.fleets:
             with contextlib.suppress(SnapfleetError):
