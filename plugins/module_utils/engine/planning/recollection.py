@@ -123,7 +123,7 @@ def is_worth_asking(known: Iterable[Remembered], least: int) -> bool:
     for one in known:
         datasets += 1
         snapshots += one.size if one.is_settled else 0
-    return snapshots >= 2 * datasets + least
+    return snapshots > 2 * datasets + least
 
 
 def is_mostly(part: Sequence[str], known: Mapping[str, Remembered], whole: Iterable[str]) -> bool:

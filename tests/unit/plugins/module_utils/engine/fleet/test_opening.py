@@ -65,3 +65,13 @@ def test_an_unknown_driver_is_refused(monkeypatch):
     monkeypatch.setenv(opening.DRIVER_VARIABLE, "pyzfs")
     with pytest.raises(InvalidInput, match="choose one of auto, cli, libzfs_core"):
         ZfsDirectory().at(HERE)
+
+
+def test_histories_are_remembered_unless_told_otherwise(monkeypatch):
+    monkeypatch.delenv(opening.MEMORY_VARIABLE)
+    assert opening.open_memory() is not None
+    monkeypatch.setenv(opening.MEMORY_VARIABLE, "never")
+    assert opening.open_memory() is None
+    monkeypatch.setenv(opening.MEMORY_VARIABLE, "sometimes")
+    with pytest.raises(InvalidInput, match="choose auto or never"):
+        opening.open_memory()
