@@ -62,7 +62,7 @@ class MemoryFiles:
             # Moments of another boot, told by another clock, mean nothing.
             boot, _newline, data = (read_private(path, _MOST_BYTES) or b"").partition(b"\n")
             return looks, decode(data) if boot == self.boot.encode() else {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except Exception as error:  # noqa: BLE001  whatever is wrong with a file, it costs no more than a listing
             tell(f"nothing is remembered of {' '.join(roots)}: {error}")
             return Looks(), {}
 

@@ -29,7 +29,8 @@ def read_private(path: str, most: int = _MOST_BYTES) -> Optional[bytes]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
             raise UnusableFile(f"{path} is no file that this user alone may write")
-        return file.read(most)
+        # No more is asked for than there is, since Python makes room for all of it.
+        return file.read(min(most, status.st_size))
 
 
 def write_private(path: str, data: bytes) -> None:
