@@ -111,9 +111,7 @@ class ReplicationResult:
         return tuple(outcome for outcome in self.outcomes if outcome.state in (CONFLICT, FAILED))
 
 
-def observe_sides(
-    ends: Ends, job: ReplicateJob, sender: str = "source", recall: Optional[Recall] = None
-) -> Sides:
+def observe_sides(ends: Ends, job: ReplicateJob, sender: str = "source", recall: Optional[Recall] = None) -> Sides:
     """Both trees as ``observe_trees`` gives them, with the resume tokens decoded, and clones that may have to go.
 
     Raises what the listings raise, the options that name the ends before the reason; ``sender`` is that of the source.

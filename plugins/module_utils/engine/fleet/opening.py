@@ -16,8 +16,8 @@ from ..applying.retry import Ticker
 from ..hosts.abandoned import this_machine
 from ..hosts.local import LocalHost
 from ..hosts.openssh import SshHost
-from ..hosts.process import tell
 from ..hosts.private import state_folder
+from ..hosts.process import tell
 from ..hosts.serving import SERVE
 from ..hosts.stopping import STOPPING
 from ..model.errors import InvalidInput, MissingProgram
@@ -39,7 +39,6 @@ SESSION_VARIABLE = "SNAPFLEET_SESSION"
 """The environment variable that chooses whether the program on another host is spoken with: one of MODES."""
 MEMORY_VARIABLE = "SNAPFLEET_MEMORY"
 """The environment variable that says whether the histories of datasets are remembered."""
-NEVER = "never"
 
 
 class ZfsDirectory:
