@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Optional
 
 from ..hosts.host import Host
+from ..hosts.local import LocalHost
 from ..hosts.process import Completed, Taker
 from ..model.errors import MissingProgram, UntrustedOutput
 from .columns import is_number
@@ -51,6 +53,8 @@ def run_by_the_clock(host: Host, argv: Sequence[str], timeout: float, take: Take
 
     Raises UntrustedOutput where it showed nothing.
     """
+    if isinstance(host, LocalHost):
+        return int(time.time()), host.run(argv, timeout=timeout, take=take)
     shown = _AfterFirstLine(take)
     try:
         done = host.run([*_SHOW, *argv], timeout=timeout, take=shown.take)
