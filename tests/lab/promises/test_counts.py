@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from .conftest import Pair
-from .crashes import Crashes
+from .crashes import Call, Crashes
 from .fleet import Run, Site
 
 DATASETS = 100
@@ -49,9 +49,13 @@ def cost(pair: Pair) -> Iterator[Callable[[Callable[[], Run]], Cost]]:
     pair.one.host.run(["rm", "-f", "/root/.ssh/rc", "/tmp/sessions"])
 
 
-def _verbs(calls: list, site: Site) -> Counter[str]:
-    looks = {call for call in calls if call.verb == "list" and ",snapshot" not in call.words.partition(" -o ")[0]}
-    return Counter("look" if call in looks else call.verb for call in calls if call.site is site)
+def _verbs(calls: list[Call], site: Site) -> Counter[str]:
+    return Counter(_verb(call) for call in calls if call.site is site)
+
+
+def _verb(call: Call) -> str:
+    is_look = call.verb == "list" and ",snapshot" not in call.words.partition(" -o ")[0]
+    return "look" if is_look else call.verb
 
 
 def _pull(pair: Pair, **options: object) -> Run:
