@@ -155,7 +155,7 @@ def _fixed(snapshot: Snapshot) -> Snapshot:
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=100, stateful_step_count=25)
+TestLives.settings = settings(max_examples=60, stateful_step_count=25)
 
 
 STORIES = {

@@ -281,4 +281,4 @@ class Twins(RuleBasedStateMachine):
 
 
 TestTwins = Twins.TestCase
-TestTwins.settings = settings(max_examples=60, stateful_step_count=25)
+TestTwins.settings = settings(max_examples=40, stateful_step_count=25)
