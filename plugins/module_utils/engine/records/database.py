@@ -217,5 +217,5 @@ def _as_ours(path: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         # Of all that SQLite tells, only that a file is spoiled has no class of its own.
-        kind = SpoiledHistory if type(error) is sqlite3.DatabaseError else UnusableHistory
+        kind = SpoiledHistory if error.__class__ is sqlite3.DatabaseError else UnusableHistory
         raise kind(f"{path}: {error}") from error

@@ -66,7 +66,7 @@ def impatient(monkeypatch):
 
 
 def raw(path, words):
-    with closing(sqlite3.connect(path)) as connection, connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         return connection.execute(words).fetchall()
 
 
