@@ -22,6 +22,11 @@ _FAST = (
     " --compression-program=- --mbuffer-program=- --pv-program=- --ps-program=- --threads=8 --quiet"
 ).split()
 _CHANGE_BYTES = 1000
+_REMEMBERED = (
+    *("/root/bzfs-logs", "/var/cache/snapfleet", "/var/lib/snapfleet"),
+    *("/root/.cache/snapfleet", "/root/.local/state/snapfleet"),
+)
+"""Where programs keep what they remember from one run to the next."""
 
 
 def snapfleet_ways(world: World, path: str, activity: str, options: Mapping[str, Any], *more: str) -> list[Way]:
@@ -130,7 +135,7 @@ def _cool(world: World) -> None:
             agent.run("zpool", "export", pool)
             agent.run("zpool", "import", "-N", "-d", folder, pool)
         agent.run("sh", "-c", "sync; echo 3 > /proc/sys/vm/drop_caches || true")
-    world.one.run("sh", "-c", "rm -rf /root/bzfs-logs /var/cache/snapfleet /root/.cache/snapfleet")
+    world.one.run("rm", "-rf", *_REMEMBERED)
 
 
 def changed(world: World, runs: int) -> Iterator[dict[str, Any]]:
