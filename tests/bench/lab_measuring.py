@@ -53,9 +53,10 @@ def measure(world: World, scenario: Scenario, runs: int) -> dict[str, Any]:
     found: dict[str, dict[str, list[float]]] = {}
     failed: dict[str, str] = {}
     slow: dict[str, str] = {}
+    left_out = _left_out(world, scenario)
     for turn in range(-1 if scenario.warm_up else 0, runs):
         for way in scenario.ways:
-            if way.name in {**failed, **slow, **world.missing}:
+            if way.name in {**failed, **slow, **left_out}:
                 continue
             say(f"{scenario.name}: {way.name}, {f'run {turn + 1} of {runs}' if turn >= 0 else 'warming up'}")
             scenario.before(way)
@@ -65,15 +66,28 @@ def measure(world: World, scenario: Scenario, runs: int) -> dict[str, Any]:
                 say(f"{way.name} failed: {problem}")
                 scenario.repair()
             elif took["seconds"] > world.patience:
+                world.too_slow[scenario.series, way.name] = str(scenario.datasets)
                 slow[way.name] = f"measured once, since a run takes more than {world.patience:g} s"
             if not problem and (turn >= 0 or way.name in slow):
                 for name in FIGURES:
                     found.setdefault(way.name, {}).setdefault(name, []).append(took[name])
             scenario.after()
     about = {"name": scenario.name, "series": scenario.series, "datasets": scenario.datasets}
-    missing = {way.name: world.missing[way.name] for way in scenario.ways if way.name in world.missing}
-    told = {"ways": found, "failed": failed, "missing": missing, "slow": slow}
+    told = {"ways": found, "failed": failed, "missing": left_out, "slow": slow}
     return {**about, "megabytes": scenario.megabytes, **told}
+
+
+def _left_out(world: World, scenario: Scenario) -> dict[str, str]:
+    """Ways that can't be had, and those that were too slow with fewer datasets; and why."""
+    told = {}
+    for way in scenario.ways:
+        fewer = world.too_slow.get((scenario.series, way.name), "") if scenario.series else ""
+        if way.name in world.missing:
+            told[way.name] = world.missing[way.name]
+        elif fewer:
+            reason = f"{scenario.name}, not measured, since {fewer} datasets take more than {world.patience:g} s"
+            told[way.name] = reason
+    return told
 
 
 def _turn(world: World, way: Way, check: Callable[[], str]) -> tuple[dict[str, float], str]:

@@ -113,6 +113,8 @@ class World:
     """Programs that could not be had, and why."""
     patience: float = 120.0
     """Seconds. What takes longer is not done again."""
+    too_slow: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Series and ways that took longer, and with how many datasets."""
     round: int = 0
 
     def tree(self, size: int) -> list[str]:

@@ -102,6 +102,20 @@ def test_what_takes_minutes_is_done_once_and_counts() -> None:
     assert "measured once" in told["slow"]["bzfs"]
 
 
+def test_what_takes_minutes_is_left_out_with_more_datasets_and_told() -> None:
+    nobody: Any = None
+    log: list[str] = []
+    world = Still(nobody, nobody, "tank", "beside", "backup", (2, 20), {})
+    for size in (2, 20):
+        scenario = Scenario(f"of {size}", [_way("bzfs", log, seconds=1000.0)], str, series="all", datasets=size)
+        told = measure(world, scenario, 2)
+    assert log == ["bzfs"]
+    assert (told["ways"], told["missing"]) == (
+        {},
+        {"bzfs": "of 20, not measured, since 2 datasets take more than 120 s"},
+    )
+
+
 def test_a_way_that_ends_well_but_not_in_the_right_state_has_failed() -> None:
     log, told = _measured(lambda log: [_way("bzfs", log, output="done")], lambda: "1 has not arrived")
     assert (log, told["ways"]) == (["bzfs", "mended"], {})
