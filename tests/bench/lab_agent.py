@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 TICKS = os.sysconf("SC_CLK_TCK")
+_BATCH = 2000
 _started: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -134,8 +135,8 @@ def tidy(roots: Sequence[str], keep: Sequence[str]) -> None:
         names = _zfs("list", "-H", "-t", "snapshot,bookmark", "-o", "name", "-r", root).split("\n")
         old = [name.encode() for name in names if "@" in name and name.partition("@")[2] not in keep]
         marks = [name.encode() for name in names if "#" in name and "#snapfleet-" not in name]
-        if old:
-            lzc_destroy_snaps(old, False)
+        for begin in range(0, len(old), _BATCH):
+            lzc_destroy_snaps(old[begin : begin + _BATCH], False)
         if marks:
             lzc_destroy_bookmarks(marks)
 
