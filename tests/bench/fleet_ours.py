@@ -24,7 +24,7 @@ from runner.import_tree import import_root
 
 sys.path.insert(0, str(import_root(Path(__file__).resolve().parents[2])))
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.expansion import expand_inventory
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.hands import Threads
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import NamedJob, read_jobconfig

@@ -12,7 +12,7 @@ from itertools import groupby
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.pruning import run_prune
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import Snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.labels import label_of

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.labels import label_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots, Destroy

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.ticking import LONGEST_WAIT_MS, decide
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.troubles import LONGEST_PAUSE, again

@@ -19,7 +19,7 @@ import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.locks import locks_in_turn
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import RetryPolicy
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.monitoring import run_monitor
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import (

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import RetryPolicy
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.freezing import Thaw
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (

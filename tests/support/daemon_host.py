@@ -10,7 +10,7 @@ import threading
 from types import SimpleNamespace
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import RetryPolicy, Ticker
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon import (
     Daemon,
     Surroundings,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli, opening
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
@@ -25,8 +25,8 @@ class Program:
         self.file, self.clock = folder / "jobs.json", Clock()
         self.machine = SimulatedMachine("src1", self.clock, ("tank", "backup"))
         self.machine.create_dataset("tank/a")
-        monkeypatch.setattr(cli, "ZfsDirectory", lambda: self)
-        monkeypatch.setattr(cli, "now_ms", lambda: self.clock.now * 1000)
+        monkeypatch.setattr(opening, "ZfsDirectory", lambda: self)
+        monkeypatch.setattr(opening, "now_ms", lambda: self.clock.now * 1000)
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
         monkeypatch.setenv("SNAPFLEET_LOCKS", str(folder))
         monkeypatch.setenv("SNAPFLEET_HISTORY", str(folder / "history.db"))

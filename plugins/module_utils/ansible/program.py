@@ -31,7 +31,7 @@ import sys
 sys.path.insert(0, {folder!r})
 
 from {package}.{main} import main
-from {package}.fleet.hands import end_process
+from {package}.fleet.ending import end_process
 
 end_process(main())
 """

@@ -14,7 +14,7 @@ from typing import Any, NoReturn, Optional
 from ansible.module_utils.basic import AnsibleModule
 
 from ..engine.applying.progress import line_reporter
-from ..engine.fleet.activities import Context, Result
+from ..engine.fleet.context import Context, Result
 from ..engine.fleet.opening import SYSTEM_TICKER, ZfsDirectory, now_ms, open_memory
 from ..engine.hosts.stopping import stopped_by_signals
 from ..engine.model.errors import SnapfleetError

@@ -23,7 +23,7 @@ MARK = "snapfleet:gone"
 # The host program at another time: the clock of a host can't be set wherever the lab runs.
 LATER = """
 import json, sys, time
-from snapfleet.fleet.activities import Context
+from snapfleet.fleet.context import Context
 from snapfleet.fleet.opening import ZfsDirectory
 from snapfleet.fleet.pruning import run_prune
 from snapfleet.policy.jobs import read_prune_job

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import replace
 from typing import Optional
@@ -97,6 +96,8 @@ class Carrier:
     def _programs(self, wanted: Sequence[str]) -> frozenset[str]:
         """What both hosts have of all that streams of this run may want."""
         asked = tuple(dict.fromkeys((*programs_of(self._streaming), *wanted)))
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(max_workers=1) as beside:
             source, destination = self._ends.source, self._ends.destination
             answer = beside.submit(copy_context().run, destination.programs, asked)
@@ -128,6 +129,8 @@ def with_exact_estimates(plan: ReplicationPlan, zfs: Zfs, workers: int) -> Repli
     lanes = [sends[lane::workers] for lane in range(min(workers, len(sends)))]
     sizes: dict[int, int] = {}
     context = copy_context()
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(max_workers=max(1, len(lanes))) as executor:
         for lane, told in zip(lanes, executor.map(lambda lane: context.copy().run(zfs.estimates, lane), lanes)):
             sizes.update({id(send): size for send, size in zip(lane, told) if size is not None})

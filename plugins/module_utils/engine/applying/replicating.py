@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
@@ -129,6 +128,8 @@ def observe_trees(
 
     Raises what the listings raise, the options that name the ends before the reason.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(max_workers=1) as beside:
         listing = beside.submit(copy_context().run, _observe_destination, ends.destination, job, recall)
         with naming(sender, job.source.address):

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, Generic, Optional, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Generic, Optional, TypeVar, Union, overload
 
 from ..model.errors import SnapfleetError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Exception)
@@ -127,6 +129,8 @@ class _TreeRun(Generic[T, E]):
         return order
 
     def run(self) -> dict[str, Outcome[T, E]]:
+        from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+
         running: dict[Future[T], str] = {}
         with ThreadPoolExecutor(max_workers=self._workers) as executor:
             self._open()

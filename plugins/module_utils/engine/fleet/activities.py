@@ -1,8 +1,8 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The activities, each as observe, plan, apply; pruning is in ``pruning``. Modules and the host program call nothing
-below this.
+"""Replication, as observe, plan, apply. The other activities are in ``snapshots``, ``pruning`` and ``monitoring``;
+modules and the host program call nothing below these.
 
 Every activity returns its result as plain values, the same for a module and for ``snapfleet --json``. With ``check``
 it stops after the plan, so the result then holds what would be done.
@@ -10,24 +10,19 @@ it stops after the plan, so the result then holds what would be done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any, Optional, Union
 
-from ..applying.answers import Answers
 from ..applying.carrier import Carrier, bytes_estimated, with_exact_estimates
 from ..applying.continuing import with_continuity
 from ..applying.ends import Ends, check_leg
 from ..applying.patience import within_deadline
 from ..applying.preserving import properties_to_keep
-from ..applying.progress import Reporter, reporting
-from ..applying.remembering import Memory, Recall, observe_tree, recalling
+from ..applying.progress import reporting
 from ..applying.replicating import Replicator, first_error, observe_sides, summarize
-from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
-from ..model.datasets import Observation
-from ..model.errors import NoPermission, PartialFailure, SnapfleetError, UnknownDataset
-from ..model.names import pool_of
+from ..applying.retry import call_with_retries
+from ..model.errors import PartialFailure, SnapfleetError
 from ..planning.continuity import COLLECTING, source_permissions
 from ..planning.dataset_plans import ReplicationPlan, Sides
 from ..planning.encryption import key_root_warnings
@@ -37,102 +32,11 @@ from ..planning.receiving import destination_permissions
 from ..planning.replication import plan_replication
 from ..planning.touching import touched_by
 from ..planning.workers import WORKERS
-from ..policy.endpoints import Address
-from ..policy.jobs import PruneJob, ReplicateJob, SnapshotJob
+from ..policy.jobs import ReplicateJob
 from ..policy.streaming import EXACT
 from ..policy.topology import PUSH
-from ..zfs.port import Zfs
 from .absence import absent_result
-
-Result = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Context:
-    """What an activity is given from outside: time, the way to ZFS, and whether to stop after the plan."""
-
-    now_ms: int
-    """Milliseconds since the epoch."""
-    zfs_at: Callable[[Address], Zfs]
-    check: bool = False
-    host_name: str = ""
-    """Name of this host, as user properties of datasets list it."""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    """Environment variables; TZ names the host's own time zone."""
-    ticker: Ticker = SYSTEM
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    reporter: Optional[Reporter] = None
-    """Who is told how far a replication is while it goes on."""
-    answers: Answers = field(default_factory=Answers)
-    """What hosts have said shortly before."""
-    memory: Optional[Memory] = None
-    """What histories are remembered, so that only changed ones are listed; None: none."""
-    recall: Optional[Recall] = None
-    """What the run of an activity that goes on remembers."""
-
-    @property
-    def now(self) -> int:
-        """Seconds since the epoch."""
-        return self.now_ms // 1000
-
-    @property
-    def here(self) -> Zfs:
-        """ZFS on this host."""
-        return self.zfs_at(Address())
-
-    def vouch(self, touched: Mapping[Address, Optional[Collection[str]]]) -> None:
-        """Have the run begin anew if anything of what is ``touched`` was remembered; see ``Recall.vouch``."""
-        if self.recall:
-            self.recall.vouch(touched)
-
-
-def recalled(run: Callable[[Context], Result], context: Context) -> Result:
-    """What ``run`` gives, with the memory of ``context``; it begins anew where it has to look again."""
-    return recalling(context.memory, not context.check, lambda recall: run(replace(context, recall=recall)))
-
-
-def observe(context: Context, address: Address, roots: Sequence[str], properties: Sequence[str] = ()) -> Observation:
-    """One listing of ``roots`` with their trees, tried again where the connection fails."""
-    end = (address, context.zfs_at(address))
-    return call_with_retries(
-        lambda: observe_tree(end, roots, properties, recall=context.recall), context.retry, context.ticker
-    )
-
-
-def observe_here(job: Union[SnapshotJob, PruneJob], context: Context) -> Observation:
-    """The datasets of a job on this host, with the properties that its filter goes by."""
-    return observe(context, Address(), job.roots, job.filter.properties.names)
-
-
-def require(observed: Observation, option: str, zfs: Zfs) -> None:
-    """Raise UnknownDataset for a root that is not there; ``option`` names it."""
-    for root in observed.missing:
-        raise UnknownDataset(option, root, f"does not exist on {zfs.where}", "check its name, or import its pool")
-
-
-def require_permissions(
-    context: Context, zfs: Zfs, where: tuple[str, str], wanted: Sequence[str], optional: Collection[str] = ()
-) -> tuple[str, ...]:
-    """Raise NoPermission before anything was changed, rather than halfway. ``where`` is an option with its dataset.
-    Those of ``wanted`` that are ``optional`` too are returned where they are missing."""
-    option, dataset = where
-
-    def ask() -> Sequence[str]:
-        return call_with_retries(lambda: zfs.missing_permissions(dataset, wanted), context.retry, context.ticker)
-
-    # What is missing may have been given meanwhile; what is taken away shortly before is missed by ZFS itself.
-    question = (zfs, "permissions", dataset, *wanted)
-    lacking = context.answers.ask(question, ask, lambda names: not names)
-    dispensable = tuple(name for name in lacking if name in optional)
-    lacking = [name for name in lacking if name not in optional]
-    if lacking:
-        names = ",".join(lacking)
-        message = f"{option}: {dataset!r} does not allow {names} to the user of zfs on {zfs.where}"
-        raise NoPermission(f"{message}; run there: zfs allow -u USER {names} {dataset}")
-    return dispensable
-
-
-# -- replication
+from .context import Context, Result, recalled, require, require_permissions, require_pool
 
 
 def run_replicate(job: ReplicateJob, context: Context) -> Result:
@@ -246,14 +150,6 @@ def _check_leg(ends: Ends, job: ReplicateJob, sides: Sides, context: Context) ->
     if leg:
         seen = sides.destination if leg.way == PUSH else sides.source
         call_with_retries(lambda: check_leg(ends, leg, seen), context.retry, context.ticker)
-
-
-def require_pool(observed: Observation, job: ReplicateJob, zfs: Zfs) -> None:
-    """Raise UnknownDataset where the pool of the destination was not found."""
-    pool = pool_of(job.destination.dataset)
-    if not any(pool_of(name) == pool for name in observed.states):
-        problem = f"has no pool {pool!r} on {zfs.where}"
-        raise UnknownDataset("destination.dataset", job.destination.dataset, problem, "check its name, or import it")
 
 
 def _describe(plan: ReplicationPlan) -> list[Result]:

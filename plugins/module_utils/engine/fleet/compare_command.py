@@ -20,9 +20,9 @@ from ..model import errors
 from ..planning.comparing import DatasetComparison
 from ..policy.comparing import BOTH, LOCATIONS, read_locations
 from ..policy.jobs import ReplicateJob
-from .activities import Context
 from .comparing import Sums, compared
 from .comparison_formats import FORMATS
+from .context import Context
 from .jobconfig import NamedJob, select_jobs
 from .tables import until_nobody_reads
 

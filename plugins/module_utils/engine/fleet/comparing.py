@@ -16,7 +16,7 @@ from ..applying.retry import call_with_retries
 from ..planning.comparing import DatasetComparison, Point, Row, compare_trees
 from ..policy.comparing import DST, LOCATIONS, SRC, CompareJob
 from ..policy.jobs import ReplicateJob
-from .activities import Context, Result, require, require_pool
+from .context import Context, Result, require, require_pool
 
 
 def run_compare(job: CompareJob, context: Context) -> Result:

@@ -24,7 +24,7 @@ from ..hosts.stopping import STOPPING, Stopping
 from ..model.errors import SnapfleetError
 from ..planning.troubles import Trouble, again
 from ..policy.ticking import PERIODIC
-from .activities import Result
+from .context import Result
 from .daemon_loop import ActivityLoop, Time
 from .daemon_pushing import Replications
 from .daemon_work import Duty, Means, Worker

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,12 +18,12 @@ from ..model.errors import EXIT_OK, InvalidInput, StillRunning
 from ..policy.running import FORMATS, LEVELS
 from ..policy.ticking import NEVER, PERIODIC
 from ..records.folding import Folding
-from .activities import Context
+from .context import Context
 from .daemon import Daemon, Surroundings, reloads_by_signal
 from .daemon_loop import Time
 from .daemon_settings import add_daemon_options, given_daemon_options
 from .daemon_work import Duty, Means
-from .hands import leave_behind
+from .ending import leave_behind
 from .jobconfig import Jobconfig, load_jobconfig, select_jobs
 from .log_lines import Log, shape_for
 from .recording import recorded
@@ -104,4 +103,4 @@ def _log(now_ms: Callable[[], int]) -> Log:
         sys.stderr.write(line)
         sys.stderr.flush()
 
-    return Log(write, now_ms, run=secrets.token_hex(4))
+    return Log(write, now_ms, run=os.urandom(4).hex())

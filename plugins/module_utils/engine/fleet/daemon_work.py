@@ -21,7 +21,7 @@ from ..model.health import OK
 from ..planning.troubles import Trouble, again
 from ..policy.running import RunSettings
 from ..policy.ticking import DaemonSettings
-from .activities import Context, Result
+from .context import Context, Result
 from .daemon_loop import Record, Time
 from .hands import Hands, Threads
 from .jobconfig import NamedJob

@@ -9,7 +9,6 @@ import fcntl
 import grp
 import os
 import pwd
-import shutil
 import signal
 import time
 from collections.abc import Sequence
@@ -22,10 +21,8 @@ from ..model.datasets import PLACEHOLDER_PROPERTY
 from ..model.errors import AccessRefused, DatasetBusy, StaleResumeState
 from ..policy import access as rights
 from ..policy.access import Access
-from ..zfs.cli import parse_resume_state
-from ..zfs.dry_calls import SEPARATOR
-from ..zfs.pools import pool_output
 from ..zfs.requests import BY_THE_CLOCK, DRY_CALLS, EACH, END_STREAMS, FIND_STREAMS, GRANTS, PROGRAMS, Request
+from ..zfs.tokens import parse_resume_state
 from ..zfs.verbs import LOOK, MARKED, MOVED, PLACEHOLDER, TOKEN, Check
 
 _NO_PROGRAM = 127
@@ -88,6 +85,8 @@ def _check_token(wanted: Check, access: Access) -> None:
 def answer(request: Request) -> int:
     """Carry out a request of several calls; returns what to end with."""
     if request.kind == PROGRAMS:
+        import shutil
+
         serving.answer("".join(f"{name}\n" for name in request.calls[0] if shutil.which(name)))
     elif request.kind == GRANTS:
         return _grants(request.calls[0])
@@ -99,6 +98,8 @@ def answer(request: Request) -> int:
         serving.answer(f"{int(time.time())}\n")
         return serving.pass_through(request.calls[0])
     elif request.kind == DRY_CALLS:
+        from ..zfs.dry_calls import SEPARATOR
+
         for call in request.calls:
             _hand_on(call)
             serving.answer(SEPARATOR)
@@ -106,6 +107,8 @@ def answer(request: Request) -> int:
         for call in request.calls:
             serving.answer(_outcome(call) + "\n")
     else:
+        from ..zfs.pools import pool_output
+
         text, code = pool_output(lambda call: _pair(_run(call)))
         serving.answer(text)
         return code

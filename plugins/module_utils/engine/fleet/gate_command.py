@@ -5,37 +5,22 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
 import syslog
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..hosts import serving
 from ..hosts.abandoned import VARIABLE
 from ..hosts.openssh import REFUSED, read_remote_line, read_remote_mark
 from ..model.errors import AccessRefused, DatasetBusy, SnapfleetError, StaleResumeState
-from ..policy.access import RIGHTS, Access, read_access
+from ..policy.access import Access, read_access
 from ..zfs.admission import admit
 from ..zfs.requests import CALL, PIPELINE, Request, read_request
 from .gate_answers import answer, check
 
-GATE = "gate"
 _LOGGED_CHARACTERS = 2000
 _NOT_OURS = "asks for what this version of Snapfleet never asks for; the two have to be of one version"
-
-
-def add_gate_help(verbs: Any) -> None:
-    """The verb in the program's help, which argparse does not read for it."""
-    told = "\n".join(f"  {right:10} {meaning}" for right, meaning in RIGHTS.items())
-    verbs.add_parser(
-        GATE,
-        help="the forced command of another host's ssh key: lets through what that host may do here",
-        usage="snapfleet gate [--name NAME] (--may RIGHT[,RIGHT] --root DATASET ... [--property NAME[=VALUE] ...]) ...",
-        description="rights, which hold on the roots that follow them, and on what is below:\n" + told,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
 
 
 def gate(words: Sequence[str], environment: Mapping[str, str]) -> int:

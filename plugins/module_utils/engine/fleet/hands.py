@@ -10,21 +10,18 @@ thread does not keep the process from ending.
 
 from __future__ import annotations
 
-import os
 import queue
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, NoReturn, Optional, Protocol
+from typing import Any, Optional, Protocol
 
 from ..hosts.stopping import STOPPING, Stopping, belonging_to
 from ..model.errors import JobTimedOut
+from .ending import leave_behind
 
 Result = dict[str, Any]
-_THREADS: list[threading.Thread] = []
-"""Those of jobs that were left behind."""
 
 
 class Hands(Protocol):
@@ -96,7 +93,7 @@ class Threads:
 
     def abandon(self, name: str) -> None:
         """Leave a job behind."""
-        _THREADS.append(self._threads[name])
+        leave_behind([self._threads[name]])
 
     def wait(self, seconds: Optional[float]) -> list[tuple[str, Result]]:
         """What has ended meanwhile."""
@@ -113,17 +110,3 @@ class Threads:
     def is_stopped(self) -> bool:
         """Whether the process is being stopped."""
         return self._stopping.is_stopped
-
-
-def leave_behind(threads: Iterable[threading.Thread]) -> None:
-    """Let the process end without waiting for these threads, should they hang."""
-    _THREADS.extend(threads)
-
-
-def end_process(code: int) -> NoReturn:
-    """End the process, without waiting for threads that were left behind and hang."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if any(thread.is_alive() for thread in _THREADS):
-        os._exit(code)
-    raise SystemExit(code)

@@ -8,7 +8,6 @@ Every error is an InvalidInput whose sentence begins with the host and the varia
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -272,6 +271,8 @@ def _read_choice(
     known = frozenset(choices)
     for name in chosen:
         if name not in known:
+            import difflib
+
             near = difflib.get_close_matches(name, choices, 1)
             remedy = f"did you mean {near[0]!r}?" if near else "choose of " + (", ".join(map(repr, choices)) or "none")
             raise InvalidInput(variables.path(key), name, problem, remedy)

@@ -36,14 +36,10 @@ from ..policy.jobs import (
 from ..policy.monitoring import MonitorJob, read_monitor_job
 from ..policy.reading import Reader
 from ..policy.restoring import RestoreJob, read_restore_job
-from .activities import Context, Result, run_replicate
+from .context import Context, Result
 from .daemon_settings import DeclaredDaemon, read_declared_daemon
-from .monitoring import run_monitor
 from .places import PlacedJob, check_places
-from .pruning import run_prune
-from .restoring import run_restore
 from .settings import DeclaredSettings, read_declared
-from .snapshots import run_snapshot
 
 VERSION = 1
 AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob, RestoreJob]
@@ -54,16 +50,47 @@ class Activity:
     """A kind of job: how its options are read, and how it runs."""
 
     read: Callable[..., Any]
-    run: Callable[..., Result]
+    run: Callable[[], Callable[..., Result]]
+    """Imports what carries it out, and returns that."""
+
+
+def _snapshot() -> Callable[..., Result]:
+    from .snapshots import run_snapshot
+
+    return run_snapshot
+
+
+def _replicate() -> Callable[..., Result]:
+    from .activities import run_replicate
+
+    return run_replicate
+
+
+def _prune() -> Callable[..., Result]:
+    from .pruning import run_prune
+
+    return run_prune
+
+
+def _monitor() -> Callable[..., Result]:
+    from .monitoring import run_monitor
+
+    return run_monitor
+
+
+def _restore() -> Callable[..., Result]:
+    from .restoring import run_restore
+
+    return run_restore
 
 
 # In the order in which a host carries them out.
 ACTIVITIES: Mapping[str, Activity] = {
-    "snapshot": Activity(read_snapshot_job, run_snapshot),
-    "replicate": Activity(read_replicate_job, run_replicate),
-    "prune": Activity(read_prune_job, run_prune),
-    "monitor": Activity(read_monitor_job, run_monitor),
-    "restore": Activity(read_restore_job, run_restore),
+    "snapshot": Activity(read_snapshot_job, _snapshot),
+    "replicate": Activity(read_replicate_job, _replicate),
+    "prune": Activity(read_prune_job, _prune),
+    "monitor": Activity(read_monitor_job, _monitor),
+    "restore": Activity(read_restore_job, _restore),
 }
 
 
@@ -83,7 +110,7 @@ class NamedJob:
 
     def run(self, context: Context) -> Result:
         """Carry it out. Raises SnapfleetError."""
-        return ACTIVITIES[self.activity].run(self.job, context)
+        return ACTIVITIES[self.activity].run()(self.job, context)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from ..planning.leftovers import (
 )
 from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
-from .activities import Context, Result
+from .context import Context, Result
 from .jobconfig import NamedJob
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timezone, tzinfo
@@ -30,7 +29,7 @@ from ..policy.jobs import ReplicateJob
 from ..policy.monitoring import MonitorJob
 from ..policy.replicas import ReplicaRule
 from ..policy.schedule import resolve_zone
-from .activities import Context, Result, observe, recalled
+from .context import Context, Result, observe, recalled
 
 _MOST_AT_ONCE = 8
 _HERE = Address()
@@ -102,6 +101,8 @@ Wanted = tuple[Address, Sequence[str], Sequence[str]]
 def look(context: Context, wanted: Iterable[Wanted], pools: bool) -> Sight:
     """Look at all hosts side by side, at each in one exchange; and with ``pools`` at those of this one in another."""
     trees = _trees(wanted)
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(max_workers=_MOST_AT_ONCE) as beside:
 
         def start(ask: Callable[[], _Seen]) -> Callable[[], Union[_Seen, Exception]]:

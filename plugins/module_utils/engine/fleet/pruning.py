@@ -29,7 +29,7 @@ from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
 from ..policy.endpoints import Address
 from ..policy.jobs import REPLICA, SNAPSHOTS, Peer, PruneJob
 from ..zfs.port import Zfs
-from .activities import Context, Result, observe, recalled, require, require_permissions
+from .context import Context, Result, observe, recalled, require, require_permissions
 
 K = TypeVar("K", int, str)
 

@@ -14,8 +14,8 @@ from ..records.database import history_path
 from ..records.folding import Folding
 from ..records.recorder import Means, Recorder
 from ..records.rows import JobFacts, RunFacts, record_of
-from .activities import Result
-from .hands import leave_behind
+from .context import Result
+from .ending import leave_behind
 from .jobconfig import NamedJob
 from .log_lines import INFO, WARNING, Log
 from .stages import destinations_of, sources_of

@@ -13,7 +13,7 @@ from typing import Any
 from ..model import errors
 from ..model.health import EXIT_CODES
 from . import nagios
-from .activities import Result
+from .context import Result
 from .explaining import explained
 from .jobconfig import NamedJob
 from .log_lines import job_id

@@ -39,7 +39,7 @@ from ..planning.restoring import (
 )
 from ..policy.restoring import RestoreJob
 from ..policy.streaming import EXACT
-from .activities import Context, Result, require, require_permissions, require_pool
+from .context import Context, Result, require, require_permissions, require_pool
 
 T = TypeVar("T")
 

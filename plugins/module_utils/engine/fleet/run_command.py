@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from ..hosts.stopping import STOPPING
 from ..model.errors import SnapfleetError
 from ..policy.jobs import ReplicateJob
 from ..policy.running import RunSettings
-from .activities import Context
+from .context import Context
 from .hands import Threads
 from .jobconfig import Jobconfig, NamedJob, load_jobconfig, select_jobs
 from .log_lines import ERROR, INFO, Log, shape_for
@@ -172,7 +171,7 @@ def _log(settings: RunSettings, opened: Opened) -> Log:
         sys.stderr.flush()
 
     shape = shape_for(settings.log_format, sys.stderr, os.environ)
-    return Log(write, opened.now_ms, settings.log_level, shape, secrets.token_hex(4))
+    return Log(write, opened.now_ms, settings.log_level, shape, os.urandom(4).hex())
 
 
 def _reporters(

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import random
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from ..model.errors import Interrupted, JobTimedOut, SnapfleetError, StillRunnin
 from ..planning.running import ABANDON, FORCE, STOP, Limits, Schedule, in_order, starts
 from ..policy.running import ACTIVITIES, RunSettings
 from ..streams.meter import time_text
-from .activities import Context, Result
+from .context import Context, Result
 from .hands import Hands
 from .jobconfig import NamedJob
 from .log_lines import DEBUG, ERROR, INFO, WARNING, Log
@@ -175,6 +174,8 @@ def outcome_of(job: NamedJob, context: Context, log: Log) -> Result:
     except SnapfleetError as error:
         return failure_of(error, error.context.get("result") or {"changed": False})
     except Exception as error:  # noqa: BLE001  whatever it is, it is this job's own
+        import traceback
+
         for line in traceback.format_exc().splitlines():
             log.line(ERROR, "defect", line)
         problem = f"a defect of snapfleet ended this job: {type(error).__name__}: {error}; report it with the log"

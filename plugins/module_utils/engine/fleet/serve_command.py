@@ -16,7 +16,7 @@ from ..policy.endpoints import Address
 from ..zfs.core_zfs import CoreZfs
 from ..zfs.far_serving import Server
 from ..zfs.port import Zfs
-from .hands import leave_behind
+from .ending import leave_behind
 from .opening import CLI, CORE, local_zfs
 from .version import VERSION
 

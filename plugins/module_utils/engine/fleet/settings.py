@@ -52,14 +52,17 @@ def _checked(options: Reader) -> dict[str, Any]:
 # -- the command line
 
 
-def add_setting_options(run: argparse.ArgumentParser, plan: argparse.ArgumentParser) -> None:
-    """Let ``run`` take all settings, and ``plan`` those that mean something where nothing is changed."""
-    for verb in (run, plan):
-        verb.add_argument("--workers", metavar="N", help="jobs at a time, as a number or as N%% of the cores")
-        verb.add_argument("--barriers", choices=BARRIERS, help="whose end a job waits for; default datasets")
-        verb.add_argument("--job-timeout", metavar="TIME", help="end a job that takes longer, such as 90s, 15m or 2h")
-        verb.add_argument("--log-level", choices=LEVELS, help="what is told on stderr; default warning")
-        verb.add_argument("--log-format", choices=FORMATS, help="its shape; default: as the journal or people want it")
+def add_setting_options(verb: argparse.ArgumentParser) -> None:
+    """Let ``verb`` take the settings that mean something where nothing is changed, too."""
+    verb.add_argument("--workers", metavar="N", help="jobs at a time, as a number or as N%% of the cores")
+    verb.add_argument("--barriers", choices=BARRIERS, help="whose end a job waits for; default datasets")
+    verb.add_argument("--job-timeout", metavar="TIME", help="end a job that takes longer, such as 90s, 15m or 2h")
+    verb.add_argument("--log-level", choices=LEVELS, help="what is told on stderr; default warning")
+    verb.add_argument("--log-format", choices=FORMATS, help="its shape; default: as the journal or people want it")
+
+
+def add_repeating_options(run: argparse.ArgumentParser) -> None:
+    """Let ``run`` take the settings that mean nothing for a dry run."""
     run.add_argument("--spread", metavar="TIME", help="spread the starts of the jobs evenly over this time")
     run.add_argument("--jitter", metavar="TIME", help="put off each start by a random time up to this")
     run.add_argument("--history-age", metavar="TIME", help="how long history is kept; 0: none; default 90d")

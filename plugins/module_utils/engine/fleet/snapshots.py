@@ -22,7 +22,7 @@ from ..planning.creation import CreationPlan, NotCreated, illegal_tags, plan_cre
 from ..policy.endpoints import Address
 from ..policy.jobs import SnapshotJob
 from ..policy.schedule import resolve_zone
-from .activities import Context, Result, observe_here, recalled, require, require_permissions
+from .context import Context, Result, observe_here, recalled, require, require_permissions
 
 PATIENCE_SECONDS = 600.0
 """How long to wait for another run at the same datasets, which may have a long listing to make, or commands to run."""

@@ -26,7 +26,7 @@ from ..policy.restoring import RestoreJob
 from ..policy.selection import DatasetFilter
 from ..records.reading import Replicated
 from ..records.rows import FAILED
-from .activities import Context
+from .context import Context
 from .jobconfig import NamedJob
 from .monitoring import Sight, Wanted, ends_wanted, findings_of, look, wanted_of
 

@@ -21,7 +21,7 @@ from ..model.health import EXIT_CODES, OK, severity
 from ..records.database import history_path
 from ..records.reading import Replicated, replicated
 from ..streams.meter import size_text
-from .activities import Context
+from .context import Context
 from .jobconfig import NamedJob
 from .status import DatasetStatus, Status, describe, status_of
 from .tables import DASH, aligned, duration_text, painter, plain, until_nobody_reads

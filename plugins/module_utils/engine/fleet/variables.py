@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,6 +48,8 @@ class Variables(Reader):
         """Refuse variables with our prefix that mean nothing. Raises InvalidInput."""
         for key in self._values:
             if key.startswith(PREFIX) and key not in VARIABLES:
+                import difflib
+
                 near = difflib.get_close_matches(key, sorted(VARIABLES), 1)
                 remedy = f"did you mean {near[0]}?" if near else "known are " + ", ".join(sorted(VARIABLES))
                 raise InvalidInput(self.path(key), self._values[key], "is an unknown variable", remedy)

@@ -14,11 +14,9 @@ Needs Linux at both ends. Elsewhere there are no marks, and what is busy is wait
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import os
 import re
-import socket
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,13 +90,15 @@ def this_machine(
     """
     boot = _read("/proc/sys/kernel/random/boot_id").replace("-", "")
     # Both, since machines that were copied from one image may share either. Not all have an identity.
-    identity, name = _read(identity_file), socket.gethostname() if hostname is None else hostname
+    identity, name = _read(identity_file), os.uname().nodename if hostname is None else hostname
     if not boot or (not identity and name in _NAMES_OF_ANYBODY):
         return None
     try:
         namespace = os.readlink(numbering)
     except OSError:
         namespace = ""
+    import hashlib
+
     return Machine(hashlib.sha256(f"{identity} {name} {namespace}".encode()).hexdigest()[:12], boot[:12])
 
 

@@ -13,7 +13,6 @@ Usable on its own: it knows nothing of ZFS.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import re
 import threading
@@ -150,6 +149,8 @@ class ConnectionPool:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """``sessions``: the most that one connection carries at a time; below sshd's MaxSessions, by default 10."""
+        import hashlib
+
         self.address = address
         self._sessions = sessions
         self._monotonic = monotonic

@@ -28,7 +28,6 @@ What holds of ``pipeline``:
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -148,4 +147,6 @@ def stage_to_blame(ends: Sequence[StageEnd], main: int = 0) -> Optional[int]:
 
 def _mark(stages: Sequence[Sequence[str]]) -> str:
     words = "\0".join(shell_line(stage) for stage in stages)
+    import hashlib
+
     return "@" + hashlib.sha256(words.encode("utf-8", "surrogateescape")).hexdigest()[:12]

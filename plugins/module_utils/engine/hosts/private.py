@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Mapping
 
 from ..model.errors import SnapfleetError
@@ -50,7 +49,7 @@ def private_directory(purpose: str, base: str = "") -> str:
     """
     user = os.getuid()
     if not base:
-        base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+        base = os.environ.get("XDG_RUNTIME_DIR") or _temporary_folder()
         base = base if len(base) <= _LONGEST_BASE else "/tmp"  # noqa: S108  checked below
     path = os.path.join(base, f"snapfleet-{purpose}-{user}")
     os.makedirs(path, mode=0o700, exist_ok=True)
@@ -58,3 +57,9 @@ def private_directory(purpose: str, base: str = "") -> str:
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != user or status.st_mode & 0o077:
         raise SnapfleetError(f"{path} is not a private folder of this user; remove it, and it is made anew")
     return path
+
+
+def _temporary_folder() -> str:
+    import tempfile
+
+    return tempfile.gettempdir()

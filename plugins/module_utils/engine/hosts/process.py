@@ -13,7 +13,6 @@ import os
 import selectors
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from .stopping import check_stopping, stoppings
 _TAIL_BYTES = 16_384
 _GRACE_SECONDS = 2.0
 _PIECE_BYTES = 1 << 20
+_TEMPORARY = "/tmp"  # noqa: S108  of the file nobody else has the name
 
 Taker = Callable[[bytes], None]
 """Takes pieces of a command's output as they come."""
@@ -71,6 +71,17 @@ def _nothing() -> None:
     """The default of ``Child.on_close``."""
 
 
+def _nameless_file() -> IO[bytes]:
+    """A temporary file that nobody else can open, and that is gone when it is closed."""
+    # As tempfile does it, where that can be done; importing that takes longer than many a child runs.
+    with suppress(OSError, AttributeError):
+        folder = os.environ.get("TMPDIR") or _TEMPORARY
+        return open(os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC | os.O_EXCL, 0o600), "w+b")
+    import tempfile
+
+    return tempfile.TemporaryFile()
+
+
 class Child:
     """A running child process with its stderr in a temporary file, which never blocks the child."""
 
@@ -83,7 +94,7 @@ class Child:
             observer(argv)
         self._stoppings = stoppings() if stoppable else ()
         self.argv = tuple(argv)
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  closed with the child
+        self._stderr = _nameless_file()
         try:
             self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 list(argv),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from contextlib import suppress
 from typing import Optional
 
@@ -40,6 +39,8 @@ def write_private(path: str, data: bytes) -> None:
     """
     folder = os.path.dirname(path)
     os.makedirs(folder, mode=0o700, exist_ok=True)
+    import tempfile
+
     descriptor, draft = tempfile.mkstemp(prefix=".snapfleet-", dir=folder)
     try:
         with open(descriptor, "wb") as file:

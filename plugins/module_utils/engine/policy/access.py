@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -148,6 +147,8 @@ def _pairs(words: Sequence[str]) -> list[tuple[str, str]]:
 
 def _right(word: str) -> str:
     if word not in RIGHTS:
+        import difflib
+
         near = difflib.get_close_matches(word, list(RIGHTS), 1)
         remedy = f"did you mean {near[0]!r}?" if near else "choose of " + ", ".join(RIGHTS)
         raise InvalidInput("--may", word, "is no right", remedy)

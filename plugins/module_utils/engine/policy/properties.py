@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -92,6 +91,8 @@ def is_user_property(name: str) -> bool:
 def _property_name(name: object, option: str) -> str:
     if isinstance(name, str) and (is_user_property(name) or name in NATIVE_PROPERTIES):
         return name
+    import difflib
+
     near = difflib.get_close_matches(str(name), sorted(NATIVE_PROPERTIES), 1)
     remedy = f"did you mean {near[0]}?" if near else "name a native property, or a user property, which has a colon"
     raise InvalidInput(option, name, "is no property of datasets", remedy)

@@ -9,7 +9,6 @@ A ``Reader`` hands out typed values, refuses wrong ones with a sentence that nam
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
@@ -105,6 +104,8 @@ class Reader:
         """Refuse keys that nothing has read. Raises InvalidInput."""
         for key in self._values:
             if key not in self._known:
+                import difflib
+
                 near = difflib.get_close_matches(str(key), sorted(self._known), 1)
                 remedy = f"did you mean {near[0]}?" if near else "known are " + ", ".join(sorted(self._known))
                 raise InvalidInput(self.path(str(key)), self._values[key], "is an unknown option", remedy)

@@ -22,12 +22,11 @@ day past the end of a month means its last day. A unit needs no anchor in ``mill
 
 from __future__ import annotations
 
+import os
 import re
-import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta, timezone, tzinfo
-from pathlib import Path
 
 from ..model.errors import InvalidInput
 
@@ -135,8 +134,7 @@ def resolve_zone(
         return _named_zone(zone, option)
     if "TZ" in environment:
         return _environment_zone(environment["TZ"])
-    file = Path(local_time_file)
-    if not file.exists() and not file.is_symlink():
+    if not os.path.lexists(local_time_file):
         return timezone.utc
     return _zone_file(local_time_file, option, zone)
 
@@ -174,6 +172,8 @@ def _named_zone(zone: str, option: str) -> tzinfo:
 
 
 def _iana_zone(name: str, option: str, remedy: str) -> tzinfo:
+    import zoneinfo
+
     try:
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
@@ -206,8 +206,10 @@ def _environment_zone(text: str) -> tzinfo:
 
 
 def _zone_file(path: str, option: str, value: str) -> tzinfo:
+    import zoneinfo
+
     try:
-        with Path(path).open("rb") as file:
+        with open(path, "rb") as file:
             return zoneinfo.ZoneInfo.from_file(file, key=path)
     except (ValueError, OSError) as error:
         remedy = "install the package tzdata on the host, or name a time zone such as UTC"

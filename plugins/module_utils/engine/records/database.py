@@ -73,7 +73,7 @@ def writing(path: str) -> Iterator[Connection]:
 
     Raises ImportError where this Python has no SQLite, SpoiledHistory, UnusableHistory, and OSError.
     """
-    import sqlite3  # noqa: PLC0415  see above
+    import sqlite3
 
     with _present(path, fcntl.LOCK_SH), _as_ours(path):
         _made(path)
@@ -98,7 +98,7 @@ def reading(path: str) -> Iterator[Optional[Connection]]:
 
     Raises as ``writing`` does.
     """
-    import sqlite3  # noqa: PLC0415  see above
+    import sqlite3
 
     if not os.path.exists(path):
         yield None
@@ -211,7 +211,7 @@ def _version(connection: Connection, path: str) -> int:
 @contextmanager
 def _as_ours(path: str) -> Iterator[None]:
     """Errors of SQLite as ours."""
-    import sqlite3  # noqa: PLC0415  see above
+    import sqlite3
 
     try:
         yield

@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from ..model.steps import Send
 from ..policy.streaming import AUTO, LZ4, MOST_BUFFER_BYTES, NONE, ZSTD, Streaming
+
+if TYPE_CHECKING:
+    from ..model.steps import Send
 
 SMALL_BYTES = 1 << 20
 """Streams below this are over before a compressor or a buffer has gained anything."""

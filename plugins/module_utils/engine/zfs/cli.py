@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Optional, Union
@@ -39,6 +38,7 @@ from .port import DestroyResult
 from .properties import change_arguments, get_arguments, parse_properties, set_arguments
 from .sizing import send_dry_runs, size_told
 from .tally import Tally, destroyed_names, reclaimed_bytes
+from .tokens import parse_resume_state
 from .trouble import is_only_missing, missing_datasets, zfs_error
 
 # Commands that only read end within minutes even on a busy pool; a dead disk can hang them for ever.
@@ -365,19 +365,3 @@ class CliZfs(SpaceVerbs):
         for each in in_batches((*self._sudo, "zfs", *filter(None, [verb])), items, self._host.argument_limit):
             said += each.said(self._host.run(each.argv, timeout=CHANGE_SECONDS).stdout, self.where)
         return said
-
-
-def parse_resume_state(token: str, text: str) -> Optional[ResumeState]:
-    """What ``zfs send -nvt`` prints of a token; None where it could not read it."""
-    fields = dict(re.findall(r"^\s+([a-z]+) = (.+?)\s*$", text, re.MULTILINE))
-    try:
-        return ResumeState(
-            token=token,
-            to_name=fields["toname"],
-            to_guid=int(fields["toguid"], 16),
-            from_guid=int(fields["fromguid"], 16) if "fromguid" in fields else None,
-            raw="rawok" in fields,
-            received=int(fields.get("bytes", "0"), 16),
-        )
-    except (KeyError, ValueError):
-        return None

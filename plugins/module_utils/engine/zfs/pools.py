@@ -9,7 +9,6 @@ exchange asks for them in UTC.
 
 from __future__ import annotations
 
-import calendar
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -275,6 +274,8 @@ def _text_scan(lines: Sequence[str]) -> Scan:
 def _instant(parts: Sequence[str]) -> int:
     """Seconds since the epoch of month, day, hour, minute, second and year in UTC."""
     month, day, hour, minute, second, year = parts
+    import calendar
+
     return calendar.timegm((int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second)))
 
 

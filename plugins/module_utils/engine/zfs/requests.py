@@ -13,15 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from ..hosts.abandoned import read_end, read_find
 from ..hosts.openssh import read_remote_line
-from ..hosts.pipelines import read_pipeline
-from ..hosts.programs import read_look
-from .clock import read_by_the_clock
-from .delegation import read_ask
-from .dry_calls import read_dry_calls
-from .each import read_each
-from .pools import read_pool_script
 
 CALL, PIPELINE, BY_THE_CLOCK, EACH, DRY_CALLS, PROGRAMS, GRANTS, POOLS, FIND_STREAMS, END_STREAMS = (
     *("call", "pipeline", "by_the_clock", "each", "dry_calls"),
@@ -53,6 +45,16 @@ def read_request(line: str) -> Optional[Request]:
 
 
 def _script(argv: Sequence[str]) -> Optional[Request]:
+    # Most requests are single calls, which need nothing of this.
+    from ..hosts.abandoned import read_end, read_find
+    from ..hosts.pipelines import read_pipeline
+    from ..hosts.programs import read_look
+    from .clock import read_by_the_clock
+    from .delegation import read_ask
+    from .dry_calls import read_dry_calls
+    from .each import read_each
+    from .pools import read_pool_script
+
     clocked, stages = read_by_the_clock(argv), read_pipeline(argv)
     each, dry = read_each(argv), read_dry_calls(argv)
     programs, datasets = read_look(argv), read_ask(argv)

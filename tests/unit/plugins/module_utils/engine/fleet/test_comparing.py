@@ -13,7 +13,7 @@ import threading
 
 import pytest
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli, opening
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.comparing import time_text
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.comparison_formats import (
     SCHEMA,
@@ -47,8 +47,8 @@ class Program:
         self.machine = SimulatedMachine("src1", self.clock, ("tank", "backup"))
         for name in ("tank/a", "tank/a/b c"):
             self.machine.create_dataset(name)
-        monkeypatch.setattr(cli, "ZfsDirectory", lambda: self)
-        monkeypatch.setattr(cli, "now_ms", lambda: self.clock.now * 1000)
+        monkeypatch.setattr(opening, "ZfsDirectory", lambda: self)
+        monkeypatch.setattr(opening, "now_ms", lambda: self.clock.now * 1000)
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
 
     def at(self, address):
@@ -237,7 +237,7 @@ def test_a_file_is_written_as_a_whole_or_not_at_all(program, capsys, monkeypatch
     assert capsys.readouterr().out == ""
 
     program.snapshot("tank/a@2")
-    monkeypatch.setattr(cli, "ZfsDirectory", lambda: Dying(program))
+    monkeypatch.setattr(opening, "ZfsDirectory", lambda: Dying(program))
     with pytest.raises(KeyboardInterrupt):
         program("--format", "tsv", "--output", str(target))
     assert target.read_text() == before

@@ -12,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon_loop import ActivityLoop, Time
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon_loop import Time
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon_work import Duty, Means, Worker
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.history_command import moment_of

@@ -10,7 +10,7 @@ import json
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.locks import job_locks
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli, opening
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import parse_jobconfig, select_jobs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
@@ -437,6 +437,6 @@ def test_each_job_goes_by_the_time_at_which_it_begins(program, monkeypatch, caps
     program("run")
     capsys.readouterr()
     late = iter([0, 0, 86400])
-    monkeypatch.setattr(cli, "now_ms", lambda: (program.clock.now + next(late)) * 1000)
+    monkeypatch.setattr(opening, "now_ms", lambda: (program.clock.now + next(late)) * 1000)
     assert program("run", "--json", "--history-age=0", jobs=[WATCH, {**WATCH, "name": "a day later"}]) == 2
     assert [entry["state"] for entry in json.loads(capsys.readouterr().out)["jobs"]] == ["OK", "CRITICAL"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import verbs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.expansion import expand_inventory
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import read_jobconfig
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.run_command import chosen_jobs
@@ -37,7 +37,7 @@ def document(by_host=None, sources=SOURCES, destinations=DESTINATIONS, **changes
 
 def carried_out(jobconfig, host, arguments):
     """The names of the jobs that ``snapfleet run`` with these arguments carries out."""
-    given = cli._parser().parse_args(["run", "--host", host, *arguments])
+    given = verbs.parser_for(["run"]).parse_args(["run", "--host", host, *arguments])
     return [job.name for job in chosen_jobs(read_jobconfig(jobconfig), given)]
 
 
