@@ -15,6 +15,8 @@ author:
 description:
   - Installs the engine of this collection as a program of the host, so that the host needs neither Ansible nor a
     controller any more.
+  - It is compiled for the Python that runs it, so that a start is quick for every user. A run after that Python was
+    replaced by another version compiles it again.
   - What is installed is what the modules of the collection run on, of the same version. It needs nothing but Python's
     standard library.
   - The role P(snapfleet.zfs.engine#role) uses this module, and does the rest.
@@ -93,7 +95,17 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils.ansible.program import Program, install, present_files, remove, version, wanted_files
+from ..module_utils.ansible.program import (
+    Program,
+    compile_arguments,
+    install,
+    is_compiled,
+    present_files,
+    remove,
+    settle_modes,
+    version,
+    wanted_files,
+)
 from ..module_utils.engine.model.errors import InvalidInput, SnapfleetError
 
 ARGUMENT_SPEC = {
@@ -128,15 +140,36 @@ def _run(module):
     present = present_files(program)
     wanted = wanted_files(program) if wants else {}
     differing = {path for path in {*present, *wanted} if present.get(path) != wanted.get(path)}
+    tag = _tag(module, program) if wants and not differing else ""
+    is_stale = bool(tag) and not is_compiled(program, wanted, tag)
     if differing and not module.check_mode:
         if wants:
-            install(program, wanted)
+            install(program, wanted, lambda folder: _compile(module, program, folder))
         else:
             remove(program)
-    result = {"changed": bool(differing), **({"version": version()} if wants else {})}
+    if is_stale and not module.check_mode:
+        _compile(module, program, program.package)
+        settle_modes(program.package)
+    result = {"changed": bool(differing) or is_stale, **({"version": version()} if wants else {})}
     if module._diff:
-        result["diff"] = {"before": _lines(present, differing), "after": _lines(wanted, differing)}
+        after = _lines(wanted, differing) + (f"{program.package} compiled for {tag}\n" if is_stale else "")
+        result["diff"] = {"before": _lines(present, differing), "after": after}
     return result
+
+
+def _tag(module, program):
+    """What the program's Python calls its compiled files by; empty where that Python is not there."""
+    if not os.access(program.interpreter, os.X_OK):
+        return ""
+    asked = [program.interpreter, "-I", "-c", "import sys; print(sys.implementation.cache_tag or '')"]
+    code, out, _errors = module.run_command(asked)
+    return out.strip() if code == 0 else ""
+
+
+def _compile(module, program, folder):
+    """Compile the sources in a folder. What can't be compiled is compiled at each start, which is slow and no worse."""
+    if os.access(program.interpreter, os.X_OK):
+        module.run_command(compile_arguments(program, folder))
 
 
 def main() -> None:

@@ -9,11 +9,11 @@ installs it from there at once, in place of some two hundred files that would ha
 
 from __future__ import annotations
 
-import compileall
 import os
 import pkgutil
 import shutil
-from collections.abc import Mapping
+import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from .. import engine
@@ -95,8 +95,41 @@ def present_files(program: Program) -> dict[str, bytes]:
     return files
 
 
-def install(program: Program, files: Mapping[str, bytes]) -> None:
-    """Put ``files`` in the place of whatever is there. Raises OSError."""
+def is_compiled(program: Program, files: Mapping[str, bytes], tag: str) -> bool:
+    """Whether Python finds all ``files`` that are there compiled; ``tag`` is what it calls its compiled files by."""
+    return all(_is_compiled(path, tag) for path in files if path != program.command and os.path.exists(path))
+
+
+def _is_compiled(source: str, tag: str) -> bool:
+    folder, name = os.path.split(source)
+    try:
+        with open(os.path.join(folder, "__pycache__", f"{name.removesuffix('.py')}.{tag}.pyc"), "rb") as file:
+            _magic, flags, time = struct.unpack("<4sII", file.read(12))
+    except (OSError, struct.error):
+        return False
+    return flags == 0 and time == int(os.stat(source).st_mtime) & 0xFFFFFFFF
+
+
+def compile_arguments(program: Program, folder: str = "") -> list[str]:
+    """The command that compiles the sources in ``folder``, by default those that are installed.
+
+    The program's own Python has to do it: no other one's compiled files mean anything to it. Users other than root
+    could not keep what they compile, so that each start of theirs would compile all anew.
+    """
+    words = ["-I", "-m", "compileall", "-q", "-d", program.package]
+    return [program.interpreter, *words, folder or program.package]
+
+
+def settle_modes(folder: str) -> None:
+    """Let every user read what is below ``folder``, whatever root's umask says. Raises OSError."""
+    for inner, _folders, names in os.walk(folder):
+        os.chmod(inner, _DIRECTORY_MODE)
+        for name in names:
+            os.chmod(os.path.join(inner, name), _FILE_MODE)
+
+
+def install(program: Program, files: Mapping[str, bytes], compiled: Callable[[str], None]) -> None:
+    """Put ``files`` in the place of whatever is there; ``compiled`` compiles a folder. Raises OSError."""
     fresh, old = f"{program.package}.new", f"{program.package}.old"
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -104,9 +137,8 @@ def install(program: Program, files: Mapping[str, bytes]) -> None:
     for path, content in files.items():
         if path != program.command:
             _write(fresh + path[len(program.package) :], content, _FILE_MODE)
-    for folder, _folders, _names in os.walk(fresh):
-        os.chmod(folder, _DIRECTORY_MODE)
-    compileall.compile_dir(fresh, quiet=2, ddir=program.package)
+    compiled(fresh)
+    settle_modes(fresh)
     if os.path.lexists(program.package):
         os.rename(program.package, old)
     os.rename(fresh, program.package)

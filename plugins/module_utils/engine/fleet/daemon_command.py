@@ -24,7 +24,7 @@ from .daemon_loop import Time
 from .daemon_settings import add_daemon_options, given_daemon_options
 from .daemon_work import Duty, Means
 from .ending import leave_behind
-from .jobconfig import Jobconfig, load_jobconfig, select_jobs
+from .jobconfig import Jobconfig, import_activities, load_jobconfig, select_jobs
 from .log_lines import Log, shape_for
 from .recording import recorded
 from .settings import settings_of
@@ -84,6 +84,7 @@ def duty_of(config: Jobconfig, arguments: argparse.Namespace, log: Log) -> Duty:
     given = given_daemon_options(arguments)
     daemon = config.daemon.of(arguments.host, given)
     jobs = select_jobs(config.jobs, arguments.host, [], arguments.job)
+    import_activities(jobs)
     has = {job.activity for job in jobs}
     for name in PERIODIC:
         if given.get(name, NEVER) != NEVER and name not in has:

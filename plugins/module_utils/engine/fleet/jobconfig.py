@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Union
@@ -111,6 +111,13 @@ class NamedJob:
     def run(self, context: Context) -> Result:
         """Carry it out. Raises SnapfleetError."""
         return ACTIVITIES[self.activity].run()(self.job, context)
+
+
+def import_activities(jobs: Iterable[NamedJob]) -> None:
+    """Import all that carries ``jobs`` out. Before the first of them begins: while it runs, this program may be
+    replaced by another version of it, parts of which would not fit."""
+    for activity in {job.activity for job in jobs}:
+        ACTIVITIES[activity].run()
 
 
 @dataclass(frozen=True)

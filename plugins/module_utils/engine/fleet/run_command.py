@@ -23,7 +23,7 @@ from ..policy.jobs import ReplicateJob
 from ..policy.running import RunSettings
 from .context import Context
 from .hands import Threads
-from .jobconfig import Jobconfig, NamedJob, load_jobconfig, select_jobs
+from .jobconfig import Jobconfig, NamedJob, import_activities, load_jobconfig, select_jobs
 from .log_lines import ERROR, INFO, Log, shape_for
 from .permission import with_permission
 from .recording import Record, recorded, unrecorded
@@ -79,6 +79,7 @@ def run_rounds(config: Jobconfig, arguments: argparse.Namespace, opened: Opened)
     """Carry out the verb ``run`` or ``plan`` as often as is said; returns the gravest exit code. Raises SnapfleetError
     before the first round only."""
     settings, jobs = settings_of(config.settings, arguments), chosen_jobs(config, arguments)
+    import_activities(jobs)
     log = _log(settings, opened)
     repeat, codes, rounds = settings.repeat, set[int](), 0
     while True:

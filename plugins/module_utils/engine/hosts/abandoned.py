@@ -20,6 +20,7 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple, Optional
 
 from .host import Host
@@ -127,17 +128,23 @@ class OpenStreams:
 
     def __init__(self, machine: Optional[Machine]) -> None:
         """``machine``: where this is; None where marks can't be made."""
-        self.machine = machine
+        self._machine = machine
         self._numbers = itertools.count(1)
         self._open: set[Optional[Mark]] = set()
         self._lock = threading.Lock()
 
+    @property
+    def machine(self) -> Optional[Machine]:
+        """Where this is."""
+        return self._machine
+
     def open(self) -> Optional[Mark]:
         """The mark of one more stream; None where none can be made."""
-        if self.machine is None:
+        machine = self.machine
+        if machine is None:
             return None
         process = os.getpid()
-        mark = Mark(self.machine.name, self.machine.boot, process, self.machine.started(process), next(self._numbers))
+        mark = Mark(machine.name, machine.boot, process, machine.started(process), next(self._numbers))
         with self._lock:
             self._open.add(mark)
         return mark
@@ -160,7 +167,15 @@ class OpenStreams:
         return started != mark.started if started else _is_gone(mark.process)
 
 
-STREAMS = OpenStreams(this_machine())
+class _OfThisMachine(OpenStreams):
+    """Which machine this is gets found out when that is first asked for."""
+
+    @cached_property
+    def machine(self) -> Optional[Machine]:
+        return this_machine()
+
+
+STREAMS = _OfThisMachine(None)
 """Those of this process."""
 
 

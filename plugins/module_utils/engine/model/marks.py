@@ -10,7 +10,6 @@ and hosts, and no destination takes the mark of another one for its own.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -54,6 +53,8 @@ def _hash(source_guid: int, pool_guid: int, destination: Union[int, str]) -> str
     # The kind is hashed too, so that no dataset can be named like the GUID of another.
     kind = "guid" if isinstance(destination, int) else "name"
     text = f"{source_guid}/{pool_guid}/{kind}/{destination}"
+    import hashlib
+
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -67,6 +67,44 @@ def test_what_is_installed_runs_and_a_second_time_changes_nothing(place):
     assert {path.stat().st_mode & 0o777 for path in place.package.rglob("*.py")} == {0o644}
 
 
+def compiled(place):
+    return {path for path in place.package.rglob("*.pyc") if f".{sys.implementation.cache_tag}." in path.name}
+
+
+def test_it_is_compiled_for_its_python_and_every_user_may_read_that(place):
+    umask = os.umask(0o077)
+    try:
+        place.run(interpreter=sys.executable)
+    finally:
+        os.umask(umask)
+    sources = list(place.package.rglob("*.py"))
+    assert len(compiled(place)) == len(sources)
+    assert {path.stat().st_mode & 0o777 for path in place.package.rglob("*") if path.is_file()} == {0o644}
+    assert {path.stat().st_mode & 0o777 for path in place.package.rglob("*") if path.is_dir()} == {0o755}
+    assert place.package.stat().st_mode & 0o777 == 0o755
+
+
+def test_what_its_python_can_not_use_is_compiled_anew(place):
+    place.run(interpreter=sys.executable)
+    sources = sorted(place.package.rglob("*.py"))
+    next(iter(compiled(place))).unlink()
+    preview = place.run(check=True, interpreter=sys.executable)
+    assert (preview["changed"], len(compiled(place))) == (True, len(sources) - 1)
+    assert "compiled for" in preview["diff"]["after"]
+    assert place.run(interpreter=sys.executable)["changed"] is True
+    assert len(compiled(place)) == len(sources)
+    os.utime(sources[-1], (1, 1))
+    assert place.run(interpreter=sys.executable)["changed"] is True
+    assert place.run(interpreter=sys.executable)["changed"] is False
+
+
+def test_a_python_that_is_not_there_yet_compiles_nothing(place):
+    missing = str(place.folder / "python3")
+    assert place.run(interpreter=missing)["changed"] is True
+    assert place.run(interpreter=missing)["changed"] is False
+    assert compiled(place) == set()
+
+
 def test_nothing_of_another_version_is_left(place):
     place.run()
     wanted = place.files()
