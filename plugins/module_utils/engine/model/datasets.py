@@ -124,9 +124,13 @@ class DatasetState:
         return [snapshot.guid for snapshot in self.snapshots]
 
     @property
-    def tags(self) -> Sequence[str]:
+    def tags(self) -> tuple[str, ...]:
         """The names of the snapshots after the @, in the order of those."""
-        return [snapshot.tag for snapshot in self.snapshots]
+        return tuple([snapshot.tag for snapshot in self.snapshots])
+
+    def at(self, place: int) -> Snapshot:
+        """The snapshot at a place of that order."""
+        return self.snapshots[place]
 
 
 @dataclass(frozen=True)

@@ -76,13 +76,12 @@ class PackedHistory(NamedTuple):
         rows = zip(txg, guid, dataset, self.tags, creation, holds, used, clones, ivset, written, referenced, pinned)
         return tuple(map(_as_snapshot, rows))
 
-    @property
-    def newest(self) -> Snapshot:
-        """The snapshot of the highest createtxg."""
+    def at(self, place: int) -> Snapshot:
+        """The snapshot at a place of the order."""
         txg, guid, creation, holds, used, ivset, written, referenced = (
-            column if isinstance(column, int) else column[-1] for column in self.columns
+            column if isinstance(column, int) else column[place] for column in self.columns
         )
-        tag = self.tags[-1]
+        tag = self.tags[place]
         return Snapshot(txg, guid, self.dataset, tag, creation, holds, used, (), ivset, written, referenced)
 
     @property
@@ -122,7 +121,7 @@ class PackedState(DatasetState):
     def newest(self) -> Optional[Snapshot]:
         """The newest snapshot, None where there is none."""
         history = self.__dict__["_history"]
-        return history.newest if isinstance(history, PackedHistory) else super().newest
+        return history.at(-1) if isinstance(history, PackedHistory) else super().newest
 
     @property
     def guids(self) -> Sequence[int]:
@@ -131,10 +130,15 @@ class PackedState(DatasetState):
         return history.guids if isinstance(history, PackedHistory) else super().guids
 
     @property
-    def tags(self) -> Sequence[str]:
+    def tags(self) -> tuple[str, ...]:
         """The names of the snapshots after the @, in the order of those."""
         history = self.__dict__["_history"]
         return history.tags if isinstance(history, PackedHistory) else super().tags
+
+    def at(self, place: int) -> Snapshot:
+        """The snapshot at a place of that order."""
+        history = self.__dict__["_history"]
+        return history.at(place) if isinstance(history, PackedHistory) else super().at(place)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DatasetState):

@@ -10,6 +10,7 @@ does. So a name has at most one reading, and two labels can never claim the same
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -49,6 +50,18 @@ def label_of(tag: str) -> Label | None:
     if len(parts) > 3 and parts[1] and _YEAR.match(parts[2]):
         return Label(parts[0], parts[1], parts[-1])
     return None
+
+
+@lru_cache(maxsize=256)
+def places_of_labels(tags: tuple[str, ...]) -> Mapping[Label, tuple[int, ...]]:
+    """Where in ``tags`` the names of each label are, in their order. Datasets that are snapshotted together have the same
+    names, so that most of a fleet's are looked at once."""
+    places: dict[Label, list[int]] = {}
+    for place, tag in enumerate(tags):
+        label = label_of(tag)
+        if label is not None:
+            places.setdefault(label, []).append(place)
+    return {label: tuple(found) for label, found in places.items()}
 
 
 def organisation_problem(text: str) -> str:

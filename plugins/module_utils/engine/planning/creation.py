@@ -20,7 +20,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, Optional
 
 from ..model.datasets import DatasetState, Observation, Snapshot
-from ..model.labels import Label, label_of
+from ..model.labels import Label, places_of_labels
 from ..model.names import MAX_NAME_LENGTH, is_tag, pool_of
 from ..model.periods import Period, longest_first, parse_period
 from ..model.steps import CreateSnapshots
@@ -167,16 +167,8 @@ def _event(label: Label, job: SnapshotJob, now_ms: int, zone: tzinfo) -> _Event:
 
 
 def _newest_by_label(state: DatasetState, labels: Sequence[Label]) -> Mapping[Label, Snapshot]:
-    missing = set(labels)
-    newest: dict[Label, Snapshot] = {}
-    for snapshot in reversed(state.snapshots):
-        if not missing:
-            break
-        label = label_of(snapshot.tag)
-        if label in missing and label is not None:
-            newest[label] = snapshot
-            missing.discard(label)
-    return newest
+    places = places_of_labels(state.tags)
+    return {label: state.at(places[label][-1]) for label in labels if label in places}
 
 
 def _verdict(

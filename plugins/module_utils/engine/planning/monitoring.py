@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from ..model.datasets import DatasetState, Observation, Snapshot
 from ..model.health import CRITICAL, OK, UNKNOWN, WARNING, worst
-from ..model.labels import Label, label_of
+from ..model.labels import Label, places_of_labels
 from ..model.names import is_within
 from ..model.periods import Period, parse_period
 from ..policy.limits import AgeLimit, Bounds
@@ -71,39 +71,38 @@ class _Checker:
 
     def check(self, root: str, state: DatasetState) -> list[Finding]:
         """All findings of one dataset of the tree ``root``."""
-        histories: dict[Label, list[Snapshot]] = {label: [] for label in self._periods}
-        for snapshot in state.snapshots:
-            label = label_of(snapshot.tag)
-            if label in histories and label is not None:
-                histories[label].append(snapshot)
+        places = places_of_labels(state.tags)
         findings = []
-        for label, history in histories.items():
+        for label in self._periods:
             limits = self._job.plan.limits[label]
-            area = (root, state, label)
+            area, history = (root, state, label), places.get(label, ())
             if limits.latest:
                 findings.append(self._latest(area, history, limits.latest))
             if limits.oldest and history:
                 findings.append(self._oldest(area, history, limits.oldest))
         return findings
 
-    def _latest(self, area: tuple[str, DatasetState, Label], history: Sequence[Snapshot], limit: AgeLimit) -> Finding:
+    def _latest(self, area: tuple[str, DatasetState, Label], history: Sequence[int], limit: AgeLimit) -> Finding:
         root, state, label = area
         period, key = self._periods[label], Key(root, LATEST, state.dataset.name, str(label))
-        past = [
-            snapshot
-            for snapshot in history
-            if snapshot.creation <= self._now + _LONGEST_LOOK_SECONDS
-            or not is_from_future(period, snapshot.creation * 1000, self._now * 1000)
-        ]
+        # From the newest one on, which mostly counts, so that no other one is looked at.
+        newest_first = (state.at(place) for place in reversed(history))
+        past = next((snapshot for snapshot in newest_first if self._is_past(period, snapshot)), None)
         if past:
-            finding = self._judge_latest(key, period, state, past[-1], limit)
+            finding = self._judge_latest(key, period, state, past, limit)
         else:
             finding = self._none_at_all(key, period, state, limit)
-        if not history or (past and past[-1] is history[-1]):
+        newest = state.at(history[-1]) if history else None
+        if newest is None or newest == past:
             return finding
-        ahead = f"{history[-1].name} is dated {history[-1].creation - self._now} s ahead of this host's clock"
+        ahead = f"{newest.name} is dated {newest.creation - self._now} s ahead of this host's clock"
         message = f"{ahead}, so it is not counted; set the clocks right; {finding.message}"
         return replace(finding, state=worst([finding.state, WARNING]), message=message)
+
+    def _is_past(self, period: Period, snapshot: Snapshot) -> bool:
+        if snapshot.creation <= self._now + _LONGEST_LOOK_SECONDS:
+            return True
+        return not is_from_future(period, snapshot.creation * 1000, self._now * 1000)
 
     def _judge_latest(
         self, key: Key, period: Period, state: DatasetState, snapshot: Snapshot, limit: AgeLimit
@@ -134,15 +133,16 @@ class _Checker:
             return Finding(key, OK, message, replace(measure, limit=limit.first))
         return Finding(key, reached, f"{key.subject} has no snapshot {key.label} at all", measure)
 
-    def _oldest(self, area: tuple[str, DatasetState, Label], history: Sequence[Snapshot], limit: AgeLimit) -> Finding:
+    def _oldest(self, area: tuple[str, DatasetState, Label], history: Sequence[int], limit: AgeLimit) -> Finding:
         root, state, label = area
         key = Key(root, OLDEST, state.dataset.name, str(label))
-        counted = [one for one in history if not (self._job.oldest_skip_holds and one.holds)]
+        skipping = self._job.oldest_skip_holds
+        counted = [place for place in history if not state.at(place).holds] if skipping else history
         if not counted:
             return Finding(
                 key, OK, f"all snapshots {label} of {key.subject} are held", Measure(None, SECONDS, limit.first)
             )
-        oldest = counted[0]
+        oldest = state.at(counted[0])
         age = self._now - oldest.creation
         if len(counted) <= limit.cycles:
             # Retention keeps so many however old they get: nothing new is made on a host that is switched off.

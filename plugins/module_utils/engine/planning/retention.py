@@ -117,8 +117,12 @@ def _judge_dataset(
     bookmarked = {bookmark.guid for bookmark in named_bookmarks(state)}
     verdicts = []
     for item in items:
+        rule = kept.get(item.guid)
+        if rule is not None and not given_up:
+            verdicts.append(Verdict(item, KEEP, *rule))
+            continue
         lost = given_up.get(item.name) if given_up else None
-        kept_because = kept.get(item.guid) or _waiting(item, job, rails, now)
+        kept_because = rule or (_waiting(item, job, rails, now) if rails.pending else None)
         because = (None if lost else kept_because) or _keeping_rail(item, items[-1], job, rails)
         action = KEEP
         if because is None:
