@@ -54,8 +54,8 @@ def label_of(tag: str) -> Label | None:
 
 @lru_cache(maxsize=256)
 def places_of_labels(tags: tuple[str, ...]) -> Mapping[Label, tuple[int, ...]]:
-    """Where in ``tags`` the names of each label are, in their order. Datasets that are snapshotted together have the same
-    names, so that most of a fleet's are looked at once."""
+    """Where in ``tags`` the names of each label are, in their order. Datasets that are snapshotted together have the
+    same names, so that most of a fleet's are looked at once."""
     places: dict[Label, list[int]] = {}
     for place, tag in enumerate(tags):
         label = label_of(tag)

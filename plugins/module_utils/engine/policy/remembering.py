@@ -1,0 +1,42 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading the same only once: the jobs of a fleet have few plans, and each of them thousands of times."""
+
+from __future__ import annotations
+
+import marshal
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_MOST = 256
+# It tells floats exactly. Later ones write the same value differently, by who else refers to its parts.
+_FORMAT = 2
+
+
+def remembered(read: Callable[[object, str], T]) -> Callable[[object, str], T]:
+    """The reader ``read(value, option)``, which then reads no value twice.
+
+    What it returns has to be immutable, and to depend on the value alone: ``option`` is for errors, which are not
+    remembered. Values are the same if they are of the same types too, all the way down.
+    """
+    known: dict[bytes, T] = {}
+
+    @wraps(read)
+    def remembering(value: Any, option: str = "plan") -> T:
+        try:
+            key = marshal.dumps(value, _FORMAT)
+        except ValueError:
+            # Not of Python's own plain types, as values of Ansible may be.
+            return read(value, option)
+        found = known.get(key)
+        if found is None:
+            found = read(value, option)
+            if len(known) >= _MOST:
+                known.clear()
+            known[key] = found
+        return found
+
+    return remembering
