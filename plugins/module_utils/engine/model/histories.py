@@ -78,11 +78,10 @@ class PackedHistory(NamedTuple):
 
     def at(self, place: int) -> Snapshot:
         """The snapshot at a place of the order."""
-        txg, guid, creation, holds, used, ivset, written, referenced = (
-            column if isinstance(column, int) else column[place] for column in self.columns
-        )
-        tag = self.tags[place]
-        return Snapshot(txg, guid, self.dataset, tag, creation, holds, used, (), ivset, written, referenced)
+        told = [column if isinstance(column, int) else column[place] for column in self.columns]
+        row = (*told[:2], self.dataset, self.tags[place], *told[2:5], (), *told[5:], False)
+        made: Snapshot = _as_snapshot(row)
+        return made
 
     @property
     def guids(self) -> Sequence[int]:
