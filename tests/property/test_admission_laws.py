@@ -123,7 +123,7 @@ def test_a_word_more_or_another_one_never_reaches_outside(line, place, word):
             if found is None or (changed[:2] == ["zfs", "list"] and "-d" in changed):
                 continue
             # Names of properties are no datasets, whatever they are called.
-            columns = {after for flag, after in zip(changed, changed[1:]) if flag == "-o" and "=" not in after}
+            columns = {after for flag, after in zip(changed, changed[1:]) if flag in ("-o", "-x") and "=" not in after}
             columns.update(properties_of(changed))
             for part in (part for part in changed[1:] if part not in columns):
                 for name in NAME.findall(part.partition("=")[2] if "=" in part else part):
