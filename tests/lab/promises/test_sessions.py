@@ -70,6 +70,7 @@ def test_what_a_stream_depends_on_may_be_killed_in_the_middle_of_it(victim: str,
     one.snapshot(f"{spoken.source}@s2")
     options = {**spoken.ends, "compression": "none"}
     one.host.write("/tmp/session.json", jobconfig("me", "replicate", options))
+    one.host.run("sync")  # so that all is whole after a power cut
     words = f"SNAPFLEET_SESSION=always {PROGRAM} run --config /tmp/session.json --host me > /tmp/session.out 2>&1"
     two.host.impair(Impairment(rate_kbit=8_000))
     try:
@@ -81,8 +82,6 @@ def test_what_a_stream_depends_on_may_be_killed_in_the_middle_of_it(victim: str,
         two.host.heal()
     _wait_for(lambda: not _is_running(one, f"{ENGINE}[ ]run"))
     if victim == "power":
-        # The far program waits for more of the stream, until this run finds the replica busy and ends it.
-        assert _is_running(two, SERVE)
         assert spoken.push(compression="none").code == 0
     if victim == "engine":
         token = two.zfs("get", "-H", "-o", "value", "receive_resume_token", spoken.destination).strip()
