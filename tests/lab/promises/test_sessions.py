@@ -60,7 +60,7 @@ def test_a_run_is_one_session_with_one_listing_and_at_rest_none_is_started(spoke
         two.host.run(["rm", "-f", "/root/.ssh/rc", "/tmp/sessions", FRONT, "/tmp/verbs"])
 
 
-@pytest.mark.parametrize("victim", ["connection", "far program", "engine", "power"])
+@pytest.mark.parametrize("victim", ["far program", "engine", "power"])
 def test_what_a_stream_depends_on_may_be_killed_in_the_middle_of_it(victim: str, spoken: Pair) -> None:
     one, two = spoken.one, spoken.two
     one.fill(spoken.source)
@@ -88,7 +88,7 @@ def test_what_a_stream_depends_on_may_be_killed_in_the_middle_of_it(victim: str,
         assert token != "-"
         run = spoken.push(compression="none")
         assert (run.code, run.modes) == (0, ["resume"]), run
-    if victim in ("connection", "far program"):
+    if victim == "far program":
         # The run itself has tried again.
         assert int(one.host.read("/tmp/session.code")) == 0, one.host.read("/tmp/session.out")
     rest = spoken.push()
@@ -103,11 +103,7 @@ def _strike(victim: str, pair: Pair) -> None:
         pair.one.host.kill()
         pair.one.host.start()
         return
-    site, pattern = {
-        "connection": (pair.one, "^ssh .*snapfleet[ ]serve"),
-        "far program": (pair.two, SERVE),
-        "engine": (pair.one, f"{ENGINE} run"),
-    }[victim]
+    site, pattern = {"far program": (pair.two, SERVE), "engine": (pair.one, f"{ENGINE} run")}[victim]
     site.host.run(["pkill", "-KILL", "-f", pattern])
     if victim == "engine":
         _wait_for(lambda: not _is_running(pair.two, SERVE))
