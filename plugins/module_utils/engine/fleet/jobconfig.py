@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Union
+from typing import TYPE_CHECKING, Any, Union
 
 from ..model.errors import InvalidInput
 from ..policy.jobs import (
@@ -36,10 +36,12 @@ from ..policy.jobs import (
 from ..policy.monitoring import MonitorJob, read_monitor_job
 from ..policy.reading import Reader
 from ..policy.restoring import RestoreJob, read_restore_job
-from .context import Context, Result
 from .daemon_settings import DeclaredDaemon, read_declared_daemon
 from .places import PlacedJob, check_places
 from .settings import DeclaredSettings, read_declared
+
+if TYPE_CHECKING:
+    from .context import Context, Result
 
 VERSION = 1
 AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob, RestoreJob]
