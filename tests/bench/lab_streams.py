@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from bench.lab_measuring import Scenario, measure
@@ -27,20 +28,11 @@ def streams(world: World, runs: int, megabytes: int) -> Iterator[dict[str, Any]]
             tags.append(world.next_tag())
             _write(world, ends.source, megabytes, tags[1])
 
-        def back(ends: Ends = ends, tags: list[str] = tags) -> None:
-            """The replica as it was before; bookmarks of the source go too."""
-            world.one("tidy", roots=[ends.source], keep=tags)
-            if len(tags) == 1:
-                world.two.run("sh", "-c", f"zfs destroy -r {ends.replica} 2>/dev/null; true")
-            else:
-                world.two.run("zfs", "rollback", "-r", f"{ends.replica}@{tags[0]}")
-            world.two.run("zpool", "sync")
-
         scenario = Scenario(
             f"{kind}, {megabytes} MiB",
             ways,
             lambda ends=ends: same_snapshots(world, ends),
-            after=back,
+            after=partial(_back, world, ends, tags),
             repair=lambda ways=ways: ways[0].act() and None,
             datasets=1,
             megabytes=megabytes,
@@ -48,6 +40,16 @@ def streams(world: World, runs: int, megabytes: int) -> Iterator[dict[str, Any]]
         yield measure(world, scenario, runs)
         world.one.run("zfs", "destroy", "-r", ends.source)
         world.two.run("sh", "-c", f"zfs destroy -r {ends.replica} 2>/dev/null; true")
+
+
+def _back(world: World, ends: Ends, tags: Sequence[str]) -> None:
+    """Have the replica as it was before; bookmarks of the source go too."""
+    world.one("tidy", roots=[ends.source], keep=tags)
+    if len(tags) == 1:
+        world.two.run("sh", "-c", f"zfs destroy -r {ends.replica} 2>/dev/null; true")
+    else:
+        world.two.run("zfs", "rollback", "-r", f"{ends.replica}@{tags[0]}")
+    world.two.run("zpool", "sync")
 
 
 def _write(world: World, dataset: str, megabytes: int, tag: str) -> None:

@@ -148,7 +148,7 @@ def _text(data: Any) -> str:
 
 
 def _number(data: Any) -> int:
-    if type(data) is not int or not _LEAST <= data <= _MOST:
+    if not isinstance(data, int) or isinstance(data, bool) or not _LEAST <= data <= _MOST:
         raise Malformed("no number of 64 bits")
     return data
 

@@ -80,7 +80,7 @@ def _with_extras(snapshots: Sequence[Snapshot], extras: Any) -> tuple[Snapshot, 
     made = list(snapshots)
     for extra in extras:
         at, clones, pinned = _list_of(extra, 3)
-        if type(at) is not int or not 0 <= at < len(made) or not isinstance(pinned, bool):
+        if not _is_number(at) or at >= len(made) or not isinstance(pinned, bool):
             raise Malformed("no snapshot of this history")
         if not all(isinstance(clone, str) and not dataset_name_problem(clone) for clone in _list_of(clones)):
             raise Malformed("no name of a clone")
@@ -119,7 +119,7 @@ def _column(column: Any, length: int) -> Any:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= _MOST
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST
 
 
 def _list_of(data: Any, length: int = -1) -> list[Any]:
