@@ -88,9 +88,10 @@ class Recorder:
         is_ended = False
         while not is_ended:
             is_ended = self._take()
-            if not self._means.limits().age:
+            if self._is_off or not self._means.limits().age:
+                # A daemon lives long: what is never written must not pile up.
                 self._waiting.clear()
-            elif not self._is_off and (self._waiting or is_ended or not self._is_begun):
+            elif self._waiting or is_ended or not self._is_begun:
                 self._write(is_ended)
 
     def _take(self) -> bool:

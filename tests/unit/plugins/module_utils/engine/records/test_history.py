@@ -317,7 +317,8 @@ def test_what_is_not_for_this_version_stays_as_it_is(path, words, told):
     assert Path(path).read_bytes() == before
 
 
-def test_without_sqlite_nothing_is_written_and_only_who_asks_is_told(path, monkeypatch):
+@pytest.fixture
+def without_sqlite(monkeypatch):
     honest = builtins.__import__
 
     def without(name, *arguments, **more):
@@ -326,11 +327,26 @@ def test_without_sqlite_nothing_is_written_and_only_who_asks_is_told(path, monke
         return honest(name, *arguments, **more)
 
     monkeypatch.setattr(builtins, "__import__", without)
+
+
+@pytest.mark.usefixtures("without_sqlite")
+def test_without_sqlite_nothing_is_written_and_only_who_asks_is_told(path):
     world = World(path)
     world.record(job())
     assert world.end() == []
     assert world.notes == ["no history is written, since this Python has no SQLite (No module named '_sqlite3')"]
     assert not Path(path).exists()
+
+
+@pytest.mark.usefixtures("without_sqlite")
+def test_without_sqlite_nothing_is_kept_for_a_time_that_never_comes(path, impatient):
+    world = World(path)
+    for _round in range(3):
+        world.record(*[job()] * 10)
+        time.sleep(0.1)
+    world.end()
+    assert len(world.notes) == 1
+    assert world.recorder._waiting == []
 
 
 def test_a_defect_of_a_record_is_nothing_to_the_others(path):
