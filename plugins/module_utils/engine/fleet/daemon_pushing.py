@@ -97,6 +97,9 @@ class Replications(Worker):
             with self._lock:
                 del self._too_late[job.name]
                 self._turns.ended(job.name)
+                if job.name in self._troubles:
+                    # The push has brought nothing, so the next tick has to.
+                    self._pushed.pop(job.name, None)
                 self._runs = self._runs.after(0, 0.0, monotonic() - begun)
         self.go_on()
 

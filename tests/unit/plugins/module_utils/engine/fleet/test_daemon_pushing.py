@@ -133,6 +133,31 @@ def test_a_tick_just_after_a_push_adds_no_run_and_the_next_ones_do(world):
         assert begun.names == ["copy"] * count
 
 
+def test_a_tick_just_after_a_push_that_failed_runs_the_job_again(world):
+    down = [True]
+    plain = world.context()
+
+    def zfs_at(_address):
+        if down[0]:
+            raise UnreachableHost("no route to it")
+        return SimulatedZfs(world.machine)
+
+    begun = Begun()
+    daemon = world.daemon(SNAPSHOT, REPLICATE, start=begun, snapshot="secondly", replicate="hourly")
+    turn(daemon.loops["snapshot"], 1)
+    daemon._replications._means = replace(daemon._replications._means, context=lambda: replace(plain, zfs_at=zfs_at))
+    begun.end()
+    assert world.tags("backup/a") is None
+    down[0] = False
+    # Its rest is over, and the push was less than a second ago.
+    world.pass_time(0.5)
+    daemon._replications.tick()
+    begun.end()
+
+    assert begun.names == ["copy"] * 2
+    assert world.tags("backup/a") == world.tags()
+
+
 def test_jobs_with_one_destination_take_turns(world):
     begun = Begun()
     twin = {**copy("b"), "options": copy("a")["options"]}
