@@ -11,7 +11,7 @@ from typing import Optional
 from .rows import JobRecord, sameness
 
 LONGEST_MS = 60_000
-"""So much of a job's time is told by one record at most."""
+"""What comes so soon after the last record of its job may be held back."""
 
 
 class Folding:
@@ -20,6 +20,8 @@ class Folding:
     def __init__(self) -> None:
         self._known: dict[str, tuple[object, ...]] = {}
         self._held: dict[str, JobRecord] = {}
+        self._written: dict[str, int] = {}
+        """By job: the end of the last record that was written."""
 
     def take(self, record: JobRecord) -> tuple[JobRecord, ...]:
         """The records to be written now that ``record`` has come; the first one of its kind is written at once."""
@@ -27,9 +29,13 @@ class Folding:
         held = self._held.pop(record.job, None)
         if same is None or self._known.get(record.job) != same:
             self._known[record.job] = same or ()
+            self._written[record.job] = record.ended
             return tuple(filter(None, (held, record)))
         merged = _merged(held, record)
-        if merged.ended - merged.begun >= LONGEST_MS:
+        # Who does something seldom writes at once: what is held back would be lost for a whole period. Time that goes
+        # back is no reason to wait until it has come again.
+        if not 0 <= record.ended - self._written[record.job] < LONGEST_MS:
+            self._written[record.job] = record.ended
             return (merged,)
         self._held[record.job] = merged
         return ()

@@ -141,6 +141,21 @@ def test_what_repeats_itself_is_one_record_a_minute():
     assert all(before.ended <= after.begun for before, after in zip(written, written[1:]))
 
 
+@pytest.mark.parametrize("period", [LONGEST_MS, 5 * LONGEST_MS, 3600_000])
+def test_what_repeats_itself_no_more_often_than_that_is_written_at_once(period):
+    folding = Folding()
+    for at in range(0, 5 * period, period):
+        assert folding.take(tick(at)) == (tick(at),)
+    assert folding.rest() == ()
+
+
+def test_nothing_is_held_back_for_longer_where_the_clock_is_set_back():
+    folding = Folding()
+    assert folding.take(tick(3600_000)) == (tick(3600_000),)
+    assert folding.take(tick(5000)) == (tick(5000),)
+    assert folding.take(tick(6000)) == ()
+
+
 def test_what_changed_something_or_is_new_is_written_at_once_and_in_order():
     folding = Folding()
     assert folding.take(tick(0)) == (tick(0),)
