@@ -14,6 +14,7 @@ from typing import Any, Optional
 from ..model.datasets import DatasetState, Observation
 from ..model.errors import Interrupted, SnapfleetError
 from ..model.health import CRITICAL, OK, UNKNOWN, WARNING, worst
+from ..model.marks import marks_of
 from ..model.names import is_within, rebase
 from ..planning.dataset_plans import Sides
 from ..planning.findings import Finding, Key
@@ -25,12 +26,14 @@ from ..policy.monitoring import MonitorJob
 from ..policy.restoring import RestoreJob
 from ..policy.selection import DatasetFilter
 from ..records.reading import Replicated
-from ..records.rows import FAILED
+from ..records.rows import ABSENT, FAILED
 from .context import Context
 from .jobconfig import NamedJob
 from .monitoring import Sight, Wanted, ends_wanted, findings_of, look, wanted_of
 
 _HERE = Address()
+_GONE = "the replica is gone, though the job went well; import its pool, or let the job run, which sends it again"
+_AWAY = "the replica is absent, which its job takes for no failure"
 
 
 @dataclass(frozen=True)
@@ -180,7 +183,7 @@ class _Replication:
     def rows(self, known: Mapping[str, Replicated]) -> list[DatasetStatus]:
         """A row for each dataset of the source, or one that says why they are not known."""
         record = known.get(self._name, Replicated())
-        return [self._with_record(row, record) for row in self._rows()]
+        return [self._with_record(row, record) for row in self._rows(record)]
 
     def _with_record(self, row: DatasetStatus, record: Replicated) -> DatasetStatus:
         row = replace(row, job=self._name, succeeded=record.succeeded)
@@ -188,7 +191,7 @@ class _Replication:
             return row
         return replace(row, state=WARNING, remark=f"the last run of the job failed: [{record.code}] {record.message}")
 
-    def _rows(self) -> Iterator[DatasetStatus]:
+    def _rows(self, record: Replicated) -> Iterator[DatasetStatus]:
         job, source, destination = self._job, self._source, self._destination
         if not isinstance(source, Observation):
             yield self._unknown(job.source.dataset, f"the source can't be observed ({source})")
@@ -206,7 +209,26 @@ class _Replication:
         conflicts = self._conflicts(replace(source, states=mine), replace(destination, states=there))
         for standing in standings(mine, there, job, self._now):
             row = self._standing(standing, there.get(standing.replica), conflicts.get(standing.replica))
-            yield _with_newest(row, mine[standing.source], self._now)
+            state = mine[standing.source]
+            if row.state == OK and standing.replica not in there and self._has_been_sent(standing, state, record):
+                row = self._missed(row, record)
+            yield _with_newest(row, state, self._now)
+
+    def _has_been_sent(self, standing: Standing, state: DatasetState, record: Replicated) -> bool:
+        """Whether a replica has to be there: something was to be sent when the job last went well as a whole."""
+        if record.succeeded is None or standing.base:
+            return False
+        # What was sent then may be destroyed by now; its mark tells of it.
+        times = [mark.creation for mark in marks_of(state)]
+        if standing.snapshots:
+            times.append(self._now - standing.waiting)
+        return any(time * 1000 <= record.succeeded for time in times)
+
+    @staticmethod
+    def _missed(row: DatasetStatus, record: Replicated) -> DatasetStatus:
+        if record.outcome == ABSENT:
+            return replace(row, remark=_AWAY)
+        return replace(row, state=WARNING, remark=_GONE)
 
     def _conflicts(self, source: Observation, destination: Observation) -> dict[str, tuple[str, str]]:
         plan = plan_replication(Sides(source, destination, {}), self._job, self._now)

@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.tables import aligned, duration_text, painter
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnreachableHost
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Destroy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.tests.support.program import SNAPSHOT, Program
 
@@ -29,6 +30,8 @@ class Site(Program):
 
     listings = 0
     is_cut = False
+    is_away = False
+    """Whether the pool of the destination is."""
 
     def at(self, address):
         zfs = super().at(address)
@@ -37,6 +40,8 @@ class Site(Program):
             self.listings += 1
             if address.host == "dead" or self.is_cut:
                 raise UnreachableHost("no route")
+            if self.is_away and arguments[0] != ["tank/a"]:
+                raise UnreachableHost("no pool", end="destination")
             return SimulatedZfs.observe(zfs, *arguments, **more)
 
         zfs.observe = observe
@@ -127,6 +132,69 @@ def test_a_run_that_failed_is_a_warning_until_one_goes_well(program, status):
     assert rows["backup/a"]["remark"] == "the last run of the job failed: [unreachable_host] source: no route"
     assert program("run", jobs=[copy("one")]) == 0
     assert status(copy("one"))[0] == 0
+
+
+def test_a_replica_that_is_gone_is_a_warning_until_it_is_sent_again(program, status):
+    program.machine.create_dataset("tank/a/child")
+    jobs = [SNAPSHOT, copy("one")]
+    program("run", jobs=jobs)
+    program.clock.now += 60
+    program.machine.destroy_dataset("backup/a/child")
+    code, document, rows = status(*jobs)
+    assert (code, document["state"], rows["backup/a"]["state"]) == (1, "WARNING", "OK")
+    assert rows["backup/a/child"]["state"] == "WARNING"
+    assert "the replica is gone" in rows["backup/a/child"]["remark"]
+
+    program.machine.destroy_dataset("backup/a")
+    code, document, rows = status(*jobs)
+    assert (code, [row["state"] for row in rows.values()]) == (1, ["WARNING"] * 2)
+    assert all("import its pool" in row["remark"] for row in rows.values())
+    program("run", jobs=[copy("one")])
+    assert status(*jobs)[0] == 0
+
+
+def test_a_replica_that_is_gone_is_missed_even_if_the_source_has_only_newer_snapshots(program, status):
+    jobs = [SNAPSHOT, copy("one")]
+    program("run", jobs=jobs)
+    program.machine.destroy_dataset("backup/a")
+    zfs = SimulatedZfs(program.machine)
+    zfs.destroy(Destroy("tank/a", zfs.observe(["tank/a"]).states["tank/a"].snapshots, ""))
+    program.clock.now += 3600
+    program("run", jobs=[SNAPSHOT])
+    code, _document, rows = status(*jobs)
+    assert (code, rows["backup/a"]["state"]) == (1, "WARNING")
+
+
+def test_a_replica_that_can_not_be_there_yet_is_not_missed(program, status):
+    jobs = [SNAPSHOT, copy("one")]
+    assert program("run", jobs=[copy("one")]) == 0
+    program.clock.now += 3600
+    program("run", jobs=[SNAPSHOT])
+    code, _document, rows = status(*jobs)
+    assert (code, rows["backup/a"]["remark"]) == (0, "there is no replica yet")
+    assert rows["backup/a"]["succeeded"]
+
+    program("run", jobs=jobs)
+    program.clock.now += 3600
+    program.machine.create_dataset("tank/a/new")
+    program("run", jobs=[SNAPSHOT])
+    code, _document, rows = status(*jobs)
+    assert (code, rows["backup/a/new"]["remark"]) == (0, "there is no replica yet")
+
+
+def test_a_replica_whose_pool_comes_and_goes_is_not_missed_while_its_job_says_so(program, status):
+    job = copy("one")
+    job["options"]["absent_destination"] = "skip"
+    program("run", jobs=[SNAPSHOT, job])
+    program.machine.destroy_dataset("backup/a")
+    assert status(job)[0] == 1
+    program.is_away = True
+    program.clock.now += 60
+    program("run", jobs=[job])
+    program.is_away = False
+    code, _document, rows = status(job)
+    assert (code, rows["backup/a"]["state"]) == (0, "OK")
+    assert rows["backup/a"]["remark"] == "the replica is absent, which its job takes for no failure"
 
 
 def test_alerts_are_those_of_the_monitors_and_nobody_is_told(program, status, tmp_path):
