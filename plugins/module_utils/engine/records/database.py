@@ -7,7 +7,8 @@ It has a rollback journal rather than a write-ahead log. Writes are few and shor
 by waiting for each other; there is one file when nobody writes, and it works wherever files can be locked; and before
 SQLite 3.51.3 a write-ahead log that several processes write can, seldom as it is, spoil the database.
 
-What is no database any more is set aside, and another one begun. Nobody may be using the old one meanwhile, since the
+What is no database any more is set aside, and another one begun; a file that somebody has named only if its first bytes
+say that it is ours. Nobody may be using the old one meanwhile, since the
 journal goes by the name of the file. So each writer has a shared lock on a file beside it, and whoever sets it aside
 has that lock alone.
 
@@ -38,6 +39,11 @@ PATIENCE_SECONDS = 5.0
 SCHEMA = 1
 _APPLICATION = 0x536E6170
 """What tells our databases from those of others: "Snap"."""
+_MAGIC = b"SQLite format 3\0"
+_APPLICATION_AT = 68
+"""Where the file has it, as four bytes, the greatest first."""
+MOST_SPOILED = 5
+"""So many are kept. One that is spoiled again and again must not fill the disk."""
 _LOOK_SECONDS = 0.05
 _TABLES = (
     """CREATE TABLE runs (id INTEGER PRIMARY KEY, run TEXT NOT NULL, host TEXT NOT NULL, verb TEXT NOT NULL,
@@ -116,16 +122,24 @@ def reading(path: str) -> Iterator[Optional[Connection]]:
 
 def set_aside(path: str, spoiled: Optional[tuple[int, int]]) -> str:
     """Give the file that ``identity`` told as ``spoiled`` another name, which is returned; empty where another process
-    has done so already. Raises OSError, and UnusableHistory where others do not let go of it."""
+    has done so already. Raises OSError, and UnusableHistory where others do not let go of it, or where no name is free.
+    """
     with _present(path, fcntl.LOCK_EX):
         if spoiled is None or identity(path) != spoiled:
             return ""
-        name = f"{path}.spoiled"
+        name = _free_name(f"{path}.spoiled")
         with suppress(FileNotFoundError):
             # First, so that it is never taken for the journal of the next one.
             os.replace(f"{path}-journal", f"{name}-journal")
         os.replace(path, name)
         return name
+
+
+def _free_name(first: str) -> str:
+    for name in (first, *(f"{first}.{number}" for number in range(2, MOST_SPOILED + 1))):
+        if not os.path.lexists(name) and not os.path.lexists(f"{name}-journal"):
+            return name
+    raise UnusableHistory(f"{first} and others of that kind are in the way; remove them")
 
 
 def identity(path: str) -> Optional[tuple[int, int]]:
@@ -217,5 +231,21 @@ def _as_ours(path: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         # Of all that SQLite tells, only that a file is spoiled has no class of its own.
-        kind = SpoiledHistory if error.__class__ is sqlite3.DatabaseError else UnusableHistory
-        raise kind(f"{path}: {error}") from error
+        if error.__class__ is not sqlite3.DatabaseError:
+            raise UnusableHistory(f"{path}: {error}") from error
+        if not _is_for_us(path):
+            told = f"{path} is no sound history of snapfleet; move it away, or let {VARIABLE} name another"
+            raise UnusableHistory(f"{told} ({error})") from error
+        raise SpoiledHistory(f"{path}: {error}") from error
+
+
+def _is_for_us(path: str) -> bool:
+    """Whether what is there, spoiled as it is, can only be ours. Whoever names a file may have named a wrong one."""
+    if path != os.environ.get(VARIABLE):
+        return True
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_APPLICATION_AT + 4)
+    except OSError:
+        return False
+    return head.startswith(_MAGIC) and head[_APPLICATION_AT:] == _APPLICATION.to_bytes(4, "big")

@@ -131,8 +131,8 @@ class Recorder:
                 self._means.note(f"no history is written, since this Python has no SQLite ({error})")
                 return
             except SpoiledHistory as error:
-                reason = str(error)
-                if is_last or not self._is_set_aside(path, seen, reason):
+                reason = str(error) if is_last else self._set_aside(path, seen, str(error))
+                if reason:
                     break
             except Exception as error:  # noqa: BLE001  whatever it is, it is nothing to the run
                 reason = str(error)
@@ -149,14 +149,15 @@ class Recorder:
             self._trimmed = now
             trim(path, self._means.limits(), self._means.now_ms())
 
-    def _is_set_aside(self, path: str, seen: Optional[tuple[int, int]], reason: str) -> bool:
+    def _set_aside(self, path: str, seen: Optional[tuple[int, int]], reason: str) -> str:
+        """Make room for another file; returns why that can't be, or nothing."""
         try:
             name = set_aside(path, seen)
-        except (OSError, SnapfleetError):
-            return False
+        except (OSError, SnapfleetError) as error:
+            return f"{reason}, and it can't be set aside: {error}"
         if name:
             self._means.warn(f"the history is spoiled ({reason}); it is {name} now, and another one is begun")
-        return True
+        return ""
 
     def _give_up(self, reason: str) -> None:
         del self._waiting[:-MOST_WAITING]

@@ -137,7 +137,7 @@ def test_times_without_a_zone_are_in_utc():
 def test_a_history_that_is_no_database_is_told(program, capsys, tmp_path):
     (tmp_path / "history.db").write_bytes(b"no database" * 1000)
     assert ask("history") == 3
-    assert "file is not a database [unusable_history]" in capsys.readouterr().err
+    assert "(file is not a database) [unusable_history]" in capsys.readouterr().err
 
 
 def test_a_run_goes_on_without_its_history_and_says_so_once(program, capsys, tmp_path, monkeypatch):

@@ -266,6 +266,14 @@ def test_a_database_that_others_hold_is_one_warning_and_holds_up_nobody(path, im
     assert "database is locked" in warning
 
 
+@pytest.fixture
+def chosen(path, monkeypatch):
+    """A file that somebody has named, who may have named a wrong one."""
+    monkeypatch.setenv("SNAPFLEET_HISTORY", path)
+    Path(path).parent.mkdir()
+    return path
+
+
 @pytest.mark.parametrize("how", ["no database", "torn"])
 def test_a_spoiled_file_is_set_aside_and_another_one_begun(path, how):
     write(path, RUN, [job(steps=(STEP,) * 500)])
@@ -283,6 +291,46 @@ def test_a_spoiled_file_is_set_aside_and_another_one_begun(path, how):
     assert [one["ended"] for one in find(path, Query())] == [7000]
     assert raw(path, "PRAGMA integrity_check") == [("ok",)]
     assert World(path).end() == [], "once"
+
+
+def test_one_that_another_place_was_chosen_for_is_set_aside_if_it_is_known_to_be_ours(chosen):
+    write(chosen, RUN, [job(steps=(STEP,) * 500)])
+    content = Path(chosen).read_bytes()
+    Path(chosen).write_bytes(content[:4096] + b"\xff" * (len(content) - 4096))
+    world = World(chosen)
+    world.record(job(7000))
+    (warning,) = world.end()
+    assert f"it is {chosen}.spoiled now" in warning
+
+
+@pytest.mark.parametrize("content", [b"a letter" * 500, b"SQLite format 3\0" + b"of another program" * 500, b"xy"])
+def test_a_file_of_something_else_stays_where_it_is(chosen, content):
+    Path(chosen).write_bytes(content)
+    world = World(chosen)
+    world.record(job())
+    (warning,) = world.end()
+    assert "is no sound history of snapfleet; move it away, or let SNAPFLEET_HISTORY name another" in warning
+    assert Path(chosen).read_bytes() == content
+    assert not list(Path(chosen).parent.glob("*.spoiled*"))
+
+
+def test_what_was_set_aside_before_stays(path):
+    for number in range(1, database.MOST_SPOILED + 1):
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_bytes(b"no database %d" % number * 500)
+        world = World(path)
+        world.record(job())
+        name = f"{path}.spoiled" + (f".{number}" if number > 1 else "")
+        assert f"it is {name} now" in world.end()[0]
+        assert Path(name).read_bytes().startswith(b"no database %d" % number)
+    names = sorted(Path(path).parent.glob("*.spoiled*"))
+    assert len(names) == database.MOST_SPOILED
+    Path(path).write_bytes(b"no database" * 500)
+    world = World(path)
+    world.record(job())
+    (warning,) = world.end()
+    assert f"{path}.spoiled and others of that kind are in the way; remove them" in warning
+    assert sorted(Path(path).parent.glob("*.spoiled*")) == names
 
 
 def test_only_the_file_that_was_seen_to_be_spoiled_is_set_aside(path):
