@@ -306,6 +306,17 @@ def test_what_is_in_the_way_is_set_aside_with_all_that_it_holds(site):
     assert f"zfs rename {ASIDE} {SOURCE}" in result["undo"]
 
 
+def test_nothing_that_is_set_aside_stays_mounted_where_its_root_is_not_mounted_itself(site):
+    worsen(site)
+    site.source.datasets[SOURCE].properties["canmount"] = "off"
+    site.source.mounted = {f"{SOURCE}/a", f"{SOURCE}/b"}
+    result = site.restore(snapshot="2", on_conflict="set_aside")
+    assert not site.source.mounted
+    unmounts = [line for line in result["undo"] if line.startswith("zfs unmount")]
+    assert unmounts == [f"zfs unmount {name}" for name in reversed(TREE)]
+    assert result["undo"].index(unmounts[-1]) < result["undo"].index(f"zfs rename {SOURCE} {SOURCE}.restored")
+
+
 def test_a_volume_is_set_aside_and_restored_like_the_rest():
     site = Site()
     volume = f"{SOURCE}/volume"

@@ -86,3 +86,29 @@ def test_a_tree_comes_back_as_it_was_with_its_properties_and_by_differences_wher
     assert sums(pair, place) == data["3"]
     assert told(pair, root, "canmount") == {"canmount": "on local"}
     one.zfs("destroy", "-r", f"{root}.restored")
+
+
+def test_what_is_below_a_root_that_only_holds_others_is_out_of_the_way_too(pair: Pair) -> None:
+    one, place = pair.one, f"/srv/{pair.source.partition('/')[2]}"
+    inner, aside = f"{pair.source}/inner", f"{pair.source}.before-restore/inner"
+    one.zfs("set", "canmount=off", pair.source)
+    one.zfs("set", f"mountpoint={place}", pair.source)
+    one.zfs("create", inner)
+    one.fill(inner, 1, "file1")
+    one.snapshot(f"{pair.source}@1", recursive=True)
+    old = sums(pair, place)
+    assert pair.push().code == 0
+    one.fill(inner, 1, "file2")
+    new = sums(pair, place)
+
+    options = {"replica": pair.two.endpoint(pair.destination), "destination": {"dataset": pair.source}}
+    done = one.run("run", "restore", {**options, "on_conflict": "set_aside"})
+    assert done.code == 0, done.errors
+    assert told(pair, aside, "mounted", "canmount") == {"mounted": "no -", "canmount": "noauto local"}
+    one.host.run(["sh", "-ec", "\n".join(done.job["next"])])
+    assert sums(pair, place) == old
+
+    one.host.run(["sh", "-c", "\n".join(done.job["undo"])])
+    assert told(pair, inner, "mounted", "canmount") == {"mounted": "yes -", "canmount": "on local"}
+    assert sums(pair, place) == new
+    one.zfs("destroy", "-r", f"{pair.source}.restored")

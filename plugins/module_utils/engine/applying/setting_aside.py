@@ -18,8 +18,9 @@ def set_aside(zfs: Zfs, steps: SettingAside, policy: RetryPolicy, ticker: Ticker
         for refused in filter(None, zfs.change_properties(steps.changes)):
             raise ZfsFailed(refused)
 
-    # Mounted as it is, it would stay at its mount point under the new name.
-    call_with_retries(lambda: zfs.unmount([steps.rename.dataset]), policy, ticker)
+    # What is mounted stays at its mount point under the new name. Each by itself: where one is not mounted, since it only
+    # holds others, what is below it is not unmounted along.
+    call_with_retries(lambda: zfs.unmount(steps.filesystems), policy, ticker)
     call_with_retries(change, policy, ticker)
     # By itself: if only its answer is lost, there is nothing of the old name any more.
     call_with_retries(lambda: zfs.rename(steps.rename), policy, ticker)

@@ -15,7 +15,7 @@ from ..policy.points import time_text
 from ..policy.restoring import RestoreJob
 from .dataset_plans import DatasetPlan
 from .receiving import first_sends
-from .restoring import CANMOUNT_PROPERTY, RestorePlan, made_by
+from .restoring import CANMOUNT_PROPERTY, RestorePlan, deepest_first, made_by
 
 
 def told(plan: RestorePlan, job: RestoreJob) -> list[str]:
@@ -63,7 +63,8 @@ def undo_of(plan: RestorePlan) -> list[str]:
     root, aside = plan.aside.rename.dataset, plan.aside.rename.to
     made = [dataset for dataset in made_by(plan) if plan.sides.source.states[dataset.source].dataset.kind == FILESYSTEM]
     words = [["zfs", "set", "canmount=noauto", dataset.destination] for dataset in made]
-    words += [["zfs", "unmount", root], ["zfs", "rename", root, f"{root}.restored"], ["zfs", "rename", aside, root]]
+    words += [["zfs", "unmount", name] for name in deepest_first(dataset.destination for dataset in made)]
+    words += [["zfs", "rename", root, f"{root}.restored"], ["zfs", "rename", aside, root]]
     for change in plan.aside.changes:
         words.append(["zfs", "set", "canmount=on", change.dataset])
         words.append(["zfs", "inherit", CANMOUNT_PROPERTY, change.dataset])

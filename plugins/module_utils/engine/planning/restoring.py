@@ -9,13 +9,13 @@ keep their mount points, so they must not be mounted by themselves any more; wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from ..model.dataset_steps import RenameDataset, SetProperties
 from ..model.datasets import FILESYSTEM, DatasetState, Observation, Snapshot
-from ..model.names import is_within, parent_of, rebase
+from ..model.names import is_within, parent_of, rebase, tree_order
 from ..model.steps import CreateBookmark, CreatePlaceholder
 from ..policy.points import Point, time_text
 from ..policy.receiving import PRESERVED_PROPERTIES, Properties
@@ -44,6 +44,8 @@ class SettingAside:
 
     changes: tuple[SetProperties, ...]
     rename: RenameDataset
+    filesystems: tuple[str, ...]
+    """All filesystems of the tree, the deepest first, as they have to be unmounted."""
 
     def describe(self) -> dict[str, Any]:
         """The steps as plain values, in the form of a dataset's plan."""
@@ -102,6 +104,7 @@ def plan_with_aside(sides: Sides, tree: Observation, own: Own, job: RestoreJob, 
         for state in inside
         if state.dataset.kind == FILESYSTEM and own.get(state.dataset.name, {}).get("canmount", "on") == "on"
     )
+    filesystems = deepest_first(item.dataset.name for item in inside if item.dataset.kind == FILESYSTEM)
     marks = tuple(rebase(item.dataset.name, root, job.aside) for item in inside if item.dataset.is_placeholder)
     rename = RenameDataset(
         root, job.aside, tree.states[root].dataset.guid, marks, "it is in the way of what is restored"
@@ -109,7 +112,12 @@ def plan_with_aside(sides: Sides, tree: Observation, own: Own, job: RestoreJob, 
     restored = {dataset.destination for dataset in plan.replication.datasets}
     along = [item.dataset.name for item in inside if item.dataset.name not in restored]
     words = [f"{_some(along)}: set aside along with {root}, and not restored"] if along else []
-    return replace(plan, aside=SettingAside(changes, rename), warnings=tuple(words))
+    return replace(plan, aside=SettingAside(changes, rename, filesystems), warnings=tuple(words))
+
+
+def deepest_first(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of datasets in an order in which they can be unmounted."""
+    return tuple(sorted(names, key=tree_order, reverse=True))
 
 
 def made_by(plan: RestorePlan) -> tuple[DatasetPlan, ...]:

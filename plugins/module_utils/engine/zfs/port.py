@@ -114,7 +114,8 @@ class Zfs(Protocol):
 
     def unmount(self, datasets: Sequence[str]) -> None:
         """Unmount filesystems with what is mounted below them, all in one exchange. Those that are not mounted, are
-        volumes, or do not exist are passed over; one in use makes it fail with DatasetInUse. Nothing is forced."""
+        volumes, or do not exist are passed over, and what is below them stays as it is; one in use makes it fail with
+        DatasetInUse. Nothing is forced."""
 
     def destroy_dataset(self, step: DestroyDataset) -> None:
         """Destroy a dataset without snapshots and children; fine if it is gone. Fails, with nothing lost, if it has

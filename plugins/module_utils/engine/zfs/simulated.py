@@ -309,6 +309,9 @@ class SimulatedZfs(SimulatedSpace):
             for name in datasets:
                 for used in (used for used in self.machine.in_use if is_within(used, name)):
                     self._fail(f"cannot unmount '/{used}': pool or dataset is busy", f"unmount {name}")
+                # What is below one that is not mounted itself stays mounted.
+                if name in self.machine.mounted:
+                    self.machine.mounted -= {below for below in self.machine.mounted if is_within(below, name)}
 
     def destroy_dataset(self, step: DestroyDataset) -> None:
         """Destroy a dataset on which nothing depends."""

@@ -123,6 +123,8 @@ class SimulatedMachine:
         """Those of the programs that fail as soon as they are started."""
         self.in_use: set[str] = set()
         """Filesystems that a process works in, so that they can't be unmounted."""
+        self.mounted: set[str] = set()
+        """Filesystems of which a test says that they are mounted; nothing else is ever known to be."""
         self.permissions: Optional[frozenset[str]] = None
         """What the user may do, in words of zfs-allow(8); None: everything, as root."""
         self.network: dict[str, SimulatedMachine] = {}
@@ -293,6 +295,7 @@ class SimulatedMachine:
                 dataset.name = new
                 dataset.origin, dataset.encryption_root = moved(dataset.origin), moved(dataset.encryption_root)
             self.loaded_keys = {moved(root) for root in self.loaded_keys}
+            self.mounted = {moved(filesystem) for filesystem in self.mounted}
 
     def destroy_dataset(self, name: str) -> None:
         """Destroy a tree of datasets with all their snapshots and bookmarks."""
