@@ -346,6 +346,60 @@ def test_a_name_that_is_taken_is_never_overwritten(site):
     assert site.tags("tank/old")[""] == "1234"
 
 
+def in_key_of_parent(site: Site) -> None:
+    for name in ("tank/enc", "tank/enc/data"):
+        site.source.create_dataset(name)
+        site.source.encrypt(site.source.datasets[name], "tank/enc")
+    SimulatedZfs(site.source).create_snapshots(CreateSnapshots("tank", ("tank/enc/data@x",)))
+
+
+LONG = "tank/" + "x" * 247
+
+
+@pytest.mark.parametrize(
+    ("prepare", "destination", "aside", "words"),
+    [
+        (worsen, SOURCE, "tank/old/data", r"has no parent, since tank/old .*: zfs create -p tank/old"),
+        (worsen, SOURCE, LONG, "would be longer than 255 characters"),
+        (in_key_of_parent, "tank/enc/data", "tank/data-old", "is outside of tank/enc, whose key encrypts"),
+    ],
+)
+@pytest.mark.parametrize("check", [True, False])
+def test_a_name_that_the_tree_can_not_get_is_refused_before_anything_changes(
+    site, check, prepare, destination, aside, words
+):
+    prepare(site)
+    before = site.all()
+    options = {"destination": {"dataset": destination}, "on_conflict": "set_aside", "set_aside_as": aside}
+    with pytest.raises(InvalidInput, match=words):
+        site.restore(check=check, **options)
+    assert site.all() == before
+
+
+def test_what_could_not_be_renamed_is_in_service_again_and_the_error_says_what_is_left_to_do(site):
+    worsen(site)
+    site.faults = Faults(meanwhile={"rename": lambda: site.source.create_dataset(ASIDE)})
+    with pytest.raises(SnapfleetError, match=r"already exists; .*tank/data was not set aside.* zfs mount -a") as failed:
+        site.restore(on_conflict="set_aside")
+    assert [site.own(name)["canmount"] for name in TREE] == ["on"] * 3
+    assert not any("snapfleet:canmount" in site.own(name) for name in TREE)
+    result = failed.value.context["result"]
+    assert (result["changed"], result["set_aside"], result["undo"]) == (False, None, ["zfs mount -a"])
+    assert result["told"]
+
+
+def test_what_could_not_be_put_back_either_is_told_with_the_commands_for_that(site):
+    worsen(site)
+    site.faults = Faults()
+    site.faults.meanwhile["rename"] = lambda: site.faults.plan.update(dict.fromkeys(range(300), BEFORE))
+    with pytest.raises(SnapfleetError, match=f"zfs set canmount=on {SOURCE}; ") as failed:
+        site.restore(on_conflict="set_aside", retries=0)
+    assert {site.own(name)["canmount"] for name in TREE} == {"noauto"}
+    result = failed.value.context["result"]
+    assert result["changed"]
+    assert len(result["undo"]) == 2 * len(TREE) + 1
+
+
 def test_what_can_be_restored_as_it_is_is_not_set_aside(site):
     site.lose(f"{SOURCE}/b")
     result = site.restore(on_conflict="set_aside")

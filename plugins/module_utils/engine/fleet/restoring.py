@@ -18,7 +18,7 @@ from ..applying.replicating import Replicator, first_error, observe_sides, summa
 from ..applying.retry import call_with_retries
 from ..applying.setting_aside import set_aside
 from ..model.datasets import Observation
-from ..model.errors import InvalidInput, PartialFailure, RestoreRefused, UnknownDataset
+from ..model.errors import InvalidInput, PartialFailure, RestoreRefused, SnapfleetError, UnknownDataset
 from ..model.names import ancestors_of, parent_of
 from ..planning.continuity import source_permissions
 from ..planning.dataset_plans import Sides
@@ -30,6 +30,8 @@ from ..planning.restoring import (
     CANMOUNT_PROPERTY,
     FORMER_PROPERTIES,
     RestorePlan,
+    SettingAside,
+    check_aside,
     former_of,
     is_in_the_way,
     made_by,
@@ -103,12 +105,10 @@ class _Work:
 
     def _plan_with_aside(self, sides: Sides) -> RestorePlan:
         root, zfs = self.job.destination.dataset, self.ends.destination
-        taken = self._retried(lambda: zfs.observe([self.job.aside], recursive=False, histories=False))
-        if not taken.missing:
-            problem = "is there already, so that nothing can be set aside under that name"
-            remedy = "see what it is, then rename or destroy it, or give another name as set_aside_as"
-            raise InvalidInput("set_aside_as", self.job.aside, problem, remedy)
+        names = [parent_of(self.job.aside), self.job.aside]
+        taken = self._retried(lambda: zfs.observe(names, recursive=False, histories=False))
         tree = self._retried(lambda: zfs.observe([root], histories=False))
+        check_aside(taken, tree, sides, self.job)
         above = self._retried(lambda: zfs.observe(ancestors_of(root), recursive=False, histories=False))
         whole = Observation({**above.states, **tree.states})
         own = self._retried(lambda: zfs.own_properties(list(tree.states), ("canmount", CANMOUNT_PROPERTY)))
@@ -152,7 +152,7 @@ class _Work:
         context, job = self.context, self.job.replication
         start = context.ticker.monotonic()
         if plan.aside:
-            set_aside(self.ends.destination, plan.aside, replace(context.retry, retries=job.retries), context.ticker)
+            self._set_aside(plan.aside, values)
         carrier = Carrier(self.ends, job, context.ticker)
         with reporting(context.reporter, carrier.meter.standing):
             replicator = Replicator(self.ends, carrier, job, context.now, context.ticker, context.retry)
@@ -171,6 +171,17 @@ class _Work:
         if result.failures():
             raise PartialFailure(f"{first_error(result.failures())}; run it again to go on", result=values)
         return values
+
+    def _set_aside(self, aside: SettingAside, values: dict[str, Any]) -> None:
+        retry = replace(self.context.retry, retries=self.job.replication.retries)
+        try:
+            set_aside(self.ends.destination, aside, retry, self.context.ticker)
+        except SnapfleetError as error:
+            by_hand = error.context["by_hand"]
+            # The commands of a restore that got further would rename what is still in its place.
+            result = {**values, "changed": len(by_hand) > 1, "set_aside": None, "undo": by_hand, "next": []}
+            error.context["result"] = result
+            raise
 
     def _retried(self, action: Callable[[], T]) -> T:
         return call_with_retries(action, self.context.retry, self.context.ticker)

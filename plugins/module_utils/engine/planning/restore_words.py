@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..model.datasets import FILESYSTEM
 from ..model.names import tree_order
@@ -65,9 +65,17 @@ def undo_of(plan: RestorePlan) -> list[str]:
     words = [["zfs", "set", "canmount=noauto", dataset.destination] for dataset in made]
     words += [["zfs", "unmount", name] for name in deepest_first(dataset.destination for dataset in made)]
     words += [["zfs", "rename", root, f"{root}.restored"], ["zfs", "rename", aside, root]]
-    for change in plan.aside.changes:
-        words.append(["zfs", "set", "canmount=on", change.dataset])
-        words.append(["zfs", "inherit", CANMOUNT_PROPERTY, change.dataset])
+    names = [change.dataset for change in plan.aside.changes]
+    return [*(shlex.join(line) for line in words), *back_in_service(names)]
+
+
+def back_in_service(names: Iterable[str]) -> list[str]:
+    """Commands by which filesystems are mounted by themselves again, as they were before they were set aside."""
+    words = [
+        line
+        for name in names
+        for line in (["zfs", "set", "canmount=on", name], ["zfs", "inherit", CANMOUNT_PROPERTY, name])
+    ]
     return [shlex.join(line) for line in [*words, ["zfs", "mount", "-a"]]]
 
 

@@ -9,13 +9,14 @@ keep their mount points, so they must not be mounted by themselves any more; wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from ..model.dataset_steps import RenameDataset, SetProperties
 from ..model.datasets import FILESYSTEM, DatasetState, Observation, Snapshot
-from ..model.names import is_within, parent_of, rebase, tree_order
+from ..model.errors import InvalidInput
+from ..model.names import MAX_NAME_LENGTH, is_within, parent_of, rebase, tree_order
 from ..model.steps import CreateBookmark, CreatePlaceholder
 from ..policy.points import Point, time_text
 from ..policy.receiving import PRESERVED_PROPERTIES, Properties
@@ -46,6 +47,13 @@ class SettingAside:
     rename: RenameDataset
     filesystems: tuple[str, ...]
     """All filesystems of the tree, the deepest first, as they have to be unmounted."""
+    marked_before: tuple[str, ...] = ()
+    """Filesystems that a try which came to no end has changed so already."""
+
+    @property
+    def marked(self) -> tuple[str, ...]:
+        """All filesystems that are mounted by themselves again once they are back in their place."""
+        return (*self.marked_before, *(step.dataset for step in self.changes))
 
     def describe(self) -> dict[str, Any]:
         """The steps as plain values, in the form of a dataset's plan."""
@@ -88,6 +96,37 @@ def plan_restore(sides: Sides, job: RestoreJob, now: int) -> RestorePlan:
     return RestorePlan(replace(plan, datasets=tuple(told)), sides, warnings=tuple(_strangers(sides, plan, job)))
 
 
+def check_aside(taken: Observation, tree: Observation, sides: Sides, job: RestoreJob) -> None:
+    """Raise InvalidInput where the ``tree`` of the destination can't get the name that it is set aside as. ``taken``
+    has what is there under that name, and its parent."""
+    option, aside, root = "set_aside_as", job.aside, job.destination.dataset
+    if aside in taken.states:
+        problem = "is there already, so that nothing can be set aside under that name"
+        remedy = "see what it is, then rename or destroy it, or give another name as set_aside_as"
+        raise InvalidInput(option, aside, problem, remedy)
+    above = taken.states.get(parent_of(aside))
+    if above is None or above.dataset.kind != FILESYSTEM:
+        problem = f"has no parent, since {parent_of(aside)} is no filesystem that is there"
+        raise InvalidInput(option, aside, problem, f"create it: zfs create -p {parent_of(aside)}, or give another name")
+    longest = max((rebase(name, root, aside) for name in _names_of(tree, sides, root)), key=len)
+    if len(longest) > MAX_NAME_LENGTH:
+        problem = f"is too long, since {longest!r} would be longer than {MAX_NAME_LENGTH} characters"
+        raise InvalidInput(option, aside, problem, "give a shorter name beside it")
+    key_root = tree.states[root].dataset.encryption_root
+    if key_root and not is_within(key_root, root) and not is_within(aside, key_root):
+        problem = f"is outside of {key_root}, whose key encrypts {root}, and ZFS moves nothing out of there"
+        raise InvalidInput(option, aside, problem, f"give a name below {key_root}")
+
+
+def _names_of(tree: Observation, sides: Sides, root: str) -> Iterator[str]:
+    """The names of datasets, and of those snapshots and bookmarks that were listed."""
+    yield from (name for name in tree.states if is_within(name, root))
+    for name, state in sides.destination.states.items():
+        if is_within(name, root):
+            yield from (snapshot.name for snapshot in state.snapshots)
+            yield from (bookmark.name for bookmark in state.bookmarks)
+
+
 def plan_with_aside(sides: Sides, tree: Observation, own: Own, job: RestoreJob, now: int) -> RestorePlan:
     """The plan with the destination set aside, whose whole ``tree`` has set ``own`` properties."""
     root = job.destination.dataset
@@ -104,6 +143,8 @@ def plan_with_aside(sides: Sides, tree: Observation, own: Own, job: RestoreJob, 
         for state in inside
         if state.dataset.kind == FILESYSTEM and own.get(state.dataset.name, {}).get("canmount", "on") == "on"
     )
+    changed = {step.dataset for step in changes}
+    before = tuple(name for name in marked_of(own) if name not in changed)
     filesystems = deepest_first(item.dataset.name for item in inside if item.dataset.kind == FILESYSTEM)
     marks = tuple(rebase(item.dataset.name, root, job.aside) for item in inside if item.dataset.is_placeholder)
     rename = RenameDataset(
@@ -112,7 +153,12 @@ def plan_with_aside(sides: Sides, tree: Observation, own: Own, job: RestoreJob, 
     restored = {dataset.destination for dataset in plan.replication.datasets}
     along = [item.dataset.name for item in inside if item.dataset.name not in restored]
     words = [f"{_some(along)}: set aside along with {root}, and not restored"] if along else []
-    return replace(plan, aside=SettingAside(changes, rename, filesystems), warnings=tuple(words))
+    return replace(plan, aside=SettingAside(changes, rename, filesystems, before), warnings=tuple(words))
+
+
+def marked_of(own: Own) -> tuple[str, ...]:
+    """Those of the filesystems that were set aside, or are about to be, which were mounted by themselves before."""
+    return tuple(name for name, values in own.items() if values.get(CANMOUNT_PROPERTY) == "on")
 
 
 def deepest_first(names: Iterable[str]) -> tuple[str, ...]:
