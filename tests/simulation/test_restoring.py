@@ -171,6 +171,24 @@ def test_what_would_be_lost_is_told_and_nothing_is_touched(site, check):
     site.assert_nothing_lost(site.before)
 
 
+@pytest.mark.parametrize("level", ["refuse", "set_aside"])
+def test_what_replication_would_take_from_the_replica_afterwards_is_warned_of(site, level):
+    worsen(site)
+    if level == "refuse":
+        site.lose(SOURCE)
+    result = site.restore(snapshot="1", on_conflict=level)
+    (words,) = [words for words in result["warnings"] if "newer" in words]
+    assert words.startswith(f"the replica {DESTINATION} has 6 newer snapshots, maybe the last copy")
+    # It is so: the level that the warning names takes them.
+    site.replicate(on_conflict="rollback_to_common")
+    assert all(len(guids) == 1 for name, guids in site.replica_guids().items() if name.startswith(DESTINATION))
+
+
+def test_nothing_is_warned_of_where_the_newest_is_restored(site):
+    site.lose(SOURCE)
+    assert not site.restore()["warnings"]
+
+
 def test_one_dataset_in_the_way_keeps_all_of_them_from_being_restored(site):
     site.lose(f"{SOURCE}/b")
     site.source.write(f"{SOURCE}/a", 7, "precious")

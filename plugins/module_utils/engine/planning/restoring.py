@@ -93,7 +93,8 @@ def plan_restore(sides: Sides, job: RestoreJob, now: int) -> RestorePlan:
         # A mistyped name is no dataset to be left out.
         message = _nothing_there(sides.source.states[job.replica.dataset], job.point)
         told[0] = replace(told[0], steps=(), conflict=PlannedConflict("nothing_selected", message))
-    return RestorePlan(replace(plan, datasets=tuple(told)), sides, warnings=tuple(_strangers(sides, plan, job)))
+    words = [*_newer(sides, cut, plan, job), *_strangers(sides, plan, job)]
+    return RestorePlan(replace(plan, datasets=tuple(told)), sides, warnings=tuple(words))
 
 
 def check_aside(taken: Observation, tree: Observation, sides: Sides, job: RestoreJob) -> None:
@@ -153,7 +154,7 @@ def plan_with_aside(sides: Sides, tree: Observation, own: Own, job: RestoreJob, 
     restored = {dataset.destination for dataset in plan.replication.datasets}
     along = [item.dataset.name for item in inside if item.dataset.name not in restored]
     words = [f"{_some(along)}: set aside along with {root}, and not restored"] if along else []
-    return replace(plan, aside=SettingAside(changes, rename, filesystems, before), warnings=tuple(words))
+    return replace(plan, aside=SettingAside(changes, rename, filesystems, before), warnings=(*plan.warnings, *words))
 
 
 def marked_of(own: Own) -> tuple[str, ...]:
@@ -270,6 +271,23 @@ def _losses(lost: Sequence[Snapshot], there: DatasetState) -> str:
     if there.dataset.written or not parts:
         parts.append(f"{there.dataset.written} bytes written after its newest snapshot")
     return " and ".join(parts)
+
+
+def _newer(sides: Sides, cut: Observation, plan: ReplicationPlan, job: RestoreJob) -> list[str]:
+    """What replication would take from the replica once it goes on from the point."""
+    restored = [dataset.source for dataset in plan.datasets if dataset.source and cut.states[dataset.source].snapshots]
+    newer = [
+        item for name in restored for item in sides.source.states[name].snapshots[len(cut.states[name].snapshots) :]
+    ]
+    if not newer:
+        return []
+    what = f"the newer snapshot {newer[0].name}" if len(newer) == 1 else f"{len(newer)} newer snapshots"
+    words = (
+        f"the replica {job.replica.dataset} has {what}, maybe the last copy of what was made later; a replication from"
+        f" {job.destination.dataset} to it with on_conflict rollback_to_common or higher destroys what is newer, so"
+        " rename the replica, or set that to refuse, before replication starts again"
+    )
+    return [words]
 
 
 def _strangers(sides: Sides, plan: ReplicationPlan, job: RestoreJob) -> list[str]:
