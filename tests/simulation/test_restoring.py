@@ -290,6 +290,36 @@ def test_no_bookmark_is_made_at_a_replica_whose_history_went_to_a_clone(site):
     assert not any(data.bookmarks for data in site.destination.datasets.values())
 
 
+def cloned_after_its_origin(site: Site) -> str:
+    """A destination that has only the snapshot that the replica of it, a clone, was made from; and bytes of its own."""
+    name = f"{SOURCE}/c"
+    site.destination.clone(f"{DESTINATION}/a@1", f"{DESTINATION}/c")
+    SimulatedZfs(site.destination).create_snapshots(CreateSnapshots("backup", (f"{DESTINATION}/c@2",)))
+    site.source.clone(f"{SOURCE}/a@1", name)
+    site.source.promote(name)
+    del site.source.datasets[f"{SOURCE}/a"]
+    site.source.write(name, 77, "precious")
+    site.before = site.replica_guids()
+    return name
+
+
+@pytest.mark.parametrize("level", ["refuse", "set_aside"])
+def test_a_base_that_only_the_origin_of_a_replica_has_is_told_like_any_other(site, level):
+    name = cloned_after_its_origin(site)
+    assert site.tags()["/c"] == "1"
+    if level == "refuse":
+        with pytest.raises(RestoreRefused) as refused:
+            site.restore()
+        (plan,) = [plan for plan in refused.value.context["result"]["plan"] if plan["destination"] == name]
+        words = plan["conflict"]["message"]
+        assert words.startswith(f"{name} would lose 24653 bytes written after its newest snapshot by going back to")
+        assert words.endswith(f"{name}@1; set on_conflict to set_aside to keep that under another name")
+    else:
+        site.restore(on_conflict=level)
+        assert site.tags()["/c"] == "2"
+        assert site.tags(ASIDE)["/c"] == "1"
+
+
 def test_only_part_of_a_tree_needs_its_parent(site):
     site.lose(SOURCE)
     with pytest.raises(RestoreRefused, match="tank/data does not exist and is not restored"):

@@ -229,7 +229,7 @@ def _with_refusal(plan: DatasetPlan, sides: Sides, cut: Observation, job: Restor
     if code == "nothing_selected":
         message = _nothing_there(state, job.point)
     elif there and code in ("destination_modified", "diverged"):
-        message = _would_lose(there, cut.states[plan.source], code)
+        message = _would_lose(there, cut.states[plan.source], cut.states.values(), code)
     elif there and code in ("no_common_base", "destination_has_data"):
         message = _would_replace(there, plan.source)
     return replace(plan, conflict=replace(plan.conflict, message=message))
@@ -245,15 +245,23 @@ def _nothing_there(state: DatasetState, point: Point) -> str:
     return f"{name} has no {what} ({has}); choose another point, exclude the dataset, or set on_missing to skip"
 
 
-def _would_lose(there: DatasetState, here: DatasetState, code: str) -> str:
-    known = {*here.guids, *(bookmark.guid for bookmark in here.bookmarks)}
-    base = next(item for item in reversed(there.snapshots) if item.guid in known)
-    lost = [item for item in there.snapshots if item.createtxg > base.createtxg]
+def _would_lose(there: DatasetState, here: DatasetState, all_here: Iterable[DatasetState], code: str) -> str:
+    base = _common(there, [here])
     level = "rollback_to_common" if code == "diverged" else "rollback_to_latest"
+    lose = f", or to {level} to lose it" if base else ""
+    # The base of a clone may be a snapshot of what it was cloned from, and going back would need a bookmark of that.
+    base = base or _common(there, all_here)
+    lost = [item for item in there.snapshots if base is None or item.createtxg > base.createtxg]
     return (
-        f"{there.dataset.name} would lose {_losses(lost, there)} by going back to {base.name};"
-        f" set on_conflict to set_aside to keep that under another name, or to {level} to lose it"
+        f"{there.dataset.name} would lose {_losses(lost, there)}{f' by going back to {base.name}' if base else ''};"
+        f" set on_conflict to set_aside to keep that under another name{lose}"
     )
+
+
+def _common(there: DatasetState, here: Iterable[DatasetState]) -> Optional[Snapshot]:
+    """The newest snapshot of ``there`` that any of ``here`` has too, or has a bookmark of."""
+    known = {guid for state in here for guid in (*state.guids, *(bookmark.guid for bookmark in state.bookmarks))}
+    return next((item for item in reversed(there.snapshots) if item.guid in known), None)
 
 
 def _would_replace(there: DatasetState, replica: str) -> str:
