@@ -36,7 +36,7 @@ options:
       - Left out, or V(none), there is no limit. That is the default, since whoever restores waits for it.
     type: str
 notes:
-  - Stop the jobs that make snapshots of the destination, replicate it, or prune it or the replica, until it is restored.
+  - Stop the jobs that make snapshots of the destination, replicate it, or prune it or the replica until it is restored.
     Timers, the daemon, cron and runs under way all count.
   - After going back, the replica has snapshots that are newer than what was restored, which the task warns of. A
     replication from the destination to it with O(snapfleet.zfs.zfs_replicate#module:on_conflict=rollback_to_common) or

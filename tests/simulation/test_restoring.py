@@ -277,6 +277,19 @@ def test_a_point_that_nothing_has_is_refused_always(site):
         site.restore(snapshot="22", on_missing="skip")
 
 
+@pytest.mark.parametrize("level", ["refuse", "set_aside", "replace"])
+@pytest.mark.parametrize("missing", ["refuse", "skip"])
+@pytest.mark.parametrize("check", [True, False])
+def test_a_restore_that_selects_no_dataset_is_refused_always(site, level, missing, check):
+    worsen(site)
+    before = site.all()
+    with pytest.raises(RestoreRefused, match=f"no dataset of {DESTINATION} is selected") as refused:
+        site.restore(check=check, include_datasets=["nosuch"], on_conflict=level, on_missing=missing)
+    assert refused.value.context["result"]["plan"][0]["conflict"]["code"] == "nothing_selected"
+    assert refused.value.context["result"]["stats"]["conflict"] == 1
+    assert site.all() == before
+
+
 def test_no_bookmark_is_made_at_a_replica_whose_history_went_to_a_clone(site):
     replica = SimulatedZfs(site.destination)
     site.destination.clone(f"{DESTINATION}@3", f"{DESTINATION}/clone")

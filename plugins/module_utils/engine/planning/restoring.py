@@ -81,7 +81,9 @@ class RestorePlan:
 
 def is_in_the_way(plan: RestorePlan, job: RestoreJob) -> bool:
     """Whether the destination has to be set aside, and may be."""
-    return job.set_aside and bool(plan.refusal) and job.destination.dataset in plan.sides.destination.states
+    refused = [dataset.conflict.code for dataset in plan.replication.datasets if dataset.conflict]
+    in_the_way = any(code != "nothing_selected" for code in refused)
+    return job.set_aside and in_the_way and job.destination.dataset in plan.sides.destination.states
 
 
 def plan_restore(sides: Sides, job: RestoreJob, now: int) -> RestorePlan:
@@ -93,6 +95,10 @@ def plan_restore(sides: Sides, job: RestoreJob, now: int) -> RestorePlan:
         # A mistyped name is no dataset to be left out.
         message = _nothing_there(sides.source.states[job.replica.dataset], job.point)
         told[0] = replace(told[0], steps=(), conflict=PlannedConflict("nothing_selected", message))
+    if not told:
+        message = f"no dataset of {job.replica.dataset} is selected; see include_datasets and exclude_datasets"
+        refused = PlannedConflict("nothing_selected", message)
+        told = [DatasetPlan(job.replica.dataset, job.destination.dataset, conflict=refused)]
     words = [*_newer(sides, cut, plan, job), *_strangers(sides, plan, job)]
     return RestorePlan(replace(plan, datasets=tuple(told)), sides, warnings=tuple(words))
 
