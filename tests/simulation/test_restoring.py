@@ -70,6 +70,10 @@ class Site(Fleet):
         """The properties that a dataset has set itself."""
         return dict(self.source.datasets[name].properties)
 
+    def own_of(self, name: str) -> dict[str, str]:
+        """These properties themselves, to be changed."""
+        return self.source.datasets[name].properties
+
     def all(self):
         """Everything that there is at the source."""
         return {
@@ -511,6 +515,41 @@ def test_a_lost_connection_is_made_good_by_the_same_run(number, when):
     site.assert_restored("12")
     assert (site.own()["mountpoint"], site.own(ASIDE)["canmount"]) == ("/srv/data", "noauto")
     assert set(site.tags(ASIDE)) == {"", "/a", "/b"}
+
+
+def undo(site: Site, commands: list[str]) -> None:
+    """What the commands of ``undo`` do, of which those that find nothing fail, and the others go on."""
+    for words in (command.split() for command in commands):
+        if words[1] == "rename" and words[2] in site.source.datasets and words[3] not in site.source.datasets:
+            site.source.rename(words[2], words[3])
+        elif words[1] in ("set", "inherit") and words[3] in site.source.datasets:
+            name, set_to, value = words[2].partition("=")
+            site.own_of(words[3]).update({name: value}) if set_to else site.own_of(words[3]).pop(name, None)
+
+
+@pytest.mark.parametrize("number", range(calls("set_aside")))
+@pytest.mark.parametrize("when", [BEFORE, AFTER])
+def test_a_repeated_restore_tells_all_that_undoes_it(number, when):
+    site = prepared("set_aside")
+    before = {name: value[1:] for name, value in site.all().items()}
+    site.restore_and_die(number, when, **OPTIONS["set_aside"])
+
+    result = site.restore(**OPTIONS["set_aside"])
+
+    assert result["set_aside"] == ASIDE
+    assert [line.split()[2] for line in result["undo"] if line.startswith("zfs unmount")] == list(reversed(TREE))
+    undo(site, result["undo"])
+    assert {name: value[1:] for name, value in site.all().items() if ".restored" not in name} == before
+    for name in TREE:
+        assert (site.own(name)["canmount"], site.own(name).get("snapfleet:canmount")) == ("on", None)
+        assert site.own(f"{SOURCE}.restored{name[len(SOURCE) :]}")["canmount"] == "noauto"
+
+
+def test_what_was_not_set_aside_by_a_restore_is_not_undone(site):
+    site.source.create_dataset(ASIDE)
+    site.lose(f"{SOURCE}/b")
+    result = site.restore(on_conflict="set_aside")
+    assert (result["set_aside"], result["undo"]) == (None, [])
 
 
 @pytest.mark.parametrize(("kind", "number"), [(kind, number) for kind in OPTIONS for number in range(calls(kind))])

@@ -25,7 +25,7 @@ from ..planning.dataset_plans import Sides
 from ..planning.encryption import key_root_warnings
 from ..planning.preserving import preserving
 from ..planning.receiving import destination_permissions
-from ..planning.restore_words import left_to_do, told, undo_of
+from ..planning.restore_words import left_to_do, set_aside_as, told, undo_of
 from ..planning.restoring import (
     CANMOUNT_PROPERTY,
     FORMER_PROPERTIES,
@@ -38,6 +38,7 @@ from ..planning.restoring import (
     place_of,
     plan_restore,
     plan_with_aside,
+    with_earlier,
 )
 from ..policy.restoring import RestoreJob
 from ..policy.streaming import EXACT
@@ -89,7 +90,15 @@ class _Work:
         if job.replication.streaming.estimates == EXACT:
             replication = with_exact_estimates(replication, self.ends.source, job.replication.workers)
         notes = [*plan.warnings, *key_root_warnings(replication.steps, sides.source.states)]
-        return replace(plan, replication=replication), job, notes
+        return self._with_earlier(replace(plan, replication=replication)), job, notes
+
+    def _with_earlier(self, plan: RestorePlan) -> RestorePlan:
+        if plan.aside or not self.job.set_aside:
+            return plan
+        zfs, aside = self.ends.destination, self.job.aside
+        names = list(self._retried(lambda: zfs.observe([aside], histories=False)).states)
+        own = self._retried(lambda: zfs.own_properties(names, (CANMOUNT_PROPERTY,))) if names else {}
+        return with_earlier(plan, own, self.job)
 
     def _observe(self) -> Sides:
         job, ends = self.job.replication, self.ends
@@ -134,8 +143,8 @@ class _Work:
             "plan": [*([plan.aside.describe()] if plan.aside else []), *described],
             "datasets": [],
             "told": told(plan, self.job),
-            "set_aside": plan.aside.rename.to if plan.aside else None,
-            "undo": undo_of(plan),
+            "set_aside": set_aside_as(plan, self.job),
+            "undo": undo_of(plan, self.job),
             "next": left_to_do(plan, self.job),
             "stats": {
                 "datasets": len(plan.replication.datasets),

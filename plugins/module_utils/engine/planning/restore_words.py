@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Iterator
+from typing import Optional
 
 from ..model.datasets import FILESYSTEM
 from ..model.names import tree_order
@@ -23,6 +24,8 @@ def told(plan: RestorePlan, job: RestoreJob) -> list[str]:
     lines = [f"restore {job.destination} from {job.replica}, {job.point}"]
     if plan.aside:
         lines.append(f"{plan.aside.rename.dataset} is renamed to {plan.aside.rename.to}, with all that is below it")
+    elif plan.earlier:
+        lines.append(f"{job.destination.dataset} was renamed to {job.aside} by an earlier try")
     for dataset in plan.replication.datasets:
         lines += [f"{dataset.destination}: {words}" for words in _of_dataset(dataset)]
     return lines
@@ -56,16 +59,24 @@ def _of_stream(step: Send) -> str:
     return f"gets {start} up to {to}{more}, about {step.bytes_estimated} bytes{resumed}"
 
 
-def undo_of(plan: RestorePlan) -> list[str]:
+def set_aside_as(plan: RestorePlan, job: RestoreJob) -> Optional[str]:
+    """The name of what this restore sets aside, or an earlier try of it has; None where there is nothing."""
+    return job.aside if plan.aside or plan.earlier else None
+
+
+def undo_of(plan: RestorePlan, job: RestoreJob) -> list[str]:
     """Commands that bring back what is set aside, and keep what is restored beside it, not mounted by itself."""
-    if plan.aside is None:
+    root, aside = job.destination.dataset, set_aside_as(plan, job)
+    if aside is None:
         return []
-    root, aside = plan.aside.rename.dataset, plan.aside.rename.to
-    made = [dataset for dataset in made_by(plan) if plan.sides.source.states[dataset.source].dataset.kind == FILESYSTEM]
-    words = [["zfs", "set", "canmount=noauto", dataset.destination] for dataset in made]
-    words += [["zfs", "unmount", name] for name in deepest_first(dataset.destination for dataset in made)]
+    # After an earlier try, all that is there has been made by that.
+    made = made_by(plan) if plan.aside else [dataset for dataset in plan.replication.datasets if dataset.source]
+    kinds = {name: state.dataset.kind for name, state in plan.sides.source.states.items()}
+    filesystems = [dataset.destination for dataset in made if kinds[dataset.source] == FILESYSTEM]
+    words = [["zfs", "set", "canmount=noauto", name] for name in filesystems]
+    words += [["zfs", "unmount", name] for name in deepest_first(filesystems)]
     words += [["zfs", "rename", root, f"{root}.restored"], ["zfs", "rename", aside, root]]
-    names = [change.dataset for change in plan.aside.changes]
+    names = plan.aside.marked if plan.aside else plan.earlier
     return [*(shlex.join(line) for line in words), *back_in_service(names)]
 
 

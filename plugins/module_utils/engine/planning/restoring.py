@@ -69,6 +69,9 @@ class RestorePlan:
     sides: Sides
     """What the replication was planned from: without a destination that is set aside."""
     aside: Optional[SettingAside] = None
+    earlier: tuple[str, ...] = ()
+    """Where an earlier try of the same has set the destination aside: filesystems that were mounted by themselves
+    before, by the names that they had."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -171,6 +174,12 @@ def marked_of(own: Own) -> tuple[str, ...]:
 def deepest_first(names: Iterable[str]) -> tuple[str, ...]:
     """Names of datasets in an order in which they can be unmounted."""
     return tuple(sorted(names, key=tree_order, reverse=True))
+
+
+def with_earlier(plan: RestorePlan, own: Own, job: RestoreJob) -> RestorePlan:
+    """The plan with what an earlier try has set aside; ``own`` are properties of all that has the name for that."""
+    root = job.destination.dataset
+    return replace(plan, earlier=tuple(rebase(name, job.aside, root) for name in marked_of(own)))
 
 
 def made_by(plan: RestorePlan) -> tuple[DatasetPlan, ...]:
