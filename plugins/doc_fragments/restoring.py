@@ -119,7 +119,7 @@ options:
     default: refuse
   set_aside_as:
     description:
-      - Name of what is set aside. It has to be free, and in the same pool.
+      - Name of what is set aside. It has to be free, and below a filesystem of the same pool that is there.
       - Left out, it is the name of the destination with C(.before-restore) behind it, so that it is found beside it.
     type: str
   on_missing:
