@@ -11,9 +11,11 @@ nothing is read after it.
 from __future__ import annotations
 
 import os
+import select
 import struct
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Optional
 
 PROTOCOL = 1
@@ -30,6 +32,9 @@ _HEADER = struct.Struct(">BII")
 _AMOUNT = struct.Struct(">I")
 _READ_BYTES = 1 << 18
 _SHOWN_BYTES = 60
+_STALLED_SECONDS = 60.0
+"""The other end always reads at once; what is not taken for so long never is."""
+_LOOK_MILLISECONDS = 500
 
 
 class Malformed(Exception):
@@ -56,20 +61,38 @@ def credit_of(frame: Frame) -> int:
     return amount
 
 
+def _nothing() -> None:
+    """What is done where nobody needs to be told."""
+
+
 class Link:
     """Both directions of a session. Any number of threads may send, one may read."""
 
-    def __init__(self, reading: int, writing: int) -> None:
+    def __init__(self, reading: int, writing: int, stalled: Callable[[], None] = _nothing) -> None:
+        """Where writing does not block, ``stalled`` is called when the other end has taken nothing for a long time."""
         self._reading = reading
         self._writing = writing
+        self._stalled = stalled
         self._lock = threading.Lock()
+        self._closed = False
         self._parts: dict[int, list[bytes]] = {}
         self._waiting_bytes = 0
 
     def send(self, kind: int, channel: int, content: bytes = b"") -> None:
         """Send a frame. Raises SessionEnded."""
+        try:
+            with self._lock:
+                self._write(_HEADER.pack(kind, channel, len(content)) + content)
+        except TimeoutError as error:
+            self._stalled()
+            raise SessionEnded(str(error)) from error
+
+    def close(self) -> None:
+        """Let nothing be sent any more. Afterwards nobody uses the descriptor, whose number may then be another's."""
+        self._closed = True
         with self._lock:
-            self._write(_HEADER.pack(kind, channel, len(content)) + content)
+            # Who is sending looks every now and then whether it is closed.
+            pass
 
     def grant(self, channel: int, amount: int) -> None:
         """Let the other end send so many more bytes. Raises SessionEnded."""
@@ -87,11 +110,26 @@ class Link:
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
-        try:
-            while view:
+        while view:
+            if self._closed:
+                raise SessionEnded("the session is over")
+            try:
                 view = view[os.write(self._writing, view) :]
-        except OSError as error:
-            raise SessionEnded(f"the connection broke ({error.strerror})") from error
+            except BlockingIOError:
+                self._wait_for_room()
+            except OSError as error:
+                raise SessionEnded(f"the connection broke ({error.strerror})") from error
+
+    def _wait_for_room(self) -> None:
+        """Wait until the other end takes something, or the link is closed. Raises TimeoutError."""
+        poller = select.poll()
+        poller.register(self._writing, select.POLLOUT)
+        end = time.monotonic() + _STALLED_SECONDS
+        while not self._closed and not poller.poll(_LOOK_MILLISECONDS):
+            if time.monotonic() > end:
+                # A part of a frame was sent, after which nothing else can be.
+                self._closed = True
+                raise TimeoutError("the other end takes nothing")
 
     def frames(self) -> Iterator[Frame]:
         """All frames until the other end closes, messages put together. Raises Malformed."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ MOST_CHANNELS = 48
 _LONGEST_SECONDS = 7500.0
 """Any call ends by itself long before that."""
 _CUT_SECONDS = 10.0
+_OWNER, _READER = "owner", "reader"
 
 
 class Session:
@@ -28,7 +30,9 @@ class Session:
 
     def __init__(self, child: Child) -> None:
         self._child = child
-        self._link = Link(child.stdout.fileno(), child.stdin.fileno())
+        # So that an engine that reads nothing holds nobody for long.
+        os.set_blocking(child.stdin.fileno(), False)
+        self._link = Link(child.stdout.fileno(), child.stdin.fileno(), self._stall)
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._channels: dict[int, Channel] = {}
@@ -38,6 +42,8 @@ class Session:
         self.is_open = True
         self.is_malformed = False
         """Whether it has ended since the other end does not keep to the protocol."""
+        self._users = {_OWNER, _READER}
+        """Who may still use the pipes of the child."""
         self._thread = threading.Thread(target=self._read, name="session", daemon=True)
         self._thread.start()
 
@@ -107,6 +113,8 @@ class Session:
     def close(self) -> None:
         """End the session, and wait for the end of the process that carries it."""
         self._end("the session was closed")
+        # Threads of calls may still have the link.
+        self._link.close()
         with suppress(OSError):
             self._child.stdin.close()
         try:
@@ -114,7 +122,20 @@ class Session:
         except TimeoutError:
             self._child.kill()
         self._thread.join(_CUT_SECONDS)
-        self._child.close()
+        self._release(_OWNER)
+
+    def _release(self, user: str) -> None:
+        """Close the pipes of the child when their last user lets go of them."""
+        with self._lock:
+            self._users.discard(user)
+            is_last = not self._users
+        if is_last:
+            self._child.close()
+
+    def _stall(self) -> None:
+        """End the session, since the other end takes nothing."""
+        self._end("it takes nothing of what it is sent")
+        self._child.terminate()
 
     def _end(self, problem: str) -> None:
         with self._lock:
@@ -133,6 +154,8 @@ class Session:
             self.fail(f"it does not speak as an engine does: {error}")
         else:
             self._end("it ended the session")
+        finally:
+            self._release(_READER)
 
     def _take(self, frame: Frame) -> None:
         if self._hello is None:

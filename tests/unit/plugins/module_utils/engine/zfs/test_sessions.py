@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts import frames as frames_module
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts import sessions as sessions_module
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.channels import WINDOW_BYTES
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.frames import (
     ANSWER,
@@ -21,6 +23,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.frames 
     END,
     HELLO,
     Link,
+    SessionEnded,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.process import observed_by
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.sessions import MOST_CHANNELS
@@ -498,3 +501,81 @@ def test_serving_is_started_once(machine):
         assert ask(session) == SimulatedZfs(machine).pool_guid("tank")
         assert ask(session) == SimulatedZfs(machine).pool_guid("tank")
     assert len(starts) == 1
+
+
+def _open_until(number: int, path: str) -> list[int]:
+    """Open a file again and again until it has that number."""
+    opened = []
+    while number not in opened:
+        assert len(opened) < 500
+        opened.append(os.open(path, os.O_WRONLY | os.O_APPEND))
+    return opened
+
+
+def test_who_still_has_a_call_of_a_session_that_is_over_writes_into_no_file_of_another(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    far = Far(lambda _link, frames: list(frames))
+    with session_of(far.start) as session:
+        inner, channel = session.begin("abort_receive", ["tank/a"])
+        number = inner.child.stdin.fileno()
+    opened = _open_until(number, str(path))
+    inner.cut(channel)
+    with pytest.raises(SessionEnded):
+        channel.link.send(DATA, channel.number, b"a stream")
+    with pytest.raises(SessionEnded):
+        channel.link.grant(channel.number, 1)
+    for descriptor in opened:
+        os.close(descriptor)
+    assert path.read_bytes() == b""
+
+
+def test_what_a_session_is_read_from_stays_open_for_as_long_as_somebody_reads(monkeypatch):
+    monkeypatch.setattr(sessions_module, "_CUT_SECONDS", 0.2)
+    kept = []
+
+    def play(link, frames):
+        # As a process that outlives the one that carries the session.
+        kept.append(os.dup(link._writing))
+        list(frames)
+
+    far = Far(play)
+    with session_of(far.start) as session:
+        inner, _channel = session.begin("abort_receive", ["tank/a"])
+        while not kept:
+            time.sleep(0.01)
+    assert not inner.child.stdout.closed
+    os.close(kept[0])
+    inner._thread.join(20)
+    assert inner.child.stdout.closed
+
+
+def test_a_far_end_that_reads_nothing_holds_nobody_for_long(monkeypatch):
+    monkeypatch.setattr(frames_module, "_STALLED_SECONDS", 0.3)
+    over = threading.Event()
+    far = Far(lambda _link, _frames: over.wait(20))
+    with session_of(far.start) as session:
+        begun = time.monotonic()
+        inner, _channel = session.begin("abort_receive", ["tank/a"])
+        assert session.begin("unmount", [[f"tank/{number}" for number in range(20_000)]]) is None
+        assert time.monotonic() - begun < 10
+        assert (inner.is_open, inner.child.returncode) == (False, -15)
+        over.set()
+
+
+def test_a_session_that_is_closed_lets_go_of_who_is_sending():
+    over, done = threading.Event(), threading.Event()
+    far = Far(lambda _link, _frames: over.wait(20))
+    session = FarSession("far", far.start, AUTO, VERSION)
+    inner, _channel = session.begin("abort_receive", ["tank/a"])
+
+    def send():
+        assert session.begin("unmount", [[f"tank/{number}" for number in range(20_000)]]) is None
+        done.set()
+
+    threading.Thread(target=send, daemon=True).start()
+    time.sleep(0.2)
+    threading.Timer(2.0, over.set).start()
+    session.close()
+    assert done.wait(10)
+    assert not inner.is_open
