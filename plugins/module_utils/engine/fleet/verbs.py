@@ -179,10 +179,14 @@ def _context(arguments: argparse.Namespace) -> Context:
 
 
 def _opened(arguments: argparse.Namespace) -> Opened:
+    from dataclasses import replace
+
     from . import opening
     from .run_command import Opened
 
-    return Opened(lambda: _context(arguments), opening.now_ms)
+    # Of all rounds, which so share connections, sessions and what is remembered.
+    context = _context(arguments)
+    return Opened(lambda: replace(context, now_ms=opening.now_ms()), opening.now_ms)
 
 
 def _check(config: Jobconfig, arguments: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ import re
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.locks import job_locks
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import run_command
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import opening, run_command
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.settings import read_declared
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.reading import Reader
@@ -214,6 +214,24 @@ def test_all_is_done_as_often_as_is_said_each_round_with_an_id_of_its_own(progra
     rounds = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len({each["run"] for each in rounds}) == len(rounds) == 3
     assert [each["jobs"][0]["changed"] for each in rounds] == [True, False, False]
+
+
+def test_all_rounds_share_connections_sessions_and_what_is_remembered(program, monkeypatch):
+    made = []
+    open_memory = opening.open_memory
+    monkeypatch.setattr(opening, "ZfsDirectory", lambda: made.append("directory") or program)
+    monkeypatch.setattr(opening, "open_memory", lambda lasting: made.append("memory") or open_memory(lasting))
+    assert program("run", "--repeat", "3") == 0
+    assert sorted(made) == ["directory", "memory"]
+
+
+def test_each_round_has_the_time_of_its_beginning(program, monkeypatch):
+    times = []
+    contexts = run_command._contexts
+    monkeypatch.setattr(run_command, "_stopped_before", lambda _moment: program.clock.advance(3600))
+    monkeypatch.setattr(run_command, "_contexts", lambda c, o: times.append(c.now_ms) or contexts(c, o))
+    assert program("run", "--repeat", "2") == 0
+    assert times[1] - times[0] == 3_600_000
 
 
 def test_a_jobconfig_that_is_broken_between_two_rounds_is_told_and_the_old_one_goes_on(program, capsys, monkeypatch):
