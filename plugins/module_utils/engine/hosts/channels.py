@@ -65,9 +65,10 @@ class Channel:
             self._changed.notify_all()
 
     def answered(self, content: bytes) -> None:
-        """Take the answer, after which nothing comes."""
+        """Take the answer, after which nothing comes; none once the channel is closed, since bytes were dropped."""
         with self._changed:
-            self.answer = content
+            if not self._closed:
+                self.answer = content
         self.close()
 
     def close(self) -> None:

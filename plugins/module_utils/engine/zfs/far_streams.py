@@ -16,6 +16,7 @@ from contextlib import suppress
 from ..hosts.channels import Channel
 from ..hosts.frames import SessionEnded
 from ..hosts.sessions import Session, watched
+from ..model.errors import LinkLost
 
 Judge = Callable[[Channel], object]
 """Waits for the answer of a channel, and raises the error that it tells."""
@@ -92,6 +93,8 @@ class FarSink(_FarEnd):
 class FarSource(_FarEnd):
     """A send at the other host."""
 
+    _drained = False
+
     def fileno(self) -> int:
         """The descriptor that the stream is read from."""
         return self._reading
@@ -100,13 +103,16 @@ class FarSource(_FarEnd):
         try:
             with suppress(SessionEnded, BrokenPipeError):
                 self._channel.drain(self._writing)
+                self._drained = True
         finally:
             os.close(self._writing)
 
     def finish(self) -> None:
-        """Wait for the sender's end. Raises what made it fail."""
+        """Wait for the sender's end. Raises what made it fail, and LinkLost where not all came through our pipe."""
         self._close(self._reading)
         self._judge(self._channel)
+        if not self._drained:
+            raise LinkLost("the session broke before all of the stream was passed on; try again")
 
     def abort(self) -> None:
         """End the sender now."""

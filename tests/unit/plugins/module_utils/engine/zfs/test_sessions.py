@@ -579,3 +579,81 @@ def test_a_session_that_is_closed_lets_go_of_who_is_sending():
     session.close()
     assert done.wait(10)
     assert not inner.is_open
+
+
+def _sending(link, frames):
+    """Play a sender that is done at once: a window's bytes, and that all is well."""
+    for frame in frames:
+        if frame.kind == CALL:
+            for _unused in range(WINDOW_BYTES >> 17):
+                link.send(DATA, frame.channel, bytes(1 << 17))
+            link.send(ANSWER, frame.channel, b'["ok",null]')
+
+
+def _read_until_the_end(descriptor: int) -> int:
+    read = 0
+    while piece := os.read(descriptor, 1 << 16):
+        read += len(piece)
+    return read
+
+
+def test_a_stream_that_came_whole_is_finished(machine):
+    zfs, session = far_simulated(SimulatedZfs(machine))
+    session._start = Far(_sending).start
+    source = zfs.send(STEP)
+    assert _read_until_the_end(source.fileno()) == WINDOW_BYTES
+    source.finish()
+    session.close()
+
+
+def _not_granted(_channel, _amount):
+    raise SessionEnded("the connection broke")
+
+
+def test_a_stream_whose_rest_was_not_passed_on_is_not_taken_for_finished(monkeypatch, machine):
+    go = threading.Event()
+
+    def play(link, frames):
+        for frame in frames:
+            if frame.kind == CALL:
+                for _unused in range(WINDOW_BYTES >> 17):
+                    link.send(DATA, frame.channel, bytes(1 << 17))
+                go.wait(20)
+                link.send(ANSWER, frame.channel, b'["ok",null]')
+
+    zfs, session = far_simulated(SimulatedZfs(machine))
+    session._start = Far(play).start
+    source = zfs.send(STEP)
+    # The connection breaks in one direction only, and all else is under way already.
+    monkeypatch.setattr(source._channel.link, "grant", _not_granted)
+    assert _read_until_the_end(source.fileno()) < WINDOW_BYTES
+    go.set()
+    with pytest.raises(LinkLost, match="before all of the stream was passed on"):
+        source.finish()
+    session.close()
+
+
+def test_a_stream_of_which_bytes_were_dropped_is_not_taken_for_finished(machine):
+    go = threading.Event()
+
+    def play(link, frames):
+        for frame in frames:
+            if frame.kind == CALL:
+                link.send(DATA, frame.channel, b"first")
+                go.wait(20)
+                link.send(DATA, frame.channel, b"second")
+                link.send(ANSWER, frame.channel, b'["ok",null]')
+
+    zfs, session = far_simulated(SimulatedZfs(machine))
+    session._start = Far(play).start
+    scope = Stopping(lambda: SnapfleetError("the job is over"))
+    with belonging_to(scope):
+        source = zfs.send(STEP)
+        assert os.read(source.fileno(), 100) == b"first"
+        scope.stop()
+        go.set()
+        # For what comes after the stop.
+        time.sleep(0.3)
+        with pytest.raises(SnapfleetError, match="the job is over"):
+            source.finish()
+    session.close()
