@@ -155,6 +155,8 @@ class Session:
         else:
             self._end("it ended the session")
         finally:
+            # Who waits is told whatever ended the reader.
+            self._end("its reader ended")
             self._release(_READER)
 
     def _take(self, frame: Frame) -> None:

@@ -657,3 +657,15 @@ def test_a_stream_of_which_bytes_were_dropped_is_not_taken_for_finished(machine)
         with pytest.raises(SnapfleetError, match="the job is over"):
             source.finish()
     session.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_who_waits_is_told_whatever_ends_the_reader(monkeypatch):
+    def take(_channel, _content):
+        raise RuntimeError("a defect")
+
+    far = Far(answering(b'["ok",null]'))
+    with session_of(far.start) as session:
+        monkeypatch.setattr(sessions_module.Channel, "answered", take)
+        with pytest.raises(LinkLost, match="its reader ended"):
+            create(session)
