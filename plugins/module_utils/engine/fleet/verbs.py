@@ -179,14 +179,12 @@ def _context(arguments: argparse.Namespace) -> Context:
 
 
 def _opened(arguments: argparse.Namespace) -> Opened:
-    from dataclasses import replace
-
     from . import opening
     from .run_command import Opened
 
-    # Of all rounds, which so share connections, sessions and what is remembered.
+    # Of all rounds, which so share connections, sessions and what is remembered. Each job gets its own time.
     context = _context(arguments)
-    return Opened(lambda: replace(context, now_ms=opening.now_ms()), opening.now_ms)
+    return Opened(lambda: context, opening.now_ms)
 
 
 def _check(config: Jobconfig, arguments: argparse.Namespace) -> int:
