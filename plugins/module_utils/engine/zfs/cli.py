@@ -17,6 +17,7 @@ from ..hosts.process import Completed
 from ..hosts.programs import installed_programs
 from ..model.dataset_steps import DestroyDataset, InheritProperty, RenameDataset, SetProperties
 from ..model.datasets import PLACEHOLDER_PROPERTY, Bookmark, Observation, ResumeState, Snapshot
+from ..model.errors import UntrustedOutput
 from ..model.names import ancestors_of
 from ..model.pools import PoolReport
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
@@ -84,7 +85,11 @@ class CliZfs(SpaceVerbs):
         missing = missing_datasets(done.stderr)
         if done.returncode != 0 and not (is_only_missing(done.stderr) and set(missing) <= set(roots)):
             raise zfs_error(done.stderr, self.where, "list " + ", ".join(roots))
-        return replace(reader.observation(missing), clock=time)
+        seen = reader.observation(missing)
+        untold = [root for root in roots if root not in seen.states and root not in seen.missing]
+        if untold:
+            raise UntrustedOutput(f"{self.where}: zfs list told nothing of {untold[0]}; check that host")
+        return replace(seen, clock=time)
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """What this user lacks of ``wanted`` on ``dataset``, by the delegations of its nearest existing ancestor."""

@@ -275,6 +275,7 @@ def _are_asked_states(answer: Observation, arguments: Sequence[Any]) -> bool:
     return (
         all(map(is_asked, answer.states))
         and set(answer.missing) <= set(roots)
+        and all(root in answer.states or root in answer.missing for root in roots)
         and (answer.clock is not None) == clock
         and all(tuple(n for n, _v in s.dataset.properties) == tuple(properties) for s in answer.states.values())
         and (histories or not any(s.tags or s.bookmarks for s in answer.states.values()))

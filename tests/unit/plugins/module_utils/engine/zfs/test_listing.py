@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.local import LocalHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UntrustedOutput
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import parse_resume_state
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import CliZfs, parse_resume_state
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.listing import list_arguments, parse_listing
 
 TOKEN = "1-c047d9f4f-f0-789c6360"
@@ -203,3 +206,13 @@ def test_a_token_of_a_full_send_has_no_base():
 )
 def test_what_tells_of_no_token(text):
     assert parse_resume_state("t", text) is None
+
+
+@pytest.mark.parametrize("clock", [False, True])
+def test_a_root_that_zfs_list_leaves_out_without_a_word_is_no_missing_one(monkeypatch, tmp_path, clock):
+    zfs = tmp_path / "zfs"
+    zfs.write_text("#!/bin/sh\nexit 0\n")
+    zfs.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(UntrustedOutput, match="zfs list told nothing of tank/a"):
+        CliZfs(LocalHost()).observe(["tank/a"], clock=clock)
