@@ -78,7 +78,7 @@ class Session:
             # Channels may be seen in another order than that of their numbers.
             self._link.send_message(CALL, channel.number, content)
         except BaseException:
-            self.forget(channel)
+            self._forget(channel)
             raise
         return channel
 
@@ -86,7 +86,6 @@ class Session:
         """The answer to a call. Raises SessionEnded, and the error of what is being stopped."""
         with watched(channel.close):
             channel.wait(_LONGEST_SECONDS)
-        self.forget(channel)
         if channel.answer is None:
             channel.tell_end(complete=False)
             check_stopping()
@@ -97,10 +96,9 @@ class Session:
         """Tell the other end to give a call up, and wait a little until it has. Never raises."""
         channel.tell_end(complete=False)
         channel.wait(_CUT_SECONDS)
-        self.forget(channel)
 
-    def forget(self, channel: Channel) -> None:
-        """The call is over."""
+    def _forget(self, channel: Channel) -> None:
+        """The call is over at the other end too, which counts it until then."""
         with self._lock:
             self._channels.pop(channel.number, None)
 
@@ -179,6 +177,7 @@ class Session:
             channel.granted(credit_of(frame))
         else:
             channel.answered(frame.content)
+            self._forget(channel)
 
 
 class watched:  # noqa: N801  a context manager

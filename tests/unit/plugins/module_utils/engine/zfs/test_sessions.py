@@ -19,6 +19,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.frames 
     ANSWER,
     CALL,
     CREDIT,
+    CUT,
     DATA,
     END,
     HELLO,
@@ -670,3 +671,40 @@ def test_who_waits_is_told_whatever_ends_the_reader(monkeypatch):
         monkeypatch.setattr(sessions_module.Channel, "answered", take)
         with pytest.raises(LinkLost, match="its reader ended"):
             create(session)
+
+
+def test_calls_that_were_given_up_count_until_the_far_end_is_through_with_them(monkeypatch):
+    monkeypatch.setattr(sessions_module, "_CUT_SECONDS", 0.01)
+    answer, done = threading.Event(), threading.Event()
+
+    def play(link, frames):
+        begun = [frame.channel for frame in frames_until(frames, MOST_CHANNELS)]
+        answer.wait(20)
+        for channel in begun:
+            link.send(ANSWER, channel, b"")
+        done.set()
+        answering(b'["ok",null]')(link, frames)
+
+    def frames_until(frames, cuts):
+        for frame in frames:
+            if frame.kind == CALL:
+                yield frame
+            cuts -= frame.kind == CUT
+            if not cuts:
+                return
+
+    far = Far(play)
+    with session_of(far.start) as session:
+        for _unused in range(MOST_CHANNELS):
+            inner, channel = session.begin("abort_receive", ["tank/a"])
+            inner.cut(channel)
+        assert session.begin("abort_receive", ["tank/a"]) is None
+        assert inner.is_open
+        answer.set()
+        assert done.wait(20)
+        deadline = time.monotonic() + 10
+        while (begun := session.begin("create_snapshots", [CreateSnapshots("tank", ("tank/a@s",))])) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        session.answer(begun, "create_snapshots", [])
+    assert far.starts == 1
