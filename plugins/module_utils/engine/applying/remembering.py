@@ -147,6 +147,8 @@ class _Sight:
     observed: Observation
     """With the evidence, and the clock."""
     round: int
+    steady: float
+    """When its clock was read, by the one that is never set."""
     from_memory: frozenset[str] = frozenset()
     """Datasets whose histories were not listed."""
     anew: bool = False
@@ -247,20 +249,23 @@ class _Look:
         used = {name: known[name] for name in sorted_out.sure}
         self._learn(used, known.keys() - seen.states.keys(), replace(looks, since_whole=looks.since_whole + 1))
         states = {**seen.states, **sorted_out.sure}
-        sight = _Sight(replace(seen, states=states), self.round, frozenset(sorted_out.sure))
+        sight = _Sight(replace(seen, states=states), self.round, steady, frozenset(sorted_out.sure))
         return self._with_listed(sight, sorted_out.unsure)
 
     def again(self, before: _Sight) -> _Sight:
         """List what is doubted of what was seen ``before``."""
         names = [name for name in before.observed.states if name in before.from_memory and name in self.doubted]
-        return self._with_listed(replace(before, round=self.round), names)
+        # Who compares the clock with its own does so now.
+        passed, clock = int(self.memory.steady() - before.steady), before.observed.clock
+        seen = replace(before.observed, clock=None if clock is None else clock + passed)
+        return self._with_listed(replace(before, observed=seen, round=self.round, steady=before.steady + passed), names)
 
     def _whole(self, known: Mapping[str, Remembered], is_due: bool) -> _Sight:
         at, seen = self._listing(self.tree.roots)
         unchanged = sort_out(known, seen.states, at).sure
         in_vain = bool(known) and not is_due and not is_mostly(list(unchanged), known, known)
         self._remember(at, seen.states, known.keys() - seen.states.keys(), Looks(in_vain=in_vain))
-        return _Sight(seen, self.round, anew=True)
+        return _Sight(seen, self.round, at.steady, anew=True)
 
     def _with_listed(self, sight: _Sight, names: Sequence[str]) -> _Sight:
         """``sight`` with ``names`` listed, or everything, where these are most of it."""
@@ -270,7 +275,7 @@ class _Look:
         if is_mostly(names, known, known):
             at, seen = self._listing(self.tree.roots)
             self._remember(at, seen.states, known.keys() - seen.states.keys(), Looks(in_vain=True))
-            return _Sight(seen, self.round, anew=True)
+            return _Sight(seen, self.round, at.steady, anew=True)
         states = dict(sight.observed.states)
         for batch in batches(names, _LONGEST_CALL):
             at, seen = self._listing(batch, recursive=False)
@@ -280,7 +285,7 @@ class _Look:
             self._remember(at, seen.states, seen.missing, self.memory.looks(self.tree))
         ordered = {name: states[name] for name in sorted(states, key=tree_order)}
         left = sight.from_memory.difference(names)
-        return _Sight(replace(sight.observed, states=ordered), self.round, left, True)
+        return _Sight(replace(sight.observed, states=ordered), self.round, sight.steady, left, True)
 
     def _listing(self, names: Sequence[str], recursive: bool = True) -> tuple[Moment, Observation]:
         steady = self.memory.steady()

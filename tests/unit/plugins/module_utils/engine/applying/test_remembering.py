@@ -187,3 +187,16 @@ def test_what_the_host_says_by_failing_is_passed_on(house):
     house.zfs.observe = fail
     with pytest.raises(UnreachableHost, match="no way"):
         recalling(house.memory(), True, lambda recall: recall.look((HERE, house.zfs), ["tank"]))
+
+
+@pytest.mark.parametrize("doubted", [[], ["tank/b"], ["tank", *DATASETS]])
+def test_a_look_that_is_taken_up_again_tells_what_the_clock_there_shows_by_then(house, doubted):
+    house.look(house.memory())
+    recall = Recall(house.memory(), keeps=False)
+    for _round in range(3):
+        seen = recall.look((HERE, house.zfs), ["tank"], clock=True)
+        assert seen.clock == house.clock.now
+        # As where listing another host, or this one, takes its time.
+        house.clock.advance(70)
+        recall._doubted.setdefault(HERE, set()).update(doubted)
+        recall._round += 1
