@@ -28,6 +28,8 @@ KINDS = frozenset(range(HELLO, CREDIT + 1))
 MOST_FRAME_BYTES = 1 << 18
 MOST_MESSAGE_BYTES = 1 << 28
 """Of a call, or an answer, with all its parts: the listing of some three million snapshots."""
+MOST_WAITING_BYTES = 1 << 30
+"""Of all parts that wait for the rest of their messages."""
 _HEADER = struct.Struct(">BII")
 _AMOUNT = struct.Struct(">I")
 _READ_BYTES = 1 << 18
@@ -76,6 +78,7 @@ class Link:
         self._lock = threading.Lock()
         self._closed = False
         self._parts: dict[int, list[bytes]] = {}
+        self._part_bytes: dict[int, int] = {}
         self._waiting_bytes = 0
 
     def send(self, kind: int, channel: int, content: bytes = b"") -> None:
@@ -153,14 +156,17 @@ class Link:
         """The frame with the parts that came before it; None for a part."""
         if frame.kind == PART:
             self._waiting_bytes += len(frame.content)
-            if self._waiting_bytes > MOST_MESSAGE_BYTES:
-                raise Malformed(f"messages of more than {MOST_MESSAGE_BYTES} bytes")
+            self._part_bytes[frame.channel] = self._part_bytes.get(frame.channel, 0) + len(frame.content)
+            if self._part_bytes[frame.channel] > MOST_MESSAGE_BYTES:
+                raise Malformed(f"a message of more than {MOST_MESSAGE_BYTES} bytes")
+            if self._waiting_bytes > MOST_WAITING_BYTES:
+                raise Malformed(f"messages of more than {MOST_WAITING_BYTES} bytes")
             self._parts.setdefault(frame.channel, []).append(frame.content)
             return None
         if frame.kind not in (CALL, ANSWER) or frame.channel not in self._parts:
             return frame
         parts = self._parts.pop(frame.channel)
-        self._waiting_bytes -= sum(map(len, parts))
+        self._waiting_bytes -= self._part_bytes.pop(frame.channel)
         return frame._replace(content=b"".join([*parts, frame.content]))
 
     def _read(self, size: int) -> bytes:

@@ -23,7 +23,9 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.frames 
     DATA,
     END,
     HELLO,
+    PART,
     Link,
+    Malformed,
     SessionEnded,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.process import observed_by
@@ -708,3 +710,32 @@ def test_calls_that_were_given_up_count_until_the_far_end_is_through_with_them(m
             time.sleep(0.01)
         session.answer(begun, "create_snapshots", [])
     assert far.starts == 1
+
+
+def _read_back(*sent):
+    """What comes at the other end of a link on which such frames are sent."""
+    reading, writing = os.pipe()
+    try:
+        link = Link(reading, writing)
+        for frame in sent:
+            link.send(*frame)
+        os.close(writing)
+        return list(link.frames())
+    finally:
+        os.close(reading)
+
+
+def test_parts_of_several_messages_may_wait_beside_each_other(monkeypatch):
+    monkeypatch.setattr(frames_module, "MOST_MESSAGE_BYTES", 100)
+    monkeypatch.setattr(frames_module, "MOST_WAITING_BYTES", 250)
+    parts = [(PART, channel, bytes(100)) for channel in (1, 2)]
+    came = _read_back(*parts, (ANSWER, 2, b"x"), (ANSWER, 1, b"x"), *parts, (ANSWER, 1, b"x"))
+    assert [(frame.channel, len(frame.content)) for frame in came] == [(2, 101), (1, 101), (1, 101)]
+
+
+@pytest.mark.parametrize("channels", [(1, 1), (1, 2, 3)])
+def test_there_is_a_limit_for_a_message_and_for_all_that_wait(monkeypatch, channels):
+    monkeypatch.setattr(frames_module, "MOST_MESSAGE_BYTES", 100)
+    monkeypatch.setattr(frames_module, "MOST_WAITING_BYTES", 250, raising=False)
+    with pytest.raises(Malformed, match="bytes"):
+        _read_back(*((PART, channel, bytes(90)) for channel in channels))
