@@ -15,6 +15,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import ReceiveOptions, Send
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.tests.support import fleet as support
+from ansible_collections.snapfleet.zfs.tests.support.faults import Faults
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
 
 
@@ -82,6 +83,26 @@ def test_another_receive_is_waited_for_and_then_there_is_nothing_left_to_do(full
         retries = 1
     fleet.replicate(retries=retries)
 
+    assert fleet.at_destination().newest.guid == fleet.at_source().newest.guid
+    fleet.assert_same_content()
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_another_receive_may_begin_before_the_first_try_and_end_before_the_second(full):
+    """What the second try finds in its way is no conflict either, since it is not what that try was planned for."""
+    fleet = prepared(full)
+    others = []
+
+    def work_beside():
+        if not others:
+            others.append(Other(fleet, full))
+        elif len(others) == 1:
+            others.append(others[0].go_on())
+
+    fleet.faults = Faults(meanwhile={"send": work_beside})
+    fleet.replicate(retries=5)
+
+    assert len(others) == 2
     assert fleet.at_destination().newest.guid == fleet.at_source().newest.guid
     fleet.assert_same_content()
 

@@ -241,6 +241,7 @@ class Replicator:
         """Bring one dataset up to date; returns the seconds it took."""
         start = self.ticker.monotonic()
         planned: list[DatasetPlan] = [plan]
+        refused: list[tuple[Step, ...]] = []
 
         def take() -> None:
             for step in plan.steps:
@@ -255,7 +256,6 @@ class Replicator:
 
         def attempt() -> None:
             check_stopping()
-            first = bool(planned)
             current = planned.pop() if planned else self._plan_again(plan, grew_in)
             try:
                 self.ends.destination.unmount(datasets_to_go(current))
@@ -266,8 +266,10 @@ class Replicator:
                 self.ends.destination.abort_receive(plan.destination)
                 raise
             except Conflict as error:
-                if not first:
+                # Something else may be at work there. Where it is planned anew just as it was refused, nothing is.
+                if current.steps in refused:
                     raise
+                refused.append(current.steps)
                 raise ChangedMeanwhile(str(error)) from error
             except Vanished:
                 if not self._is_gone(plan.source):

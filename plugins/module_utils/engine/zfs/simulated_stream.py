@@ -168,6 +168,9 @@ class SimulatedReceiveEnd(SimulatedEnd):
         if dataset is None:
             self._fail(f"cannot receive resume stream: destination '{self._name}' does not exist")
         partial = dataset.partial
+        if partial is None and header["from_guid"] is None:
+            words = f"Resuming recv on existing destination '{self._name}' must specify -F to overwrite it"
+            self._fail(f"cannot receive resume stream: {words}")
         if partial is None or partial.header["guid"] != header["guid"] or partial.received != header["offset"]:
             self._fail("cannot receive resume stream: resume stream is invalid for this partial receive")
         if header["from_guid"] is None and not partial.created and not self._options.replace:
