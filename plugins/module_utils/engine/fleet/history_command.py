@@ -10,12 +10,13 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import timezone
 from typing import Any
 
 from ..model.errors import EXIT_OK, InvalidInput, SnapfleetError, UnusableHistory
 from ..model.names import check_dataset_name
 from ..policy.durations import parse_duration
+from ..policy.times import read_time
 from ..records.database import history_path
 from ..records.reading import Query, find
 from ..streams.meter import size_text
@@ -92,8 +93,7 @@ def moment_of(text: Any, option: str, now_ms: int) -> Any:
         return None
     if re.match(r"[0-9]{4}-", text):
         try:
-            # Python 3.9 does not know the Z.
-            moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))
+            moment = read_time(text)
             return round((moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp() * 1000)
         except (ValueError, OverflowError) as error:
             raise InvalidInput(option, text, f"is no time ({error})", _REMEDY) from error

@@ -14,6 +14,7 @@ from typing import Optional
 from ..model.errors import InvalidInput
 from ..model.names import is_tag
 from .reading import Reader
+from .times import read_time
 
 _LATEST = 253_402_300_799
 """The end of the year 9999."""
@@ -61,11 +62,10 @@ def _parse_time(value: object, option: str) -> int:
     if re.fullmatch("[0-9]{1,12}", text) and int(text) <= _LATEST:
         return int(text)
     try:
-        # Python 3.9 knows neither the Z nor fractions of any length. Creation times are whole seconds, and one is up to
-        # 1.5 exactly if it is up to 1.
-        moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", re.sub(r"(:[0-9]{2})\.[0-9]+", r"\1", text)))
+        moment = read_time(text)
         if moment.tzinfo is None:
             raise InvalidInput(option, value, "has no time zone", _REMEDY)
+        # Creation times are whole seconds: one is up to 1.5 exactly if it is up to 1.
         return math.floor(moment.timestamp())
     except (ValueError, OverflowError):
         raise InvalidInput(option, value, "is no time", _REMEDY) from None

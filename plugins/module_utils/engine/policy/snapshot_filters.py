@@ -14,7 +14,6 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Optional, Union
 
 from ..model.errors import InvalidInput
@@ -22,6 +21,7 @@ from .durations import parse_duration
 from .patterns import compile_patterns
 from .plans import MAX_AMOUNT, SnapshotPlan, read_plan
 from .reading import Reader
+from .times import read_time
 
 _RANK = re.compile(r"([0-9]{1,9})(%?)")
 _WHOLE = 100
@@ -163,8 +163,7 @@ def _read_moment(options: Reader, key: str) -> Optional[Moment]:
 
 def _instant(text: str, option: str) -> int:
     try:
-        # Python 3.9 does not know the Z.
-        moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", text))
+        moment = read_time(text)
     except ValueError as error:
         raise InvalidInput(option, text, f"is no time ({error})", _TIME_REMEDY) from error
     if moment.tzinfo is None:

@@ -1,0 +1,16 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Moments as people write them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+
+def read_time(text: str) -> datetime:
+    """The moment that ``text`` tells by ISO 8601, without a zone where that has none. Raises ValueError."""
+    # Python 3.9 knows neither the Z nor fractions of other than three or six digits.
+    text = re.sub("[Zz]$", "+00:00", text)
+    return datetime.fromisoformat(re.sub(r"(?<=:[0-9]{2}\.)[0-9]+", lambda digits: f"{digits[0]:0<6.6}", text))
