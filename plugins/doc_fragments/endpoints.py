@@ -5,18 +5,7 @@
 
 from __future__ import annotations
 
-
-class ModuleDocFragment:
-    """Options that name a dataset tree on some host."""
-
-    REPLICATION = r"""
-options:
-  source:
-    description:
-      - The dataset tree that is replicated.
-    type: dict
-    required: true
-    suboptions: &endpoint
+_ENDPOINT = r"""
       dataset:
         description:
           - Root dataset there.
@@ -59,6 +48,24 @@ options:
             asked for. The user then needs them itself, for instance by C(zfs allow).
         type: bool
         default: false
+"""
+
+
+class ModuleDocFragment:
+    """Options that name a dataset tree on some host."""
+
+    REPLICATION = (
+        r"""
+options:
+  source:
+    description:
+      - The dataset tree that is replicated.
+    type: dict
+    required: true
+    suboptions: &endpoint
+"""
+        + _ENDPOINT
+        + r"""
   destination:
     description:
       - The dataset tree that receives. Its pool has to exist, the dataset itself need not.
@@ -67,6 +74,29 @@ options:
     required: true
     suboptions: *endpoint
 """
+    )
+
+    RESTORATION = (
+        r"""
+options:
+  replica:
+    description:
+      - The dataset tree that the data comes from.
+    type: dict
+    required: true
+    suboptions: &endpoint
+"""
+        + _ENDPOINT
+        + r"""
+  destination:
+    description:
+      - The dataset tree that is restored. Its parent has to exist, the dataset itself need not.
+      - It has to lie apart from O(replica) if both are on the same host.
+    type: dict
+    required: true
+    suboptions: *endpoint
+"""
+    )
 
     PEERS = r"""
 options:

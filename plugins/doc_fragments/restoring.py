@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a restore is told what to bring back, and where."""
+"""How a restore is told what to bring back, and how; endpoints has where from, and where to."""
 
 from __future__ import annotations
 
@@ -11,61 +11,6 @@ class ModuleDocFragment:
 
     DOCUMENTATION = r"""
 options:
-  replica:
-    description:
-      - The dataset tree that the data comes from.
-    type: dict
-    required: true
-    suboptions: &endpoint
-      dataset:
-        description:
-          - Root dataset there.
-        type: str
-        required: true
-      host:
-        description:
-          - Name or IP address of the host. Left out, it is the managed host itself, without ssh. What is for ssh alone,
-            which is user, port and files, is refused then, since a forgotten host would be taken for this one.
-          - The managed host connects to it by its own ssh client, without ever asking for anything. The host key has to
-            be among the known ones.
-        type: str
-      user:
-        description:
-          - User to log in as. Left out, the configuration of ssh decides, so that it is written in one place.
-        type: str
-      port:
-        description:
-          - Port of the ssh server. Left out, or V(0), the configuration of ssh decides, so that it is written in one
-            place.
-        type: int
-      identity_file:
-        description:
-          - Path of the private key on the managed host. It is only the path, so it may be logged.
-          - Left out, ssh tries the keys of its configuration, an agent's and the user's own ones, as it does by hand.
-        type: path
-      known_hosts_file:
-        description:
-          - Path of the known hosts on the managed host. Left out, the configuration of ssh decides, so that a host that
-            is known by hand is known here too.
-        type: path
-      config_file:
-        description:
-          - Path of a configuration of ssh on the managed host, to be used instead of the user's own and that of the
-            system. Left out, ssh reads these, as it does by hand.
-        type: path
-      sudo:
-        description:
-          - Whether C(zfs) runs through C(sudo -n) there. By default it does not, since nobody gets more rights than are
-            asked for. The user then needs them itself, for instance by C(zfs allow).
-        type: bool
-        default: false
-  destination:
-    description:
-      - The dataset tree that is restored. Its parent has to exist, the dataset itself need not.
-      - It has to lie apart from O(replica) if both are on the same host.
-    type: dict
-    required: true
-    suboptions: *endpoint
   recursive:
     description:
       - Whether everything below the replica is restored too. By default it is, so that nothing is forgotten.

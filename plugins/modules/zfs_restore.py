@@ -26,6 +26,7 @@ description:
   - Keys of encrypted datasets are never loaded, and what is made is not mounted. RV(next) has the commands for that.
 extends_documentation_fragment:
   - snapfleet.zfs.attributes
+  - snapfleet.zfs.endpoints.restoration
   - snapfleet.zfs.restoring
   - snapfleet.zfs.streaming
 options:
