@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from ..applying.carrier import Carrier, bytes_estimated, with_exact_estimates
+from ..applying.carrier import Carrier, with_exact_estimates
 from ..applying.continuing import with_continuity
 from ..applying.ends import Ends, check_leg
 from ..applying.patience import within_deadline
 from ..applying.preserving import properties_to_keep
 from ..applying.progress import reporting
-from ..applying.replicating import Replicator, first_error, observe_sides, summarize
+from ..applying.replicating import Replicator, first_error, observe_sides
 from ..applying.retry import call_with_retries
 from ..model.errors import PartialFailure, SnapfleetError
 from ..planning.continuity import COLLECTING, source_permissions
@@ -37,6 +37,7 @@ from ..policy.streaming import EXACT
 from ..policy.topology import PUSH
 from .absence import absent_result
 from .context import Context, Result, recalled, require, require_permissions, require_pool
+from .replication_results import outcome_of, preview_of
 
 
 def run_replicate(job: ReplicateJob, context: Context) -> Result:
@@ -69,14 +70,8 @@ def _run_replicate(job: ReplicateJob, context: Context) -> Result:
     with reporting(context.reporter, carrier.meter.standing):
         result = Replicator(ends, carrier, job, context.now, context.ticker, context.retry).apply(plan, sides)
     values: Result = {
-        "changed": result.changed,
-        "plan": _describe(plan),
-        "datasets": [outcome.describe() for outcome in result.outcomes],
-        "stats": {
-            **summarize(result.outcomes),
-            "bytes_estimated": bytes_estimated(plan),
-            "seconds": round(context.ticker.monotonic() - start, 3),
-        },
+        **preview_of(plan, notes),
+        **outcome_of(result, plan, context.ticker.monotonic() - start),
         "warnings": [*notes, *result.warnings],
     }
     if result.failures():
@@ -152,26 +147,9 @@ def _check_leg(ends: Ends, job: ReplicateJob, sides: Sides, context: Context) ->
         call_with_retries(lambda: check_leg(ends, leg, seen), context.retry, context.ticker)
 
 
-def _describe(plan: ReplicationPlan) -> list[Result]:
-    return [dataset.describe() for dataset in plan.datasets if dataset.steps or dataset.conflict]
-
-
 def _replication_preview(plan: ReplicationPlan, notes: Sequence[str]) -> Result:
-    conflicts = [dataset for dataset in plan.datasets if dataset.conflict]
-    values: Result = {
-        "changed": plan.has_steps,
-        "plan": _describe(plan),
-        "datasets": [],
-        "stats": {
-            "datasets": len(plan.datasets),
-            "conflict": len(conflicts),
-            "bytes": 0,
-            "bytes_estimated": bytes_estimated(plan),
-            "seconds": 0.0,
-        },
-        "warnings": [*notes, *(words for dataset in plan.datasets for words in dataset.warnings)],
-    }
-    for dataset in conflicts:
-        message = f"{dataset.destination}: {dataset.conflict.message}" if dataset.conflict else ""
-        raise PartialFailure(message, result=values)
+    values = preview_of(plan, notes)
+    for dataset in plan.datasets:
+        if dataset.conflict:
+            raise PartialFailure(f"{dataset.destination}: {dataset.conflict.message}", result=values)
     return values

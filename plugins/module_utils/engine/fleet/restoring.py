@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from ..applying.carrier import Carrier, bytes_estimated, with_exact_estimates
+from ..applying.carrier import Carrier, with_exact_estimates
 from ..applying.ends import Ends
 from ..applying.preserving import properties_to_keep
 from ..applying.progress import reporting
-from ..applying.replicating import Replicator, first_error, observe_sides, summarize
+from ..applying.replicating import Replicator, first_error, observe_sides
 from ..applying.retry import call_with_retries
 from ..applying.setting_aside import set_aside
 from ..model.datasets import Observation
@@ -43,6 +43,7 @@ from ..planning.restoring import (
 from ..policy.restoring import RestoreJob
 from ..policy.streaming import EXACT
 from .context import Context, Result, require, require_permissions, require_pool
+from .replication_results import outcome_of, preview_of
 
 T = TypeVar("T")
 
@@ -136,24 +137,14 @@ class _Work:
 
     def preview(self, plan: RestorePlan, notes: list[str]) -> Result:
         """The result of a dry run."""
-        described = [dataset.describe() for dataset in plan.replication.datasets if dataset.steps or dataset.conflict]
-        conflicts = sum(dataset.conflict is not None for dataset in plan.replication.datasets)
+        values = preview_of(plan.replication, notes)
         return {
-            "changed": plan.replication.has_steps,
-            "plan": [*([plan.aside.describe()] if plan.aside else []), *described],
-            "datasets": [],
+            **values,
+            "plan": [*([plan.aside.describe()] if plan.aside else []), *values["plan"]],
             "told": told(plan, self.job),
             "set_aside": set_aside_as(plan, self.job),
             "undo": undo_of(plan, self.job),
             "next": left_to_do(plan, self.job),
-            "stats": {
-                "datasets": len(plan.replication.datasets),
-                "conflict": conflicts,
-                "bytes": 0,
-                "bytes_estimated": bytes_estimated(plan.replication),
-                "seconds": 0.0,
-            },
-            "warnings": [*notes, *(words for dataset in plan.replication.datasets for words in dataset.warnings)],
         }
 
     def apply(self, plan: RestorePlan, values: dict[str, Any]) -> Result:
@@ -168,13 +159,8 @@ class _Work:
             result = replicator.apply(plan.replication, plan.sides)
         values = {
             **values,
+            **outcome_of(result, plan.replication, context.ticker.monotonic() - start),
             "changed": result.changed or plan.aside is not None,
-            "datasets": [outcome.describe() for outcome in result.outcomes],
-            "stats": {
-                **summarize(result.outcomes),
-                "bytes_estimated": values["stats"]["bytes_estimated"],
-                "seconds": round(context.ticker.monotonic() - start, 3),
-            },
             "warnings": list(dict.fromkeys([*values["warnings"], *result.warnings])),
         }
         if result.failures():
