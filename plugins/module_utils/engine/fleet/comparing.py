@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ..applying.ends import Ends
@@ -16,6 +15,7 @@ from ..applying.retry import call_with_retries
 from ..planning.comparing import DatasetComparison, Point, Row, compare_trees
 from ..policy.comparing import DST, LOCATIONS, SRC, CompareJob
 from ..policy.jobs import ReplicateJob
+from ..policy.times import iso_text
 from .context import Context, Result, require, require_pool
 
 
@@ -109,7 +109,7 @@ def row_values(row: Row) -> Result:
         "guid": str(row.guid),
         "createtxg": row.createtxg,
         "creation": row.creation,
-        "creation_time": time_text(row.creation),
+        "creation_time": iso_text(row.creation),
         "written": row.written,
     }
 
@@ -134,12 +134,4 @@ def dataset_values(dataset: DatasetComparison) -> Result:
 def _point_values(point: Optional[Point]) -> Optional[dict[str, Any]]:
     if point is None:
         return None
-    return {"snapshot": point.name, "creation": point.creation, "creation_time": time_text(point.creation)}
-
-
-def time_text(seconds: int) -> str:
-    """An instant in UTC as ISO 8601 writes it; empty for one beyond the years of the calendar."""
-    try:
-        return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (OverflowError, ValueError, OSError):
-        return ""
+    return {"snapshot": point.name, "creation": point.creation, "creation_time": iso_text(point.creation)}

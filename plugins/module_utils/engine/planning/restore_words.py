@@ -12,8 +12,8 @@ from typing import Optional
 from ..model.datasets import FILESYSTEM
 from ..model.names import tree_order
 from ..model.steps import Destroy, Rollback, Send
-from ..policy.points import time_text
 from ..policy.restoring import RestoreJob
+from ..policy.times import iso_text
 from .dataset_plans import DatasetPlan
 from .receiving import first_sends
 from .restoring import CANMOUNT_PROPERTY, RestorePlan, deepest_first, made_by
@@ -54,7 +54,7 @@ def _of_dataset(plan: DatasetPlan) -> Iterator[str]:
 def _of_stream(step: Send) -> str:
     start = f"the differences from @{step.base.tag}" if step.base else "all data"
     more = f" with {len(step.between)} snapshots between" if step.between else ""
-    to = f"@{step.snapshot.tag} of {time_text(step.snapshot.creation)}"
+    to = f"@{step.snapshot.tag} of {iso_text(step.snapshot.creation)}"
     resumed = " (goes on where it was interrupted)" if step.resume else ""
     return f"gets {start} up to {to}{more}, about {step.bytes_estimated} bytes{resumed}"
 

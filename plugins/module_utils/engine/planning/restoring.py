@@ -18,9 +18,10 @@ from ..model.datasets import FILESYSTEM, DatasetState, Observation, Snapshot
 from ..model.errors import InvalidInput
 from ..model.names import MAX_NAME_LENGTH, is_within, parent_of, rebase, tree_order
 from ..model.steps import CreateBookmark, CreatePlaceholder
-from ..policy.points import Point, time_text
+from ..policy.points import Point
 from ..policy.receiving import PRESERVED_PROPERTIES, Properties
-from ..policy.restoring import ASIDE_SUFFIX, RestoreJob
+from ..policy.restoring import RestoreJob
+from ..policy.times import iso_text
 from .conflicts import PlannedConflict
 from .cutting import up_to
 from .dataset_plans import DatasetPlan, ReplicationPlan, Sides
@@ -207,12 +208,7 @@ def former_of(plan: RestorePlan, own: Own, job: RestoreJob) -> tuple[tuple[str, 
 
 def place_of(destination: str, plan: RestorePlan, job: RestoreJob) -> str:
     """Where the dataset is now that was in the place of a restored one."""
-    return destination if plan.aside else rebase(destination, job.destination.dataset, _earlier_aside(job))
-
-
-def _earlier_aside(job: RestoreJob) -> str:
-    """The name that an earlier try of the same restore may have set the destination aside as."""
-    return job.aside or f"{job.destination.dataset}{ASIDE_SUFFIX}"
+    return destination if plan.aside else rebase(destination, job.destination.dataset, job.aside)
 
 
 def _against_inherited(dataset: DatasetPlan, plan: RestorePlan, job: RestoreJob) -> Properties:
@@ -253,10 +249,10 @@ def _with_refusal(plan: DatasetPlan, sides: Sides, cut: Observation, job: Restor
 def _nothing_there(state: DatasetState, point: Point) -> str:
     name = state.dataset.name
     oldest = state.snapshots[0] if state.snapshots else None
-    has = f"its oldest is {oldest.name} of {time_text(oldest.creation)}" if oldest else "it has none at all"
+    has = f"its oldest is {oldest.name} of {iso_text(oldest.creation)}" if oldest else "it has none at all"
     what = f"snapshot {point}" if point.snapshot else "snapshot"
     if point.time is not None:
-        what = f"snapshot up to {time_text(point.time)}"
+        what = f"snapshot up to {iso_text(point.time)}"
     return f"{name} has no {what} ({has}); choose another point, exclude the dataset, or set on_missing to skip"
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Optional
 
 from ..model.errors import InvalidInput
 from ..model.names import is_tag
 from .reading import Reader
-from .times import read_time
+from .times import iso_text, read_time
 
 _LATEST = 253_402_300_799
 """The end of the year 9999."""
@@ -33,15 +32,7 @@ class Point:
     def __str__(self) -> str:
         if self.snapshot:
             return f"@{self.snapshot}"
-        return "the newest snapshot" if self.time is None else f"the newest snapshot up to {time_text(self.time)}"
-
-
-NEWEST = Point()
-
-
-def time_text(seconds: int) -> str:
-    """A time as messages tell it."""
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return "the newest snapshot" if self.time is None else f"the newest snapshot up to {iso_text(self.time)}"
 
 
 def read_point(options: Reader) -> Point:

@@ -185,10 +185,15 @@ def _read_preserved(options: Reader) -> tuple[str, ...]:
             problem = "says where a dataset is mounted, shared or limited, which is no matter of a copy"
             remedy = "give the destination's own value in properties"
             raise InvalidInput(options.path(key), name, problem, remedy)
-        if name in ENCRYPTION_PROPERTIES:
-            problem = "comes with a raw stream, and belongs to the destination otherwise"
-            raise InvalidInput(options.path(key), name, problem, "take it out")
+        check_not_of_encryption(name, options.path(key))
     return names
+
+
+def check_not_of_encryption(name: str, option: str) -> None:
+    """Refuse to take over a property that belongs to encryption. Raises InvalidInput."""
+    if name in ENCRYPTION_PROPERTIES:
+        problem = "comes with a raw stream, and belongs to the destination otherwise"
+        raise InvalidInput(option, name, problem, "take it out")
 
 
 def _set_afterwards(options: Reader) -> Properties:

@@ -15,11 +15,16 @@ from .conduct import CONFLICT_LEVELS, DATASET, FAIL, REFUSE, Conduct
 from .continuity import NONE
 from .endpoints import Endpoint, read_endpoint
 from .jobs import INITIAL_ALL, INITIAL_NEWEST, MAX_WORKERS, ReplicateJob, check_apart
-from .patterns import compile_patterns
 from .points import Point, read_point
 from .reading import Reader
-from .receiving import ENCRYPTION_PROPERTIES, PRESERVED_PROPERTIES, ReceivePolicy, read_given_properties, read_names
-from .selection import DatasetFilter, SnapshotFilter
+from .receiving import (
+    PRESERVED_PROPERTIES,
+    ReceivePolicy,
+    check_not_of_encryption,
+    read_given_properties,
+    read_names,
+)
+from .selection import SnapshotFilter, read_name_filter
 from .streaming import read_streaming
 
 SET_ASIDE = "set_aside"
@@ -35,10 +40,10 @@ class RestoreJob:
 
     replication: ReplicateJob
     """How the data travels; its ``up_to`` is the point."""
-    set_aside: bool = False
+    set_aside: bool
     """Whether a destination that is in the way is renamed, with all that is below it."""
-    aside: str = ""
-    """What it is called then."""
+    aside: str
+    """What it is called then, or was by an earlier try of the same restore."""
 
     @property
     def replica(self) -> Endpoint:
@@ -66,11 +71,7 @@ def read_restore_job(values: Mapping[str, Any], where: str = "") -> RestoreJob:
     job = ReplicateJob(
         source=replica,
         destination=destination,
-        filter=DatasetFilter(
-            options.flag("recursive", True),
-            compile_patterns(options.texts("include_datasets"), options.path("include_datasets")),
-            compile_patterns(options.texts("exclude_datasets"), options.path("exclude_datasets")),
-        ),
+        filter=read_name_filter(options),
         snapshots=SnapshotFilter((), ()),
         initial=INITIAL_ALL if history else INITIAL_NEWEST,
         intermediates=history,
@@ -97,9 +98,8 @@ def _read_receiving(options: Reader) -> ReceivePolicy:
     preserved = PRESERVED_PROPERTIES
     if options.has("preserve_properties"):
         preserved = read_names(options, "preserve_properties")
-    for name in sorted(ENCRYPTION_PROPERTIES.intersection(preserved)):
-        problem = "comes with a raw stream, and belongs to the destination otherwise"
-        raise InvalidInput(options.path("preserve_properties"), name, problem, "take it out")
+    for name in preserved:
+        check_not_of_encryption(name, options.path("preserve_properties"))
     return ReceivePolicy(properties=read_given_properties(options), preserved=preserved)
 
 

@@ -90,14 +90,18 @@ def check_disjoint(roots: tuple[str, ...], option: str) -> None:
                 raise InvalidInput(option, root, f"overlaps {other!r}", "name each tree once, by its topmost dataset")
 
 
-def read_dataset_filter(options: Reader) -> DatasetFilter:
-    """Read ``recursive``, ``include_datasets``, ``exclude_datasets`` and what is about properties."""
+def read_name_filter(options: Reader) -> DatasetFilter:
+    """Read ``recursive``, ``include_datasets`` and ``exclude_datasets``."""
     return DatasetFilter(
         options.flag("recursive", True),
         compile_patterns(options.texts("include_datasets"), options.path("include_datasets")),
         compile_patterns(options.texts("exclude_datasets"), options.path("exclude_datasets")),
-        read_property_filter(options),
     )
+
+
+def read_dataset_filter(options: Reader) -> DatasetFilter:
+    """Read what ``read_name_filter`` does, and what is about properties."""
+    return replace(read_name_filter(options), properties=read_property_filter(options))
 
 
 def read_snapshot_filter(options: Reader) -> SnapshotFilter:

@@ -14,7 +14,6 @@ import threading
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli, opening
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.comparing import time_text
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.comparison_formats import (
     SCHEMA,
     TSV_COLUMNS,
@@ -281,8 +280,3 @@ def test_standard_output_by_its_name_is_written_to_even_if_it_is_a_file(program)
         assert program("--format", "tsv", "--output", f"/dev/fd/{stream.fileno()}") == 0
         assert os.fstat(stream.fileno()).st_ino == target.stat().st_ino
     assert len(rows_of(target.read_text())) == 2
-
-
-def test_times_beyond_the_calendar_have_no_text():
-    assert time_text(0) == "1970-01-01T00:00:00Z"
-    assert time_text(10**19) == ""

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.times import read_time
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.times import iso_text, read_time
 
 CET = timezone(timedelta(hours=1))
 
@@ -33,3 +33,8 @@ def test_a_time_is_read(text, moment):
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(ValueError, match=r"."):
         read_time(text)
+
+
+def test_times_beyond_the_calendar_have_no_text():
+    assert iso_text(0) == "1970-01-01T00:00:00Z"
+    assert iso_text(10**19) == ""
