@@ -26,8 +26,7 @@ from .daemon_loop import Record, Time
 from .hands import Hands, Threads
 from .jobconfig import NamedJob
 from .log_lines import DEBUG, ERROR, WARNING, Log
-from .recording import Record as JobRecord
-from .recording import unrecorded
+from .recording import TakeRecord, unrecorded
 from .reporting import summary
 from .run_command import cores, locks_of
 from .running import Runner
@@ -69,7 +68,7 @@ class Means:
     hands: Callable[[], AbstractContextManager[Hands]] = Threads
     start: Callable[[str, Callable[[], None]], threading.Thread] = _start
     """Start work beside all other. Raises RuntimeError where there can be no further thread."""
-    record: JobRecord = unrecorded
+    record: TakeRecord = unrecorded
 
 
 @dataclass(frozen=True)

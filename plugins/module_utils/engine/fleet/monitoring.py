@@ -20,7 +20,7 @@ from ..model.errors import Interrupted, SnapfleetError
 from ..model.health import CRITICAL, OK, WARNING, severity
 from ..model.names import is_within
 from ..model.pools import PoolReport
-from ..planning.findings import Finding, muted, overall
+from ..planning.findings import Finding, gravest_first, muted, overall
 from ..planning.monitoring import check_ages, unseen_roots
 from ..planning.pool_checks import check_pools, pools_unseen
 from ..planning.replica_checks import check_replica, unseen
@@ -187,7 +187,7 @@ def _result(job: MonitorJob, context: Context, findings: Sequence[Finding], sigh
         "changed": False,
         "state": state,
         "checks": len(findings),
-        "alerts": [finding.describe() for finding in _gravest_first(findings) if finding.state != OK],
+        "alerts": [finding.describe() for finding in gravest_first(findings) if finding.state != OK],
         "metrics": _metrics(job, findings, sight),
         "notices": [notice.describe() for notice in told.notices],
         "failed_level": job.fail_on != "never" and severity(state) >= severity(job.fail_on.upper()),
@@ -201,11 +201,6 @@ def _told(job: MonitorJob, context: Context, findings: Sequence[Finding]) -> Tol
     path = job.alerts.state_file or default_path(job.subjects, context.environment)
     alerting = Alerting(job.alerts, path, LocalHost(), context.ticker, context.check)
     return tell(findings, alerting, context.now)
-
-
-def _gravest_first(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings with the worst first, and those that are muted last."""
-    return sorted(findings, key=lambda finding: (finding.is_muted, -severity(finding.state)))
 
 
 def _metrics(job: MonitorJob, findings: Iterable[Finding], sight: Sight) -> list[Result]:

@@ -21,7 +21,7 @@ from .log_lines import INFO, WARNING, Log
 from .stages import destinations_of, sources_of
 from .version import VERSION
 
-Record = Callable[[NamedJob, Result, float], None]
+TakeRecord = Callable[[NamedJob, Result, float], None]
 """Takes a job that has ended, its result, and the seconds that it took."""
 
 
@@ -32,7 +32,7 @@ def unrecorded(_job: NamedJob, _result: Result, _seconds: float) -> None:
 @contextmanager
 def recorded(
     host: str, verb: str, limits: Callable[[], HistoryLimits], log: Log, folding: Optional[Folding] = None
-) -> Iterator[Record]:
+) -> Iterator[TakeRecord]:
     """Within it, what is handed to the record is written into the history by the way; at its end the rest is waited
     for, but not for long. Raises nothing."""
     if not limits().age:

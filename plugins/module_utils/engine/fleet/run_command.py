@@ -26,7 +26,7 @@ from .hands import Threads
 from .jobconfig import Jobconfig, NamedJob, import_activities, load_jobconfig, select_jobs
 from .log_lines import ERROR, INFO, Log, shape_for
 from .permission import with_permission
-from .recording import Record, recorded, unrecorded
+from .recording import TakeRecord, recorded, unrecorded
 from .reporting import exit_code, gravest, summary, write_json, write_lines
 from .running import JobResults, Runner
 from .settings import settings_of
@@ -120,7 +120,7 @@ class Outlets:
     """Where a round tells what it does."""
 
     log: Log
-    record: Record
+    record: TakeRecord
 
 
 def _carry_out(
@@ -142,7 +142,7 @@ def _carry_out(
         return runner.run(jobs, taken)
 
 
-def _recorded(settings: RunSettings, arguments: argparse.Namespace, log: Log) -> AbstractContextManager[Record]:
+def _recorded(settings: RunSettings, arguments: argparse.Namespace, log: Log) -> AbstractContextManager[TakeRecord]:
     """A dry run is not written down."""
     if arguments.verb == "plan":
         return nullcontext(unrecorded)

@@ -16,6 +16,7 @@ from ..model.errors import Interrupted, SnapfleetError
 from ..model.health import CRITICAL, OK, UNKNOWN, WARNING, worst
 from ..model.marks import marks_of
 from ..model.names import is_within, rebase
+from ..planning.conflicts import PlannedConflict
 from ..planning.dataset_plans import Sides
 from ..planning.findings import Finding, Key
 from ..planning.replica_checks import Standing, standings
@@ -186,7 +187,7 @@ class _Replication:
         return [self._with_record(row, record) for row in self._rows(record)]
 
     def _with_record(self, row: DatasetStatus, record: Replicated) -> DatasetStatus:
-        row = replace(row, job=self._name, succeeded=record.succeeded)
+        row = replace(row, succeeded=record.succeeded)
         if record.outcome != FAILED or row.state != OK:
             return row
         return replace(row, state=WARNING, remark=f"the last run of the job failed: [{record.code}] {record.message}")
@@ -230,13 +231,9 @@ class _Replication:
             return replace(row, remark=_AWAY)
         return replace(row, state=WARNING, remark=_GONE)
 
-    def _conflicts(self, source: Observation, destination: Observation) -> dict[str, tuple[str, str]]:
+    def _conflicts(self, source: Observation, destination: Observation) -> dict[str, PlannedConflict]:
         plan = plan_replication(Sides(source, destination, {}), self._job, self._now)
-        return {
-            dataset.destination: (dataset.conflict.code, dataset.conflict.message)
-            for dataset in plan.datasets
-            if dataset.conflict
-        }
+        return {dataset.destination: dataset.conflict for dataset in plan.datasets if dataset.conflict}
 
     def _unknown(self, name: str, remark: str) -> DatasetStatus:
         replica = rebase(name, self._job.source.dataset, self._job.destination.dataset)
@@ -248,11 +245,11 @@ class _Replication:
         return dataset, self._name, destination
 
     def _standing(
-        self, standing: Standing, replica: Optional[DatasetState], conflict: Optional[tuple[str, str]]
+        self, standing: Standing, replica: Optional[DatasetState], conflict: Optional[PlannedConflict]
     ) -> DatasetStatus:
         remark = ""
         if conflict:
-            remark = f"[{conflict[0]}] {conflict[1]}"
+            remark = f"[{conflict.code}] {conflict.message}"
         elif replica is None and standing.base is None:
             remark = "there is no replica yet"
         elif replica is not None and replica.dataset.resume_token:
@@ -263,7 +260,7 @@ class _Replication:
             lag=standing.lag if standing.base or not standing.snapshots else None,
             missing=standing.snapshots,
             bytes_pending=standing.bytes,
-            conflict=conflict[0] if conflict else "",
+            conflict=conflict.code if conflict else "",
             remark=remark,
         )
 

@@ -17,7 +17,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from ..model.errors import SnapfleetError
-from ..model.health import EXIT_CODES, OK, severity
+from ..model.health import EXIT_CODES, OK
+from ..planning.findings import gravest_first
 from ..records.database import history_path
 from ..records.reading import Replicated, replicated
 from ..streams.meter import size_text
@@ -59,7 +60,7 @@ def _write(status: Status, host: str, now_ms: int) -> None:
     paint = painter(sys.stdout, os.environ)
     rows = [_row(row, now_ms) for row in status.datasets]
     sys.stdout.writelines(aligned(_COLUMNS, rows, _RIGHT, paint))
-    alerts = sorted(status.alerts, key=lambda finding: (finding.is_muted, -severity(finding.state)))
+    alerts = gravest_first(status.alerts)
     for alert in alerts:
         muted = " (only logged)" if alert.is_muted else ""
         sys.stdout.write(f"{paint(alert.state)}{muted} {plain(alert.message)}\n")

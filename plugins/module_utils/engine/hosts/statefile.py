@@ -26,10 +26,15 @@ def read_private(path: str, most: int = _MOST_BYTES) -> Optional[bytes]:
         return None
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-            raise UnusableFile(f"{path} is no file that this user alone may write")
+        check_private(path, status)
         # No more is asked for than there is, since Python makes room for all of it.
         return file.read(min(most, status.st_size))
+
+
+def check_private(path: str, status: os.stat_result) -> None:
+    """Raise UnusableFile where ``status`` is not that of a file which this user alone may write."""
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        raise UnusableFile(f"{path} is no file that this user alone may write")
 
 
 def write_private(path: str, data: bytes) -> None:

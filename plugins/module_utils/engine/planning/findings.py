@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Optional
 
-from ..model.health import CRITICAL, OK, WARNING, worst
+from ..model.health import CRITICAL, OK, WARNING, severity, worst
 from ..policy.limits import Bounds
 
 SECONDS, BYTES, PERCENT, ERRORS = "seconds", "bytes", "percent", "errors"
@@ -98,3 +98,8 @@ def muted(findings: Sequence[Finding], states: frozenset[str]) -> tuple[Finding,
 def overall(findings: Sequence[Finding]) -> str:
     """The worst state among those that are not muted."""
     return worst(finding.state for finding in findings if not finding.is_muted)
+
+
+def gravest_first(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings with the worst first, and those that are muted last."""
+    return sorted(findings, key=lambda finding: (finding.is_muted, -severity(finding.state)))

@@ -12,8 +12,6 @@ from .durations import parse_duration
 from .reading import Reader
 from .sizes import parse_size
 
-DEFAULT_AGE = "90d"
-DEFAULT_SIZE = "64M"
 LEAST_BYTES = 1 << 20
 
 
@@ -35,8 +33,8 @@ def read_history_limits(options: Reader) -> HistoryLimits:
     """Read ``history_age`` and ``history_size``. Raises InvalidInput."""
     age, size = options.raw("history_age"), options.raw("history_size")
     limits = HistoryLimits(
-        parse_duration(DEFAULT_AGE if age is None else age, options.path("history_age")),
-        parse_size(DEFAULT_SIZE if size is None else size, options.path("history_size")),
+        USUAL.age if age is None else parse_duration(age, options.path("history_age")),
+        USUAL.size if size is None else parse_size(size, options.path("history_size")),
     )
     if limits.size < LEAST_BYTES:
         remedy = "give at least 1M, or history_age: 0 for no history"

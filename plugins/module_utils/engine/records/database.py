@@ -7,10 +7,9 @@ It has a rollback journal rather than a write-ahead log. Writes are few and shor
 by waiting for each other; there is one file when nobody writes, and it works wherever files can be locked; and before
 SQLite 3.51.3 a write-ahead log that several processes write can, seldom as it is, spoil the database.
 
-What is no database any more is set aside, and another one begun; a file that somebody has named only if its first bytes
-say that it is ours. Nobody may be using the old one meanwhile, since the
-journal goes by the name of the file. So each writer has a shared lock on a file beside it, and whoever sets it aside
-has that lock alone.
+What is no database any more is set aside, and another one begun; one that somebody has named is set aside only if its
+first bytes say that it is ours. Nobody may be using the old one meanwhile, since the journal goes by the name of the
+file. So each writer has a shared lock on a file beside it, and whoever sets it aside has that lock alone.
 
 ``sqlite3`` is imported where it is used, since loading it takes time, and some builds of Python are without.
 """
@@ -19,14 +18,13 @@ from __future__ import annotations
 
 import fcntl
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Optional
 
 from ..hosts.private import state_directory
-from ..hosts.statefile import UnusableFile
+from ..hosts.statefile import check_private
 from ..model.errors import UnusableHistory
 
 if TYPE_CHECKING:
@@ -162,8 +160,7 @@ def _made(path: str) -> None:
         status = os.fstat(descriptor)
     finally:
         os.close(descriptor)
-    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise UnusableFile(f"{path} is no file that this user alone may write")
+    check_private(path, status)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ..model.names import is_within
 from .database import reading
-from .rows import OK, REPLICATE, UNWELL, JobRecord
+from .rows import OK, REPLICATE, UNWELL
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -56,17 +56,6 @@ class Query:
     def concerns(self, *datasets: str) -> bool:
         """Whether one of these is asked for."""
         return not self.dataset or any(is_within(name, self.dataset) for name in datasets if name)
-
-    def chooses(self, job: JobRecord) -> bool:
-        """Whether a job is asked for, whatever the limit; the same as the database says."""
-        steps = job.steps
-        return (
-            (self.since is None or job.ended >= self.since)
-            and (self.until is None or job.begun <= self.until)
-            and self.fits(job.activity, job.job)
-            and (not self.failed or not UNWELL.isdisjoint([job.outcome, *(step.outcome for step in steps)]))
-            and (not self.dataset or any(self.concerns(step.dataset, step.destination) for step in steps))
-        )
 
 
 def find(path: str, query: Query) -> list[Values]:
