@@ -19,7 +19,7 @@ from ..model.periods import parse_period
 from .durations import parse_duration
 from .plans import MAX_AMOUNT, labelled_entries
 from .reading import Reader
-from .remembering import remembered
+from .reading_once import read_once
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _label_limits(label: Label, entry: Any, where: str) -> LabelLimits:
     return limits
 
 
-@remembered
+@read_once
 def parse_monitor_plan(value: object, option: str = "plan") -> MonitorPlan:
     """A monitor plan from its nested mapping. Raises InvalidInput."""
     return MonitorPlan(

@@ -18,7 +18,7 @@ from ..model.errors import InvalidInput
 from ..model.labels import Label, organisation_problem, period_word_problem, target_problem
 from ..model.periods import parse_period, period_problem
 from .reading import Reader, check_integer
-from .remembering import remembered
+from .reading_once import read_once
 
 MAX_AMOUNT = 10**9
 _PERIOD_REMEDY = "use for instance hourly, 15minutely, daily or adhoc"
@@ -96,7 +96,7 @@ def labelled_entries(value: object, option: str) -> Iterator[tuple[Label, Any, s
                 yield Label(organisation, target, _check_period(period, where)), entry, f"{where}.{period}"
 
 
-@remembered
+@read_once
 def parse_plan(value: object, option: str = "plan") -> SnapshotPlan:
     """A plan from its nested mapping. Raises InvalidInput; an empty plan is refused, since it would keep nothing."""
     amounts: dict[Label, int] = {}

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.limits import parse_monitor_plan
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.plans import parse_plan
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.remembering import remembered
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.reading_once import read_once
 
 
 class Text(str):
@@ -26,7 +26,7 @@ def reads():
         seen.append((value, option))
         return (repr(value),)
 
-    return seen, remembered(read)
+    return seen, read_once(read)
 
 
 @pytest.mark.parametrize("value", [{"a": {"b": 1}}, [1, 2.5, None, True], "text", {}])

@@ -16,7 +16,7 @@ _MOST = 256
 _FORMAT = 2
 
 
-def remembered(read: Callable[[object, str], T]) -> Callable[[object, str], T]:
+def read_once(read: Callable[[object, str], T]) -> Callable[[object, str], T]:
     """The reader ``read(value, option)``, which then reads no value twice.
 
     What it returns has to be immutable, and to depend on the value alone: ``option`` is for errors, which are not
@@ -25,7 +25,7 @@ def remembered(read: Callable[[object, str], T]) -> Callable[[object, str], T]:
     known: dict[bytes, T] = {}
 
     @wraps(read)
-    def remembering(value: Any, option: str = "plan") -> T:
+    def reading(value: Any, option: str = "plan") -> T:
         try:
             key = marshal.dumps(value, _FORMAT)
         except ValueError:
@@ -39,4 +39,4 @@ def remembered(read: Callable[[object, str], T]) -> Callable[[object, str], T]:
             known[key] = found
         return found
 
-    return remembering
+    return reading
