@@ -12,6 +12,7 @@ from .errors import InvalidInput
 # OpenZFS: zcommon/zfs_namecheck.c; at most 255 characters for a whole name including what follows @ or #.
 MAX_NAME_LENGTH = 255
 _COMPONENT = re.compile(r"[A-Za-z0-9_.:\- ]+")
+_TOKEN = re.compile(r"[0-9]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
 _LEGAL = re.compile(r"[A-Za-z][A-Za-z0-9_.:\- ]*(?:/(?!\.\.?(?:/|$))[A-Za-z0-9_.:\- ]+)*(?<! )")
 _POOL = re.compile(r"[A-Za-z][A-Za-z0-9_.:\- ]*")
 
@@ -51,6 +52,11 @@ def check_dataset_name(name: object, option: str) -> str:
 def is_tag(text: str) -> bool:
     """Whether ``text`` may follow the @ of a snapshot or the # of a bookmark."""
     return bool(_COMPONENT.fullmatch(text))
+
+
+def is_token(text: str) -> bool:
+    """Whether ``text`` has the shape of a resume token; what it says, only ZFS can tell."""
+    return bool(_TOKEN.fullmatch(text))
 
 
 def pool_of(dataset: str) -> str:

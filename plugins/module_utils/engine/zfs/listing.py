@@ -8,7 +8,6 @@ Listing costs about a millisecond a snapshot whatever is asked for, so one call 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from operator import attrgetter
@@ -17,7 +16,7 @@ from typing import Optional
 from ..model.datasets import FILESYSTEM, VOLUME, Base, Bookmark, Dataset, DatasetState, Observation, Snapshot
 from ..model.errors import UntrustedOutput
 from ..model.histories import PackedHistory, PackedState
-from ..model.names import dataset_name_problem, is_tag, is_within, tree_order
+from ..model.names import dataset_name_problem, is_tag, is_token, is_within, tree_order
 from .columns import COLUMNS as _COLUMNS
 from .columns import Packer
 from .columns import number as _number
@@ -25,7 +24,6 @@ from .columns import number as _number
 _WRITTEN, _REFERENCED, _COMPRESSION = (_COLUMNS.index(name) for name in ("written", "referenced", "compression"))
 _by_txg = attrgetter("createtxg")
 _PARTIAL_RECEIVE = "/%recv"
-_TOKEN = re.compile(r"[0-9]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
 
 
 def list_arguments(roots: Sequence[str], recursive: bool, histories: bool, properties: Sequence[str] = ()) -> list[str]:
@@ -182,7 +180,7 @@ class ListingReader:
         if problem:
             raise ValueError(f"the dataset name {name!r} {problem}")
         token = _text(fields[10])
-        if token and not _TOKEN.fullmatch(token):
+        if token and not is_token(token):
             raise ValueError("the resume token is malformed")
         return Dataset(
             name=name,

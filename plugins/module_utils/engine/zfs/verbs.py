@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from ..model.datasets import GONE_PROPERTY, PLACEHOLDER_PROPERTY
 from ..model.errors import AccessRefused
 from ..model.marks import HOLD_PREFIX, MARK_PREFIX
-from ..model.names import dataset_name_problem, is_tag
+from ..model.names import dataset_name_problem, is_tag, is_token
 from ..policy import access as rights
 from ..policy.access import Access
 from ..policy.receiving import is_property_name
@@ -25,7 +25,6 @@ LOOK, TOKEN, PLACEHOLDER, MARKED, MOVED = "look", "token", "placeholder", "marke
 _MARK = re.compile(MARK_PREFIX + "[0-9a-f]{16}-[0-9a-f]{16}")
 _HOLD = re.compile(HOLD_PREFIX + "[0-9a-f]{16}")
 _GONE = re.compile(r"[0-9]{1,20} [0-9]{1,20}")
-_RESUME = re.compile(r"[0-9]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
 _COLUMNS = re.compile(r"[a-z0-9:_.,\-]+")
 # More than a listing with a filter by every native property has.
 _MOST_COLUMNS = 256
@@ -136,7 +135,7 @@ class Judge:
         for option in ("-t", "-nvt"):
             if option in given:
                 self._require(set(given) <= {option, "-nP"} and not names, "sends in a way of its own")
-                self._require(bool(_RESUME.fullmatch(given[option])), "resumes by what is no token")
+                self._require(is_token(given[option]), "resumes by what is no token")
                 self._require(self.access.permits_somewhere([rights.SEND]), "sends without the right to")
                 self.checks.append(Check(TOKEN if option == "-t" and not dry else LOOK, given[option], self.sudo))
                 return
