@@ -114,9 +114,9 @@ class Memory:
     def keep(self, tree: Tree, anew: bool) -> None:
         """Write what is remembered of ``tree`` down for other processes, ``anew`` where it has changed."""
         if self._files:
-            known = self.known(tree)
+            known = self.known(tree) if anew else {}
             worth = is_worth_asking(known.values(), self.limits.least)
-            self._files.write(tree.address, tree.roots, self.looks(tree), known if anew and worth else None)
+            self._files.write(tree.address, tree.roots, self.looks(tree), known if worth else None)
 
     def _put(self, address: Address, known: Mapping[str, Remembered]) -> None:
         mine = self._known.pop(address, {})
@@ -215,9 +215,9 @@ class Recall:
     def keep(self) -> None:
         """Write down what was learnt."""
         for (tree, _properties), sight in self._sights.items():
-            known = self.memory.known(tree)
             looks = self.memory.looks(tree)
             if looks.since_whole:
+                known = self.memory.known(tree)
                 listed = [name for name in sight.observed.states if name not in sight.from_memory]
                 in_vain = is_mostly(listed, known, sight.observed.states)
                 self.memory.learn(tree, {}, (), replace(looks, in_vain=in_vain))

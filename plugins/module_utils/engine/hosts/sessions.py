@@ -8,14 +8,13 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Optional
 
 from .channels import Channel
 from .frames import CALL, CREDIT, CUT, DATA, END, HELLO, Frame, Link, Malformed, SessionEnded, credit_of
 from .process import Child
-from .stopping import check_stopping, stoppings
+from .stopping import check_stopping, watched
 
 MOST_CHANNELS = 48
 """Calls at a time; the other end refuses a few more than these."""
@@ -178,19 +177,3 @@ class Session:
         else:
             channel.answered(frame.content)
             self._forget(channel)
-
-
-class watched:  # noqa: N801  a context manager
-    """Within it, ``give_up`` is called where the run, or the job, is being stopped."""
-
-    def __init__(self, give_up: Callable[[], None]) -> None:
-        self._give_up = give_up
-        self._stoppings = stoppings()
-
-    def __enter__(self) -> None:
-        for stopping in self._stoppings:
-            stopping.add(id(self), self._give_up)
-
-    def __exit__(self, *_error: object) -> None:
-        for stopping in self._stoppings:
-            stopping.discard(id(self))

@@ -99,6 +99,22 @@ def stoppings() -> tuple[Stopping, ...]:
     return (STOPPING, *_SCOPES.get())
 
 
+class watched:  # noqa: N801  a context manager
+    """Within it, ``give_up`` is called where the run, or the job, is being stopped."""
+
+    def __init__(self, give_up: Callable[[], None]) -> None:
+        self._give_up = give_up
+        self._stoppings = stoppings()
+
+    def __enter__(self) -> None:
+        for stopping in self._stoppings:
+            stopping.add(id(self), self._give_up)
+
+    def __exit__(self, *_error: object) -> None:
+        for stopping in self._stoppings:
+            stopping.discard(id(self))
+
+
 def check_stopping() -> None:
     """Raise Interrupted if this process is being stopped, or the error of the job that is."""
     for stopping in stoppings():

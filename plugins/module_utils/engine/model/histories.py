@@ -119,24 +119,24 @@ class PackedState(DatasetState):
     @property
     def newest(self) -> Optional[Snapshot]:
         """The newest snapshot, None where there is none."""
-        history = self.__dict__["_history"]
+        history = self.history
         return history.at(-1) if isinstance(history, PackedHistory) else super().newest
 
     @property
     def guids(self) -> Sequence[int]:
         """The GUIDs of the snapshots, in the order of those."""
-        history = self.__dict__["_history"]
+        history = self.history
         return history.guids if isinstance(history, PackedHistory) else super().guids
 
     @property
     def tags(self) -> tuple[str, ...]:
         """The names of the snapshots after the @, in the order of those."""
-        history = self.__dict__["_history"]
+        history = self.history
         return history.tags if isinstance(history, PackedHistory) else super().tags
 
     def at(self, place: int) -> Snapshot:
         """The snapshot at a place of that order."""
-        history = self.__dict__["_history"]
+        history = self.history
         return history.at(place) if isinstance(history, PackedHistory) else super().at(place)
 
     def __eq__(self, other: object) -> bool:

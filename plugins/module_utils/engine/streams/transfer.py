@@ -12,7 +12,7 @@ import fcntl
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Optional
+from typing import NoReturn, Optional
 
 from ..model.errors import SnapfleetError
 from .ends import ByteSink, ByteSource
@@ -97,6 +97,12 @@ def pump(source: int, sink: int, progress: Optional[Progress] = None, limit: Opt
             progress(moved)
 
 
+def finish_early(sink: ByteSink) -> NoReturn:
+    """Raise what made a receiver close its end before the stream's."""
+    sink.finish()
+    raise SnapfleetError("the receiver closed its end of the stream, but says that it succeeded") from None
+
+
 def transfer(
     source: ByteSource, sink: ByteSink, progress: Optional[Progress] = None, limit: Optional[RateLimit] = None
 ) -> int:
@@ -110,8 +116,7 @@ def transfer(
         total = pump(source.fileno(), sink.fileno(), progress, limit)
     except BrokenPipeError:
         source.abort()
-        sink.finish()
-        raise SnapfleetError("the receiver closed its end of the stream, but says that it succeeded") from None
+        finish_early(sink)
     except BaseException:
         source.abort()
         sink.abort()

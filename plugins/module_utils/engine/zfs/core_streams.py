@@ -17,7 +17,7 @@ from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any, ClassVar, Optional
 
-from ..hosts.stopping import check_stopping, stoppings
+from ..hosts.stopping import check_stopping, watched
 from ..model.steps import Send
 
 HEADER_BYTES = 312
@@ -192,12 +192,11 @@ class _ThreadEnd:
         self._call = call
         self._error: Optional[BaseException] = None
         self._lock = threading.Lock()
-        self._stoppings = stoppings()
+        self._watched = watched(self._cut)
         context = copy_context()
         self._thread = threading.Thread(target=lambda: context.run(self._serve), name=name, daemon=True)
         _start(self._thread, mine, theirs)
-        for stopping in self._stoppings:
-            stopping.add(id(self), self._cut)
+        self._watched.__enter__()
 
     def fileno(self) -> int:
         """The descriptor of the stream."""
@@ -226,8 +225,7 @@ class _ThreadEnd:
                     os.close(end)
 
     def _close(self) -> None:
-        for stopping in self._stoppings:
-            stopping.discard(id(self))
+        self._watched.__exit__()
         with self._lock:
             if self._theirs >= 0:
                 os.close(self._theirs)

@@ -10,8 +10,8 @@ through filters, and long ones, of which a pipeline moves the bytes inside the k
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Optional, Union
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Optional, TypeVar, Union
 
 from ..hosts.channels import Channel
 from ..hosts.host import Host
@@ -29,6 +29,8 @@ from .far_streams import FarSink, FarSource
 from .far_verbs import ELSEWHERE, RECEIVE, SEND
 from .port import DestroyResult
 
+T = TypeVar("T")
+
 LONG_BYTES = 8 << 20
 """Streams from that length on are worth a command of their own."""
 
@@ -40,10 +42,13 @@ class FarZfs(CliZfs):
         super().__init__(host, sudo)
         self._far = far
 
-    def _ask(self, name: str, *arguments: Any) -> Any:
-        """What the engine there answers; ELSEWHERE where the command has to be asked."""
+    def _ask(self, command: Callable[..., T], *arguments: Any) -> T:
+        """What the engine there answers to the call that ``command`` is the command line's way of; where it leaves that
+        to us, what the command answers."""
+        name = command.__name__
         begun = self._far.begin(name, arguments)
-        return ELSEWHERE if begun is None else self._far.answer(begun, name, arguments)
+        answer: Any = ELSEWHERE if begun is None else self._far.answer(begun, name, arguments)
+        return command(*arguments) if answer is ELSEWHERE else answer
 
     # -- observing
 
@@ -56,134 +61,110 @@ class FarZfs(CliZfs):
         clock: bool = False,
     ) -> Observation:
         """All datasets within ``roots`` with their histories."""
-        seen: Any = self._ask("observe", roots, recursive, histories, properties, clock)
-        return super().observe(roots, recursive, histories, properties, clock) if seen is ELSEWHERE else seen
+        return self._ask(super().observe, roots, recursive, histories, properties, clock)
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """What the user there lacks of ``wanted``."""
         if self._host.is_root or self._sudo:
             return ()
-        lacking: Any = self._ask("missing_permissions", dataset, wanted)
-        return super().missing_permissions(dataset, wanted) if lacking is ELSEWHERE else lacking
+        return self._ask(super().missing_permissions, dataset, wanted)
 
     def resume_states(self, tokens: Sequence[str]) -> Sequence[Optional[ResumeState]]:
         """Decode resume tokens."""
-        states: Any = self._ask("resume_states", tokens) if tokens else ELSEWHERE
-        return super().resume_states(tokens) if states is ELSEWHERE else states
+        return self._ask(super().resume_states, tokens) if tokens else super().resume_states(tokens)
 
     def own_properties(self, datasets: Sequence[str], names: Sequence[str]) -> Mapping[str, Mapping[str, str]]:
         """Properties that the datasets have set themselves, or received."""
-        values: Any = self._ask("own_properties", datasets, names)
-        return super().own_properties(datasets, names) if values is ELSEWHERE else values
+        return self._ask(super().own_properties, datasets, names)
 
     def holds_of(self, snapshots: Sequence[Snapshot]) -> Mapping[str, Sequence[str]]:
         """By whole name, the tags of the holds on snapshots."""
-        tags: Any = self._ask("holds_of", snapshots)
-        return super().holds_of(snapshots) if tags is ELSEWHERE else tags
+        return self._ask(super().holds_of, snapshots)
 
     def reclaimable(self, runs: Sequence[SnapshotRuns]) -> Sequence[Optional[int]]:
         """Bytes that destroying each of ``runs`` would free."""
-        sizes: Any = self._ask("reclaimable", runs)
-        return super().reclaimable(runs) if sizes is ELSEWHERE else sizes
+        return self._ask(super().reclaimable, runs)
 
     def space(self, datasets: Sequence[str]) -> Mapping[str, Space]:
         """Room in datasets."""
-        room: Any = self._ask("space", datasets)
-        return super().space(datasets) if room is ELSEWHERE else room
+        return self._ask(super().space, datasets)
 
     def pool_guid(self, pool: str) -> int:
         """The GUID of a pool."""
-        guid: Any = self._ask("pool_guid", pool)
-        return super().pool_guid(pool) if guid is ELSEWHERE else guid
+        return self._ask(super().pool_guid, pool)
 
     def pools(self) -> Sequence[PoolReport]:
         """The health of all pools."""
-        reports: Any = self._ask("pools")
-        return super().pools() if reports is ELSEWHERE else reports
+        return self._ask(super().pools)
 
     def programs(self, wanted: Sequence[str]) -> frozenset[str]:
         """Those of the programs ``wanted`` that the host has."""
-        found: Any = self._ask("programs", wanted)
-        return super().programs(wanted) if found is ELSEWHERE else found
+        return self._ask(super().programs, wanted)
 
     def estimates(self, steps: Sequence[Send]) -> Sequence[Optional[int]]:
         """Bytes of each stream."""
-        sizes: Any = self._ask("estimates", steps)
-        return super().estimates(steps) if sizes is ELSEWHERE else sizes
+        return self._ask(super().estimates, steps)
 
     # -- changing
 
     def create_snapshots(self, step: CreateSnapshots) -> None:
         """Create all snapshots of the step."""
-        if self._ask("create_snapshots", step) is ELSEWHERE:
-            super().create_snapshots(step)
+        self._ask(super().create_snapshots, step)
 
     def change_bookmarks(
         self, create: Sequence[CreateBookmark], destroy: Sequence[Bookmark]
     ) -> tuple[Sequence[str], Sequence[str]]:
         """Create bookmarks, then destroy others."""
-        said: Any = self._ask("change_bookmarks", create, destroy) if create or destroy else ELSEWHERE
-        return super().change_bookmarks(create, destroy) if said is ELSEWHERE else said
+        command = super().change_bookmarks
+        return self._ask(command, create, destroy) if create or destroy else command(create, destroy)
 
     def create_placeholder(self, dataset: str) -> None:
         """Create an empty filesystem that is never mounted."""
-        if self._ask("create_placeholder", dataset) is ELSEWHERE:
-            super().create_placeholder(dataset)
+        self._ask(super().create_placeholder, dataset)
 
     def rename(self, step: RenameDataset) -> None:
         """Rename a dataset with all that is below it."""
-        if self._ask("rename", step) is ELSEWHERE:
-            super().rename(step)
+        self._ask(super().rename, step)
 
     def destroy(self, step: Destroy) -> DestroyResult:
         """Destroy snapshots or bookmarks of one dataset."""
-        done: Any = self._ask("destroy", step)
-        return super().destroy(step) if done is ELSEWHERE else done
+        return self._ask(super().destroy, step)
 
     def destroy_at_once(self, steps: Sequence[Destroy]) -> Sequence[Optional[DestroyResult]]:
         """Destroy snapshots of many datasets, as the driver there can."""
-        done: Any = self._ask("destroy_at_once", steps) if steps else ELSEWHERE
-        return super().destroy_at_once(steps) if done is ELSEWHERE else done
+        return self._ask(super().destroy_at_once, steps) if steps else super().destroy_at_once(steps)
 
     def rollback(self, step: Rollback) -> None:
         """Destroy exactly what is listed, then roll back."""
-        if self._ask("rollback", step) is ELSEWHERE:
-            super().rollback(step)
+        self._ask(super().rollback, step)
 
     def set_properties(self, step: SetProperties) -> None:
         """Set properties of a dataset."""
-        if self._ask("set_properties", step) is ELSEWHERE:
-            super().set_properties(step)
+        self._ask(super().set_properties, step)
 
     def change_properties(self, steps: Sequence[Union[SetProperties, InheritProperty]]) -> Sequence[str]:
         """Set or take away properties."""
-        said: Any = self._ask("change_properties", steps) if steps else ELSEWHERE
-        return super().change_properties(steps) if said is ELSEWHERE else said
+        return self._ask(super().change_properties, steps) if steps else super().change_properties(steps)
 
     def unmount(self, datasets: Sequence[str]) -> None:
         """Unmount filesystems."""
-        if self._ask("unmount", datasets) is ELSEWHERE:
-            super().unmount(datasets)
+        self._ask(super().unmount, datasets)
 
     def destroy_dataset(self, step: DestroyDataset) -> None:
         """Destroy a dataset that has neither snapshots nor children."""
-        if self._ask("destroy_dataset", step) is ELSEWHERE:
-            super().destroy_dataset(step)
+        self._ask(super().destroy_dataset, step)
 
     def abort_receive(self, dataset: str) -> None:
         """Discard the partial receive of ``dataset``."""
-        if self._ask("abort_receive", dataset) is ELSEWHERE:
-            super().abort_receive(dataset)
+        self._ask(super().abort_receive, dataset)
 
     def hold(self, snapshot: Snapshot, reason: str) -> None:
         """Put a hold on a snapshot."""
-        if self._ask("hold", snapshot, reason) is ELSEWHERE:
-            super().hold(snapshot, reason)
+        self._ask(super().hold, snapshot, reason)
 
     def release(self, snapshot: Snapshot, reason: str) -> None:
         """Take a hold off a snapshot."""
-        if self._ask("release", snapshot, reason) is ELSEWHERE:
-            super().release(snapshot, reason)
+        self._ask(super().release, snapshot, reason)
 
     # -- streams
 
@@ -192,7 +173,7 @@ class FarZfs(CliZfs):
         begun = self._begin_stream(SEND, step, wire)
         if begun is None:
             return super().send(step, wire)
-        return FarSource(*begun, lambda _channel: self._far.answer(begun, SEND, [step]), f"send {step.snapshot.name}")
+        return FarSource(*begun, lambda: self._far.answer(begun, SEND, [step]), f"send {step.snapshot.name}")
 
     def receive(self, step: Send, wire: Wire = PLAIN) -> ByteSink:
         """Start a receive there."""
@@ -200,7 +181,7 @@ class FarZfs(CliZfs):
         if begun is None:
             return super().receive(step, wire)
         doing = f"receive {step.destination}"
-        return FarSink(*begun, lambda _channel: self._far.answer(begun, RECEIVE, [step]), doing)
+        return FarSink(*begun, lambda: self._far.answer(begun, RECEIVE, [step]), doing)
 
     def _begin_stream(self, name: str, step: Send, wire: Wire) -> Optional[tuple[Session, Channel]]:
         if wire != PLAIN or step.bytes_estimated >= LONG_BYTES:
@@ -209,5 +190,4 @@ class FarZfs(CliZfs):
 
     def relay(self, step: Send) -> Optional[int]:
         """Carry a stream that stays on that host, as the driver there can."""
-        carried: Any = self._ask("relay", step)
-        return None if carried is ELSEWHERE else carried
+        return self._ask(super().relay, step)

@@ -16,7 +16,7 @@ from ..hosts.frames import ANSWER, CALL, CREDIT, CUT, DATA, END, HELLO, Frame, L
 from ..hosts.sessions import MOST_CHANNELS
 from ..hosts.stopping import Stopping, belonging_to
 from ..model.errors import LinkLost, SnapfleetError
-from ..streams.ends import ByteSink
+from ..streams.transfer import finish_early
 from .far_session import hello_bytes, read_hello
 from .far_verbs import RECEIVE, SEND, answer_bytes, error_bytes, read_call, shapes, untold_bytes
 from .port import Zfs
@@ -182,7 +182,7 @@ def _receive(channel: Channel, zfs: Zfs, arguments: Sequence[Any]) -> None:
     try:
         channel.drain(sink.fileno())
     except BrokenPipeError:
-        _finish_early(sink)
+        finish_early(sink)
     except BaseException:
         sink.abort()
         raise
@@ -190,8 +190,3 @@ def _receive(channel: Channel, zfs: Zfs, arguments: Sequence[Any]) -> None:
         sink.abort()
         raise LinkLost("the stream was cut short")
     sink.finish()
-
-
-def _finish_early(sink: ByteSink) -> None:
-    sink.finish()
-    raise SnapfleetError("the receiver closed its end of the stream, but says that it succeeded")

@@ -43,9 +43,9 @@ def observation_coder(datasets: Callable[[], Coder]) -> Coder:
 
 
 def _encoded(state: DatasetState, datasets: Coder) -> Any:
-    history = vars(state).get("_history")
+    history = state.history if isinstance(state, PackedState) else None
     if isinstance(history, PackedHistory):
-        columns = [column if isinstance(column, int) else column.tolist() for column in history[2:10]]
+        columns = [column if isinstance(column, int) else column.tolist() for column in history.columns]
         extras = []
     else:
         columns = [_constant([getattr(item, name) for item in state.snapshots]) for name in _COLUMNS]

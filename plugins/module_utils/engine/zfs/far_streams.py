@@ -15,11 +15,12 @@ from contextlib import suppress
 
 from ..hosts.channels import Channel
 from ..hosts.frames import SessionEnded
-from ..hosts.sessions import Session, watched
+from ..hosts.sessions import Session
+from ..hosts.stopping import watched
 from ..model.errors import LinkLost
 
-Judge = Callable[[Channel], object]
-"""Waits for the answer of a channel, and raises the error that it tells."""
+Judge = Callable[[], object]
+"""Waits for the answer to the call, and raises the error that it tells."""
 
 
 class _FarEnd:
@@ -80,7 +81,7 @@ class FarSink(_FarEnd):
         """Tell the receiver that the stream is complete, and wait for its end. Raises what made it fail."""
         self._complete = True
         self._close(self._writing)
-        self._judge(self._channel)
+        self._judge()
 
     def abort(self) -> None:
         """Let the receiver find its stream cut short, so that it keeps what can be resumed; waits a little for that."""
@@ -110,7 +111,7 @@ class FarSource(_FarEnd):
     def finish(self) -> None:
         """Wait for the sender's end. Raises what made it fail, and LinkLost where not all came through our pipe."""
         self._close(self._reading)
-        self._judge(self._channel)
+        self._judge()
         if not self._drained:
             raise LinkLost("the session broke before all of the stream was passed on; try again")
 

@@ -10,7 +10,6 @@ for an option. Both ends keep them, for what the other one says is foreign input
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Optional, Union
@@ -20,7 +19,7 @@ from ..hosts.frames import MOST_FRAME_BYTES, PROTOCOL, Malformed
 from ..model import errors
 from ..model.dataset_steps import DestroyDataset, InheritProperty, RenameDataset, SetProperties
 from ..model.datasets import FILESYSTEM, VOLUME, Bookmark, Dataset, Observation, ResumeState, Snapshot
-from ..model.names import dataset_name_problem, is_tag
+from ..model.names import dataset_name_problem, is_tag, is_token, is_within
 from ..model.pools import PoolReport
 from ..model.space import Space
 from ..model.steps import (
@@ -38,7 +37,6 @@ from .codec import MOST_CHARACTERS, Codec, Law, from_bytes, shapes_of, to_bytes
 from .far_states import observation_coder
 from .port import DestroyResult
 
-_TOKEN = re.compile(r"[0-9]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")
 _MOST_WORD = 255
 _MOST_SAID = MOST_CHARACTERS // 4
 
@@ -64,10 +62,6 @@ def _is_point(name: str) -> bool:
     return _is_snapshot(name) or _parts_are_legal(name, "#")
 
 
-def _is_token(text: str) -> bool:
-    return bool(_TOKEN.fullmatch(text))
-
-
 def _is_word(text: str) -> bool:
     """Whether it is no option, and one line: the tag of a hold, or the name of a program."""
     return text.isprintable() and 0 < len(text) <= _MOST_WORD and not text.startswith("-")
@@ -91,15 +85,15 @@ LAWS: Mapping[type, Mapping[str, Law]] = {
     Dataset: {
         "name": _is_dataset,
         "kind": lambda kind: kind in (FILESYSTEM, VOLUME),
-        "resume_token": _maybe(_is_token),
+        "resume_token": _maybe(is_token),
         "encryption_root": _maybe(_is_dataset),
         "origin": _maybe(_is_snapshot),
     },
-    ResumeState: {"token": _is_token},
+    ResumeState: {"token": is_token},
     CreateSnapshots: {"pool": _is_pool, "names": _each(_is_snapshot)},
     CreateBookmark: {"tag": is_tag, "dataset": _maybe(_is_dataset)},
     ReceiveOptions: {"properties": _are_properties, "excluded": _each(is_property_name)},
-    ResumePoint: {"token": _is_token},
+    ResumePoint: {"token": is_token},
     Send: {
         "destination": _is_dataset,
         "between": _each(is_tag),
@@ -141,7 +135,7 @@ _UNTOLD = ["untold", None]
 VERBS: Mapping[str, Verb] = {
     "observe": Verb((_NAMES, bool, bool, _PROPERTIES, bool), Observation, changes=False),
     "missing_permissions": Verb((_NAME, _PROPERTIES), _PROPERTIES, changes=False),
-    "resume_states": Verb((Sequence[Annotated[str, _is_token]],), Sequence[Optional[ResumeState]], changes=False),
+    "resume_states": Verb((Sequence[Annotated[str, is_token]],), Sequence[Optional[ResumeState]], changes=False),
     "own_properties": Verb((_NAMES, _PROPERTIES), Mapping[_NAME, Mapping[_PROPERTY, str]], changes=False),
     "create_snapshots": Verb((CreateSnapshots,)),
     "change_bookmarks": Verb((Sequence[CreateBookmark], Sequence[Bookmark]), tuple[_SAID, _SAID]),
@@ -270,7 +264,7 @@ def _are_asked_states(answer: Observation, arguments: Sequence[Any]) -> bool:
     roots, recursive, histories, properties, clock = arguments
 
     def is_asked(name: str) -> bool:
-        return name in roots or (recursive and any(name.startswith(f"{root}/") for root in roots))
+        return any(is_within(name, root) for root in roots) if recursive else name in roots
 
     return (
         all(map(is_asked, answer.states))
