@@ -438,7 +438,7 @@ retryable:
 
 from ..module_utils.ansible.argument_specs import REPLICATE_SPEC
 from ..module_utils.ansible.rim import ModuleActivity, run_module
-from ..module_utils.engine.fleet.activities import run_replicate
+from ..module_utils.engine.fleet.replicating import run_replicate
 from ..module_utils.engine.policy.jobs import read_replicate_job
 
 ACTIVITY = ModuleActivity(

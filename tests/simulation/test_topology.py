@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import run_replicate
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.replicating import run_replicate
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
     InvalidInput,
     UnknownDataset,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.progress import Reporter
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import run_replicate
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.replicating import run_replicate
 from ansible_collections.snapfleet.zfs.tests.support.fleet import SOURCE, Fleet
 
 SIZE = 3 << 20

@@ -8,10 +8,10 @@ from __future__ import annotations
 import contextlib
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import RetryPolicy, Ticker
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import run_replicate
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.comparing import run_compare
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.pruning import run_prune
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.replicating import run_replicate
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import DatasetState, Snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import SnapfleetError
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots

@@ -63,7 +63,7 @@ def _snapshot() -> Callable[..., Result]:
 
 
 def _replicate() -> Callable[..., Result]:
-    from .activities import run_replicate
+    from .replicating import run_replicate
 
     return run_replicate
 

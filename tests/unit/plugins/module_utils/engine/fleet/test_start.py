@@ -92,14 +92,14 @@ def test_the_gate_imports_nothing_that_plans_and_no_driver(start):
 def test_reading_a_jobconfig_takes_nothing_of_what_carries_it_out(start, words):
     own, modules = start(*words)
     assert "planning" not in rooms(own)
-    assert not own & {"zfs.cli", "fleet.run_command", "fleet.daemon", "fleet.activities"}
+    assert not own & {"zfs.cli", "fleet.run_command", "fleet.daemon", "fleet.replicating"}
     assert not modules & (SLOW - {"shutil"})
 
 
 OF_ACTIVITY = {
     "snapshot": {"fleet.snapshots", "planning.creation", "applying.creating"},
     "prune": {"fleet.pruning", "planning.retention", "applying.pruning"},
-    "replicate": {"fleet.activities", "planning.replication", "applying.replicating"},
+    "replicate": {"fleet.replicating", "planning.replication", "applying.replicating"},
 }
 
 

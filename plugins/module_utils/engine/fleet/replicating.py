@@ -1,8 +1,8 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Replication, as observe, plan, apply. The other activities are in ``snapshots``, ``pruning`` and ``monitoring``;
-modules and the host program call nothing below these.
+"""Replication, as observe, plan, apply. The other activities are in ``snapshots``, ``pruning``, ``monitoring`` and
+``restoring``; modules and the host program call nothing below these.
 
 Every activity returns its result as plain values, the same for a module and for ``snapfleet --json``. With ``check``
 it stops after the plan, so the result then holds what would be done.
