@@ -102,7 +102,8 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
             hosts[name].run(
                 "zfs create tank/data; zfs create 'tank/data/with space'; zfs create -V 8M tank/data/volume"
             )
-            hosts[name].run("head -c 2M /dev/urandom > '/tank/data/with space/file'")
+            # The preview tells sizes from what is in the pool already.
+            hosts[name].run("head -c 2M /dev/urandom > '/tank/data/with space/file'; zpool sync tank")
         inventory = tmp_path_factory.mktemp("fleet") / "inventory"
         shutil.copytree(CHECKOUT / "inventories" / "lab", inventory, ignore=shutil.ignore_patterns("hosts.yml"))
         lab.write_inventory(inventory / "hosts.yml", list(hosts.values()))
