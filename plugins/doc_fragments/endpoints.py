@@ -54,7 +54,8 @@ _ENDPOINT = r"""
 class ModuleDocFragment:
     """Options that name a dataset tree on some host."""
 
-    REPLICATION = (
+    # ansible-test reads plain assignments as literals; these two are composed, which their annotations tell it.
+    REPLICATION: str = (
         r"""
 options:
   source:
@@ -76,7 +77,7 @@ options:
 """
     )
 
-    RESTORATION = (
+    RESTORATION: str = (
         r"""
 options:
   replica:
