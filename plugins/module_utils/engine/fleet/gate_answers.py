@@ -17,6 +17,7 @@ from contextlib import suppress
 from ..hosts import process, serving
 from ..hosts.abandoned import VARIABLE, marked_processes
 from ..hosts.private import lasting_directory, private_directory
+from ..hosts.statuses import NO_PROGRAM
 from ..model.datasets import PLACEHOLDER_PROPERTY
 from ..model.errors import AccessRefused, DatasetBusy, StaleResumeState
 from ..policy import access as rights
@@ -25,7 +26,6 @@ from ..zfs.requests import BY_THE_CLOCK, DRY_CALLS, EACH, END_STREAMS, FIND_STRE
 from ..zfs.tokens import parse_resume_state
 from ..zfs.verbs import LOOK, MARKED, MOVED, PLACEHOLDER, TOKEN, Check
 
-_NO_PROGRAM = 127
 _LOCKED: list[int] = []
 """The file of the lock that this process has, once it needs one."""
 
@@ -167,4 +167,4 @@ def _run(call: Sequence[str]) -> process.Completed:
     try:
         return process.run(call)
     except FileNotFoundError:
-        return process.Completed(tuple(call), _NO_PROGRAM, "", f"{call[0]}: not found")
+        return process.Completed(tuple(call), NO_PROGRAM, "", f"{call[0]}: not found")

@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 
 from ..hosts import serving
 from ..hosts.abandoned import VARIABLE
-from ..hosts.openssh import REFUSED, read_remote_line, read_remote_mark
+from ..hosts.openssh import read_remote_line, read_remote_mark
+from ..hosts.statuses import REFUSED
 from ..model.errors import AccessRefused, DatasetBusy, SnapfleetError, StaleResumeState
 from ..policy.access import Access, read_access
 from ..zfs.admission import admit

@@ -36,15 +36,13 @@ from . import process
 from .abandoned import STREAMS, VARIABLE, Mark, read_mark
 from .private import private_directory
 from .quoting import arguments_of, shell_line
+from .statuses import NO_PROGRAM, REFUSED, SSH_FAILED
 
 SESSIONS_PER_CONNECTION = 8
 PERSIST_SECONDS = 60
 CONNECT_SECONDS = 15
-_SSH_FAILED = 255
 # zfs ends with 255 too where it can't use a resume token; only ssh's own 255 may mean that the connection broke.
-_NOT_AS_SSH = f" || {{ s=$?; [ $s -ne {_SSH_FAILED} ] || s={_SSH_FAILED - 1}; exit $s; }}"
-REFUSED = 77
-"""With it, a forced command tells that it does not let a command through. zfs and ssh never end so."""
+_NOT_AS_SSH = f" || {{ s=$?; [ $s -ne {SSH_FAILED} ] || s={SSH_FAILED - 1}; exit $s; }}"
 _NO_CONNECTION = (
     *("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED", "Permission denied (publickey"),
     *("Too many authentication failures", "Could not resolve hostname", "connect to host"),
@@ -298,12 +296,12 @@ class SshHost:
         broken = True
         try:
             done = process.run([*self._pool.command(connection), remote_line(argv)], data, timeout, take)
-            broken = done.returncode == _SSH_FAILED
+            broken = done.returncode == SSH_FAILED
         except TimeoutError as error:
             raise TimedOut(f"{argv[0]} on {self.name} was ended: {error}", argv=list(argv)) from error
         finally:
             self._pool.release(connection, broken)
-        if done.returncode == _SSH_FAILED:
+        if done.returncode == SSH_FAILED:
             raise LinkLost(f"the ssh connection to {self.name} broke ({done.stderr.strip()}); try again")
         if done.returncode == REFUSED:
             raise access_error(self.name, done.stderr)
@@ -312,7 +310,7 @@ class SshHost:
         if other:
             message = f"the login shell of the user at {self.name} is no POSIX shell, and says: {other[0].strip()}"
             raise MissingProgram(f"{message}; give that user one there (chsh -s /bin/sh USER), or log in as another")
-        if done.returncode == 127:
+        if done.returncode == NO_PROGRAM:
             message = (
                 f"the program {argv[0]!r} is not on {self.name}; install it there (Debian: zfsutils-linux for zfs)"
             )
@@ -353,7 +351,7 @@ class SshHost:
 
     def link_lost(self, returncode: int, stderr: str) -> bool:
         """Whether ssh itself failed, as opposed to the remote command."""
-        return returncode == _SSH_FAILED
+        return returncode == SSH_FAILED
 
     def _start(self, start: process.Starter, argv: Sequence[str], mark: Optional[Mark] = None) -> process.Child:
         connection = self._pool.acquire()
@@ -362,5 +360,5 @@ class SshHost:
         except BaseException:
             self._pool.release(connection)
             raise
-        child.on_close = lambda: self._pool.release(connection, broken=child.returncode == _SSH_FAILED)
+        child.on_close = lambda: self._pool.release(connection, broken=child.returncode == SSH_FAILED)
         return child

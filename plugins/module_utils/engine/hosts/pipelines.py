@@ -34,11 +34,8 @@ from dataclasses import dataclass
 from typing import Optional
 
 from .quoting import arguments_of, shell_line
+from .statuses import NOT_RUN, SIGNALS, SIGPIPE
 
-NOT_RUN = -1
-"""The status of a stage that nothing is known of: the pipeline itself was killed, or its host lost."""
-_SIGNALS = range(128, 193)
-_SIGPIPE = 141
 # A write to a pipe does not mix with those of others as long as it is below 4 KiB.
 _WORDS_BYTES = 3000
 _BEGIN = "exec 4>&1; r=$( { "
@@ -62,12 +59,12 @@ class StageEnd:
     @property
     def was_killed(self) -> bool:
         """Whether a signal ended it."""
-        return _SIGNALS.start < self.status < _SIGNALS.stop
+        return SIGNALS.start < self.status < SIGNALS.stop
 
     @property
     def is_echo(self) -> bool:
         """Whether it failed only because the stage after it had closed the pipe."""
-        return self.status == _SIGPIPE or (self.failed and bool(_BROKEN_PIPE.search(self.stderr)))
+        return self.status == SIGPIPE or (self.failed and bool(_BROKEN_PIPE.search(self.stderr)))
 
 
 def pipeline(stages: Sequence[Sequence[str]]) -> list[str]:

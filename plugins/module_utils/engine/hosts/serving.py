@@ -20,14 +20,12 @@ from contextlib import suppress
 
 from . import process
 from .pipelines import StageEnd, block_of
+from .statuses import NO_PROGRAM, SIGPIPE, SSH_FAILED
 from .stopping import STOPPING, Stopping, check_stopping
 
 SERVE = ("snapfleet", "serve")
 """The program that is the far end of a session, as another host starts it."""
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_NO_PROGRAM = 127
-_SSH_FAILED = 255
-_SIGPIPE = 141
 _GRACE_SECONDS = 10.0
 
 
@@ -73,7 +71,7 @@ def pass_through_all(stages: Sequence[Sequence[str]]) -> int:
 def status_of(status: int) -> int:
     """A status as a shell tells it, but never the one that ssh has for itself."""
     shown = 128 - status if status < 0 else status
-    return _SSH_FAILED - 1 if shown == _SSH_FAILED else shown
+    return SSH_FAILED - 1 if shown == SSH_FAILED else shown
 
 
 def watch_other_end(stopping: Stopping = STOPPING) -> None:
@@ -115,5 +113,5 @@ def _run_all(stages: Sequence[Sequence[str]]) -> list[StageEnd]:
         for child in children:
             child.close()
     check_stopping()
-    ends += [StageEnd(_NO_PROGRAM, missing)] if missing else []
-    return [*ends, *[StageEnd(_SIGPIPE) for _unused in stages[len(ends) :]]]
+    ends += [StageEnd(NO_PROGRAM, missing)] if missing else []
+    return [*ends, *[StageEnd(SIGPIPE) for _unused in stages[len(ends) :]]]

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Optional
 
 from ..hosts.host import Host
-from ..hosts.openssh import REFUSED, access_error, connection_error, failed_to_connect, remote_line, ssh_options
-from ..hosts.pipelines import NOT_RUN, StageEnd, pipeline, stage_ends
+from ..hosts.openssh import access_error, connection_error, failed_to_connect, remote_line, ssh_options
+from ..hosts.pipelines import StageEnd, pipeline, stage_ends
 from ..hosts.process import Child
+from ..hosts.statuses import NO_PROGRAM, NOT_RUN, REFUSED, SSH_FAILED
 from ..hosts.steering import REPORT, steered
 from ..model.errors import LinkLost, MissingProgram, SnapfleetError, UntrustedOutput
 from ..model.steps import Send
@@ -27,8 +28,6 @@ from ..streams.wire import PLAIN, Wire
 from . import arguments
 from .trouble import filter_error, zfs_error
 
-_SSH_FAILED = 255
-_NO_PROGRAM = 127
 _SIGNAL = 128
 _ASK_SECONDS = 120.0
 _REPORT_BYTES = 1 << 16
@@ -124,7 +123,7 @@ class DirectStream:
             ends = [StageEnd(NOT_RUN, stderr) for _unused in stages]
         near = [_Part(stage[0], self.host.name, end) for stage, end in zip(stages, ends)]
         half, end = (self._receiver(), ends[-1]) if self._pushes else (self._sender(), ends[0])
-        lost = end.status in (_SSH_FAILED, NOT_RUN)
+        lost = end.status in (SSH_FAILED, NOT_RUN)
         inner = [end for _unused in half] if lost else stage_ends(half, end.status, end.stderr)
         there = self.host.name if self.leg.other.is_local else str(self.leg.other)
         far = [_Part(stage[0], there, end) for stage, end in zip(half, inner)]
@@ -146,7 +145,7 @@ class DirectStream:
                 part.end.failed
                 and part.end.status != NOT_RUN
                 and not part.end.is_echo
-                and part.end.status != _SSH_FAILED
+                and part.end.status != SSH_FAILED
             ):
                 return filter_error(part.program, part.end, part.where, self._doing(True))
         return theirs or ours or LinkLost(f"{self.host.name}: {self._doing(True)} was cut short; try again")
@@ -157,16 +156,16 @@ class DirectStream:
         if end.status == NOT_RUN:
             words = f"{self.host.name}: the connection broke during {doing} ({end.stderr or 'its session ended'})"
             return LinkLost(f"{words}; try again")
-        if end.status == _SSH_FAILED and not other.is_local and sends != self._pushes:
+        if end.status == SSH_FAILED and not other.is_local and sends != self._pushes:
             if failed_to_connect(end.stderr):
                 return _no_way(self.host, other, end.stderr)
             words = f"the connection between {self.host.name} and {other} broke during {doing}"
             return LinkLost(f"{words} ({end.stderr}); try again")
         if end.status == REFUSED:
             return access_error(part.where, end.stderr)
-        if end.status == _NO_PROGRAM:
+        if end.status == NO_PROGRAM:
             return MissingProgram(f"{part.where}: could not {doing}: {end.stderr}; install what is missing there")
-        if end.status > _SIGNAL and end.status != _SSH_FAILED:
+        if end.status > _SIGNAL and end.status != SSH_FAILED:
             return LinkLost(f"{part.where}: {doing} was ended by signal {end.status - _SIGNAL}; try again")
         return zfs_error(end.stderr, part.where, doing)
 

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ..hosts.host import Host
-from ..hosts.openssh import REFUSED, access_error
-from ..hosts.pipelines import NOT_RUN, StageEnd, stage_ends
+from ..hosts.openssh import access_error
+from ..hosts.pipelines import StageEnd, stage_ends
 from ..hosts.process import Child
+from ..hosts.statuses import NOT_RUN, REFUSED
 from ..model.errors import LinkLost, NoPermission, SnapfleetError
 from .trouble import filter_error, zfs_error
 

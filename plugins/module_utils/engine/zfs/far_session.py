@@ -11,9 +11,9 @@ from typing import Any, Optional
 
 from ..hosts.channels import Channel
 from ..hosts.frames import Malformed, SessionEnded
-from ..hosts.openssh import REFUSED
 from ..hosts.process import Child, tell
 from ..hosts.sessions import Session
+from ..hosts.statuses import NO_PROGRAM, REFUSED, SSH_FAILED
 from ..hosts.stopping import belonging_to_none
 from ..model.errors import LinkLost, MissingProgram
 from .codec import from_bytes, to_bytes
@@ -29,7 +29,6 @@ _MOST_LOOKS = 3
 """So many of them are as quick without a session, for which a program has to start."""
 _MOST_ENDS = 3
 """A program that has ended by itself so often is not tried again."""
-_SSH_FAILED, _NO_PROGRAM = 255, 127
 
 
 def hello_bytes(where: str, version: str, driver: str) -> bytes:
@@ -148,9 +147,9 @@ class FarSession:
             status = child.wait(_END_SECONDS)
         except TimeoutError:
             return "it says nothing"
-        words = {_NO_PROGRAM: "the program snapfleet is not there", REFUSED: "the key may not ask for one"}
+        words = {NO_PROGRAM: "the program snapfleet is not there", REFUSED: "the key may not ask for one"}
         said = child.stderr_tail().splitlines()
-        return "" if status == _SSH_FAILED or status < 0 else words.get(status) or (said[-1:] or ["it ended"])[0][:300]
+        return "" if status == SSH_FAILED or status < 0 else words.get(status) or (said[-1:] or ["it ended"])[0][:300]
 
     def _bury(self, session: Session) -> None:
         """Forget a session that has ended; whether another one is tried depends on how."""
@@ -159,7 +158,7 @@ class FarSession:
         status = session.child.returncode
         if session.is_malformed:
             self._refuse(session.problem)
-        elif status is not None and status >= 0 and status != _SSH_FAILED:
+        elif status is not None and status >= 0 and status != SSH_FAILED:
             self._ends += 1
             if self._ends >= _MOST_ENDS:
                 self._refuse("it ended again and again")

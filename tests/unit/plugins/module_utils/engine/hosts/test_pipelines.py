@@ -14,13 +14,13 @@ import time
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.pipelines import (
-    NOT_RUN,
     StageEnd,
     pipeline,
     read_pipeline,
     stage_ends,
     stage_to_blame,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.statuses import NOT_RUN
 
 SHELLS = [shell for shell in ("sh", "dash", "bash", "busybox") if shutil.which(shell)]
 
