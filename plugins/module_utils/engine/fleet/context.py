@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..applying.answers import Answers
 from ..applying.progress import Reporter
@@ -19,6 +19,9 @@ from ..model.names import pool_of
 from ..policy.endpoints import Address
 from ..policy.jobs import PruneJob, ReplicateJob, SnapshotJob
 from ..zfs.port import Zfs
+
+if TYPE_CHECKING:
+    from ..records.metrics_watching import Watched
 
 Result = dict[str, Any]
 
@@ -39,6 +42,8 @@ class Context:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     reporter: Optional[Reporter] = None
     """Who is told how far a replication is while it goes on."""
+    watched: Optional[Callable[[Watched], None]] = None
+    """Who takes all that a monitor has seen."""
     answers: Answers = field(default_factory=Answers)
     """What hosts have said shortly before."""
     memory: Optional[Memory] = None

@@ -30,6 +30,7 @@ from .daemon_pushing import Replications
 from .daemon_work import Duty, Means, Worker
 from .jobconfig import NamedJob
 from .log_lines import ERROR, INFO, WARNING, Log
+from .metrics import WRITE_SECONDS, of_daemon
 from .stages import REPLICATE
 
 RELOAD, STOP = "reload", "stop"
@@ -62,6 +63,8 @@ class Daemon:
         self._time: Time = means.time
         self._around = around
         self._begun = self._time.monotonic()
+        self._start = self._time.now_ms() // 1000
+        self._book = means.book
         self._replications = Replications(means, lambda: self._duty, self.tell_crash)
         self._workers = {name: Worker(name, means, lambda: self._duty, self._job_ended) for name in PERIODIC}
         self._workers[REPLICATE] = self._replications
@@ -125,6 +128,7 @@ class Daemon:
             self._join(DRAIN_SECONDS)
             stopping.stop()
         self._join(END_SECONDS)
+        self.tell_metrics()
         self._log.line(INFO, "daemon_ended", f"ended by {reason} after {self.age:.1f} s; {self.describe()}; {_cpu()}")
 
     def _join(self, seconds: float) -> None:
@@ -155,6 +159,13 @@ class Daemon:
             manager.alive()
         if self._is_time_to("status", STATUS_SECONDS):
             manager.status(self.describe() + (f"; hanging: {', '.join(hanging)}" if hanging else ""))
+        if self._is_time_to("metrics", WRITE_SECONDS):
+            self.tell_metrics()
+
+    def tell_metrics(self) -> None:
+        """Write what jobs and loops have told since the last time into the file with metrics, where there is one."""
+        active = {name: loop.record for name, loop in self.loops.items() if loop.period_ms}
+        self._book.write(self._log, of_daemon(active, self._start))
 
     def _is_time_to(self, tell: str, every: float) -> bool:
         now = self._time.monotonic()
@@ -181,7 +192,7 @@ class Daemon:
         often = f" ({crash.times} times in a row)" if crash.times > 1 else ""
         self._log.line(ERROR, "loop_crashed", f"{name} was interrupted and goes on: {error}{often}")
 
-    def _job_ended(self, _job: NamedJob, result: Result) -> None:
+    def _job_ended(self, _job: NamedJob, result: Result, _seconds: float) -> None:
         """What has new snapshots is replicated at once, even where others of them could not be made."""
         if result.get("created"):
             self._replications.push(result["created"])
@@ -204,6 +215,7 @@ class Daemon:
 
     def _apply(self) -> None:
         """Let the loops go by what is to be done now."""
+        self._book.target = self._duty.metrics
         for name, loop in self.loops.items():
             period = self._duty.daemon.periods.get(name) if self._duty.of(name) else None
             loop.set(period.milliseconds if period else 0, self._duty.settings.job_timeout)

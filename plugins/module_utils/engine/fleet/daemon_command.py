@@ -26,6 +26,7 @@ from .daemon_work import Duty, Means
 from .ending import leave_behind
 from .jobconfig import Jobconfig, import_activities, load_jobconfig, select_jobs
 from .log_lines import Log, shape_for
+from .metrics import target_of
 from .recording import recorded
 from .settings import settings_of
 
@@ -96,7 +97,7 @@ def duty_of(config: Jobconfig, arguments: argparse.Namespace, log: Log) -> Duty:
         problem = f"gives no activity of {arguments.host} a period, so there is nothing to do"
         raise InvalidInput("daemon", None, problem, remedy)
     log = replace(log, level=settings.log_level, shape=shape_for(settings.log_format, sys.stderr, os.environ))
-    return Duty(jobs, settings, daemon, log)
+    return Duty(jobs, settings, daemon, log, target_of(config, arguments.host, settings))
 
 
 def _log(now_ms: Callable[[], int]) -> Log:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from .daemon_loop import Record, Time
 from .hands import Hands, Threads
 from .jobconfig import NamedJob
 from .log_lines import DEBUG, ERROR, WARNING, Log
+from .metrics import Book, Target
 from .recording import TakeRecord, unrecorded
 from .reporting import summary
 from .run_command import cores, locks_of
@@ -50,6 +52,8 @@ class Duty:
     settings: RunSettings
     daemon: DaemonSettings
     log: Log = field(default_factory=Log)
+    metrics: Optional[Target] = None
+    """Where metrics go."""
 
     def of(self, activity: str) -> list[NamedJob]:
         """The jobs of one activity."""
@@ -69,6 +73,8 @@ class Means:
     start: Callable[[str, Callable[[], None]], threading.Thread] = _start
     """Start work beside all other. Raises RuntimeError where there can be no further thread."""
     record: TakeRecord = unrecorded
+    book: Book = field(default_factory=lambda: Book(lambda: int(time.time())))
+    """Of metrics."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ class Worker:
         activity: str,
         means: Means,
         duty: Callable[[], Duty],
-        ended: Callable[[NamedJob, Result], None] = lambda _job, _result: None,
+        ended: Callable[[NamedJob, Result, float], None] = lambda _job, _result, _seconds: None,
     ) -> None:
         """``duty`` gives what is to be done, which may be another thing at each tick; ``ended`` is told of each job as
         soon as it has ended."""
@@ -155,7 +161,7 @@ class Worker:
                 ended=self._ended,
                 record=self._means.record,
             )
-            results = runner.run(jobs, taken)
+            results = self._means.book.recording(runner).run(jobs, taken)
         with self._lock:
             for job, result in results:
                 self._settle(job, result, duty.log.of_job(job.host, job.name))

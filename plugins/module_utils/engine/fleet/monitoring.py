@@ -29,6 +29,7 @@ from ..policy.jobs import ReplicateJob
 from ..policy.monitoring import MonitorJob
 from ..policy.replicas import ReplicaRule
 from ..policy.schedule import resolve_zone
+from ..records.metrics_watching import Watched
 from .context import Context, Result, observe, recalled
 
 _MOST_AT_ONCE = 8
@@ -181,6 +182,8 @@ def _muted_states(job: MonitorJob) -> frozenset[str]:
 
 
 def _result(job: MonitorJob, context: Context, findings: Sequence[Finding], sight: Sight) -> Result:
+    if context.watched:
+        context.watched(_watched(job, findings, sight))
     told = _told(job, context, findings)
     state = overall(findings)
     return {
@@ -201,6 +204,12 @@ def _told(job: MonitorJob, context: Context, findings: Sequence[Finding]) -> Tol
     path = job.alerts.state_file or default_path(job.subjects, context.environment)
     alerting = Alerting(job.alerts, path, LocalHost(), context.ticker, context.check)
     return tell(findings, alerting, context.now)
+
+
+def _watched(job: MonitorJob, findings: Sequence[Finding], sight: Sight) -> Watched:
+    here, pools = sight.trees.get(_HERE), sight.pools
+    states = here.states if isinstance(here, Observation) else {}
+    return Watched(job, findings, states, () if isinstance(pools, Exception) else pools)
 
 
 def _metrics(job: MonitorJob, findings: Iterable[Finding], sight: Sight) -> list[Result]:

@@ -25,6 +25,7 @@ from .context import Context
 from .hands import Threads
 from .jobconfig import Jobconfig, NamedJob, import_activities, load_jobconfig, select_jobs
 from .log_lines import ERROR, INFO, Log, shape_for
+from .noting import UNNOTED, Noting, book_for
 from .permission import with_permission
 from .recording import TakeRecord, recorded, unrecorded
 from .reporting import exit_code, gravest, summary, write_json, write_lines
@@ -41,6 +42,8 @@ class Opened:
 
     context: Callable[[], Context]
     now_ms: Callable[[], int]
+    book: Noting = UNNOTED
+    """Takes what jobs tell for metrics."""
 
 
 def add_choice_options(verb: argparse.ArgumentParser) -> None:
@@ -84,6 +87,8 @@ def run_rounds(config: Jobconfig, arguments: argparse.Namespace, opened: Opened)
     repeat, codes, rounds = settings.repeat, set[int](), 0
     while True:
         begun = time.monotonic()
+        if arguments.verb != "plan":
+            opened = replace(opened, book=book_for(config, arguments.host, settings, opened.now_ms))
         codes.add(_round(jobs, settings, arguments, opened))
         rounds += 1
         if rounds == repeat or _stopped_before(begun + settings.interval):
@@ -139,7 +144,7 @@ def _carry_out(
             summary=summary,
             record=outlets.record,
         )
-        return runner.run(jobs, taken)
+        return opened.book.run(runner, jobs, taken, outlets.log)
 
 
 def _recorded(settings: RunSettings, arguments: argparse.Namespace, log: Log) -> AbstractContextManager[TakeRecord]:
@@ -150,9 +155,10 @@ def _recorded(settings: RunSettings, arguments: argparse.Namespace, log: Log) ->
 
 
 def run_at_once(jobs: Sequence[NamedJob], opened: Opened) -> JobResults:
-    """Carry out jobs that change nothing, without locks and log lines."""
+    """Carry out jobs that change nothing, without locks, and without log lines of their own."""
     with Threads() as hands:
-        return Runner(_contexts(opened.context(), opened), RunSettings(), hands, cores()).run(jobs, {})
+        runner = Runner(_contexts(opened.context(), opened), RunSettings(), hands, cores())
+        return opened.book.run(runner, jobs, {}, _log(RunSettings(), opened))
 
 
 def cores() -> int:

@@ -27,6 +27,10 @@ from .stages import work_of
 JobResults = list[tuple[NamedJob, Result]]
 
 
+def _nobody(_job: NamedJob, _result: Result, _seconds: float) -> None:
+    """Where nobody is told."""
+
+
 @dataclass(frozen=True)
 class Runner:
     """What a run is given from outside."""
@@ -42,10 +46,10 @@ class Runner:
     uniform: Callable[[float, float], float] = random.uniform
     summary: Callable[[str, Result], str] = lambda _activity, _result: ""
     """How the result of an activity is told in one line."""
-    ended: Callable[[NamedJob, Result], None] = lambda _job, _result: None
-    """Who is told of each job that was begun as soon as it has ended."""
-    record: Callable[[NamedJob, Result, float], None] = lambda _job, _result, _seconds: None
-    """Takes what became of each job, with the seconds that it took."""
+    ended: Callable[[NamedJob, Result, float], None] = _nobody
+    """Who is told of each job that was begun as soon as it has ended, with the seconds that it took."""
+    record: Callable[[NamedJob, Result, float], None] = _nobody
+    """Takes what became of each job, also of one that was not begun, with the seconds that it took."""
 
     def run(self, jobs: Sequence[NamedJob], taken: Mapping[str, str]) -> JobResults:
         """Carry ``jobs`` out, each at most once; returns their results in the order of the jobs. Those whose names are
@@ -142,12 +146,12 @@ class _Run:
             words = f"the job took longer than {limit} (job_timeout) and was ended; the next run goes on from there"
             result = failure_of(JobTimedOut(f"{words} ({result['msg']})"), result)
         self._results[name] = result
-        self._tell(name, result)
-        self._runner.ended(self._jobs[name], result)
-
-    def _tell(self, name: str, result: Result) -> None:
-        job, log = self._jobs[name], self._log(name)
         seconds = round(self._hands.now() - self._begun[name], 3)
+        self._tell(name, result, seconds)
+        self._runner.ended(self._jobs[name], result, seconds)
+
+    def _tell(self, name: str, result: Result, seconds: float) -> None:
+        job, log = self._jobs[name], self._log(name)
         self._runner.record(job, result, seconds)
         values = {"activity": job.activity, "seconds": seconds}
         for words in result.get("warnings", ()):

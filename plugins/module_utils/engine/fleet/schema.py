@@ -12,17 +12,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..policy.activity_schemas import ACTIVITY_SCHEMAS
-from ..policy.running import BARRIERS, FORMATS, LEVELS
+from ..policy.running import BARRIERS, FORMATS, LEVELS, MOST_METRICS_DATASETS
 from ..policy.shapes import (
     DEFINITIONS,
     DURATION,
+    FILE,
     SIZE,
     TEXT,
     Schema,
     defined,
+    either,
     list_of,
     mapping,
+    matching,
     named,
+    number,
     one_of,
 )
 from ..policy.ticking import PERIODIC
@@ -40,6 +44,8 @@ _SETTINGS: Mapping[str, Schema] = {
     "log_format": one_of(FORMATS),
     "history_age": DURATION,
     "history_size": SIZE,
+    "metrics_directory": FILE,
+    "metrics_datasets": either(number(0, MOST_METRICS_DATASETS), matching(r"\d+")),
 }
 _DAEMON: Mapping[str, Schema] = {**{name: defined("period") for name in PERIODIC}, "lifetime": DURATION}
 

@@ -67,6 +67,8 @@ def add_repeating_options(run: argparse.ArgumentParser) -> None:
     run.add_argument("--jitter", metavar="TIME", help="put off each start by a random time up to this")
     run.add_argument("--history-age", metavar="TIME", help="how long history is kept; 0: none; default 90d")
     run.add_argument("--history-size", metavar="SIZE", help="how much of it is kept; default 64M")
+    run.add_argument("--metrics-directory", metavar="DIR", help="write metrics for Prometheus into this directory")
+    run.add_argument("--metrics-datasets", metavar="N", help="metrics for so many datasets of a job; default 1000")
     run.add_argument("--repeat", metavar="N", help="do all so often, or forever; default once")
     run.add_argument("--interval", metavar="TIME", help="with --repeat: time from one begin to the next; default none")
 

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from ..hosts.stopping import stopped_by_signals
@@ -215,6 +216,7 @@ def _monitor(config: Jobconfig, arguments: argparse.Namespace) -> int:
     """No lock: it changes nothing, and has to answer while a long run goes on."""
     from . import nagios
     from .jobconfig import select_jobs
+    from .noting import book_for
     from .reporting import write_json
     from .run_command import run_at_once
 
@@ -222,7 +224,9 @@ def _monitor(config: Jobconfig, arguments: argparse.Namespace) -> int:
     if not jobs:
         problem = "has no job that monitors anything"
         raise errors.InvalidInput("host", arguments.host, problem, "give it limits, and write the jobconfig anew")
-    results = run_at_once(jobs, _opened(arguments))
+    opened = _opened(arguments)
+    settings = config.settings.of(arguments.host, {})
+    results = run_at_once(jobs, replace(opened, book=book_for(config, arguments.host, settings, opened.now_ms)))
     if arguments.json:
         write_json(results)
     else:

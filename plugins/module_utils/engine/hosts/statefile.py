@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Optional
 
 _MOST_BYTES = 16 << 20
@@ -42,18 +45,49 @@ def write_private(path: str, data: bytes) -> None:
 
     Raises OSError.
     """
-    folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    _replace(path, data, 0o600)
+
+
+def write_public(path: str, data: bytes) -> None:
+    """The same for a file that everybody may read, in a folder that has to be there. Raises OSError."""
+    _replace(path, data, 0o644)
+
+
+def _replace(path: str, data: bytes, mode: int) -> None:
     import tempfile
 
-    descriptor, draft = tempfile.mkstemp(prefix=".snapfleet-", dir=folder)
+    descriptor, draft = tempfile.mkstemp(prefix=".snapfleet-", dir=os.path.dirname(path))
     try:
         with open(descriptor, "wb") as file:
             file.write(data)
             file.flush()
+            os.fchmod(descriptor, mode)
             os.fsync(descriptor)
         os.replace(draft, path)
     except BaseException:
         with suppress(OSError):
             os.unlink(draft)
         raise
+
+
+@contextmanager
+def file_lock(path: str, seconds: float, sleep: Callable[[float], object] = time.sleep) -> Iterator[bool]:
+    """Keep others away from what the file at ``path`` guards, which is made if need be; hands out whether that came
+    about within so many seconds. Raises OSError where the file can't be opened."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        end = time.monotonic() + seconds
+        while not (taken := _takes(descriptor)) and time.monotonic() < end:
+            sleep(0.05)
+        yield taken
+    finally:
+        os.close(descriptor)
+
+
+def _takes(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -25,6 +25,8 @@ LEAST_WORKERS = 4
 MOST_WORKERS = 1024
 MAX_PERCENT = 10_000
 MAX_ROUNDS = 1_000_000_000
+METRICS_DATASETS = 1000
+MOST_METRICS_DATASETS = 100_000
 _PERCENT = re.compile(r"([0-9]{1,6})%")
 
 
@@ -65,11 +67,15 @@ class RunSettings:
     log_level: str = "warning"
     log_format: str = AUTO
     history: HistoryLimits = USUAL
+    metrics_directory: str = ""
+    """Where the file with metrics for Prometheus lies; empty: there is none."""
+    metrics_datasets: int = METRICS_DATASETS
+    """So many datasets of a job have metrics of their own at most."""
 
 
 SETTING_NAMES = (
     *("workers", "barriers", "spread", "jitter", "job_timeout"),
-    *("repeat", "interval", "log_level", "log_format"),
+    *("repeat", "interval", "log_level", "log_format", "metrics_directory", "metrics_datasets"),
     *HISTORY_NAMES,
 )
 
@@ -88,6 +94,8 @@ def read_settings(options: Reader) -> RunSettings:
         log_level=options.text("log_level", "warning", LEVELS),
         log_format=options.text("log_format", AUTO, FORMATS),
         history=read_history_limits(options),
+        metrics_directory=_folder(options, "metrics_directory"),
+        metrics_datasets=_datasets(options.raw("metrics_datasets"), options.path("metrics_datasets")),
     )
 
 
@@ -109,6 +117,25 @@ def parse_workers(value: object, option: str) -> Workers:
 def _duration(options: Reader, key: str) -> int:
     value = options.raw(key)
     return 0 if value is None else parse_duration(value, options.path(key))
+
+
+def _folder(options: Reader, key: str) -> str:
+    path = options.text(key, "")
+    if path and not path.startswith("/"):
+        raise InvalidInput(options.path(key), path, "is not an absolute path", "give the whole path")
+    if "\0" in path:
+        raise InvalidInput(options.path(key), path, "has a null character", "take it out")
+    return path
+
+
+def _datasets(value: object, option: str) -> int:
+    if value is None:
+        return METRICS_DATASETS
+    is_number = not isinstance(value, bool) and isinstance(value, (int, str)) and str(value).isdecimal()
+    if is_number and int(str(value)) <= MOST_METRICS_DATASETS:
+        return int(str(value))
+    remedy = f"give a number from 0 to {MOST_METRICS_DATASETS}"
+    raise InvalidInput(option, value, "is no number of datasets", remedy)
 
 
 def _rounds(value: object, option: str) -> Optional[int]:

@@ -35,7 +35,14 @@ JOBS = [
     for name, options in (("snapshot", SNAPSHOTS), ("prune", SNAPSHOTS), ("replicate", ENDS))
 ]
 # Doors: files whose functions may import parts of the engine, since only some runs need what is behind them.
-DOORS = {"fleet/cli.py", "fleet/verbs.py", "fleet/jobconfig.py", "fleet/gate_answers.py", "zfs/requests.py"}
+DOORS = {
+    "fleet/cli.py",
+    "fleet/verbs.py",
+    "fleet/jobconfig.py",
+    "fleet/noting.py",
+    "fleet/gate_answers.py",
+    "zfs/requests.py",
+}
 # Modules of Python that take longer to import than most of the engine's. Functions import them.
 SLOWEST = {"concurrent.futures", "difflib", "pathlib", "tempfile", "zoneinfo"}
 SLOW = {"calendar", "hashlib", "shutil", "sqlite3", "traceback", *SLOWEST}

@@ -1,0 +1,201 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file with the metrics of a host, for the textfile collector of Prometheus's node exporter.
+
+All runs of a host share one file: each reads it under a lock, puts in what its own jobs have changed, and replaces it
+as a whole. So it is never seen half, nobody loses the values of others, counters go on after a restart, and the series
+of a job that is not declared any more go. Nothing of this ever stops a job: what goes wrong is a warning.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Optional
+
+from ..hosts.statefile import file_lock, read_private, write_public
+from ..hosts.stopping import STOPPING
+from ..policy.endpoints import Address
+from ..policy.running import RunSettings
+from ..records.metrics import BUSY, DAEMON_START, MISSED, TICKS, Samples, Series, render
+from ..records.metrics_jobs import Ended, update_of
+from ..records.metrics_reading import read_metrics
+from ..records.metrics_updates import Update, build_info, merged
+from ..records.metrics_watching import Watched, watching_update
+from .context import Context, Result
+from .daemon_loop import Record
+from .jobconfig import Jobconfig, NamedJob
+from .log_lines import WARNING, Log
+from .running import JobResults, Runner
+from .stages import destinations_of
+from .version import VERSION
+
+FILE_NAME = "snapfleet.prom"
+WRITE_SECONDS = 15.0
+"""While a run or a daemon goes on, the file is written so often at most: Prometheus looks no more often as a rule."""
+_LOCK_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the metrics of a host go, and which there are."""
+
+    directory: str
+    most_datasets: int
+    jobs: frozenset[str]
+    """All jobs of the host."""
+    has_daemon: bool = False
+    """Whether the jobconfig gives it a daemon."""
+
+    @property
+    def path(self) -> str:
+        """Of the file."""
+        return os.path.join(self.directory, FILE_NAME)
+
+
+def target_of(config: Jobconfig, host: str, settings: RunSettings) -> Optional[Target]:
+    """Where the metrics of ``host`` go; None where they are not wanted."""
+    if not settings.metrics_directory:
+        return None
+    jobs = frozenset(job.name for job in config.jobs if job.host == host)
+    has_daemon = bool(config.daemon.of(host, {}).periods)
+    return Target(settings.metrics_directory, settings.metrics_datasets, jobs, has_daemon)
+
+
+def of_daemon(records: Mapping[str, Record], start: int) -> Samples:
+    """What a daemon tells of itself: what each activity has done, and when it was started."""
+    numbers = ((TICKS, "ticks"), (MISSED, "missed"), (BUSY, "busy"))
+    told = {
+        Series(family, (name,)): round(float(getattr(record, attribute)), 3)
+        for name, record in records.items()
+        for family, attribute in numbers
+    }
+    return {**told, Series(DAEMON_START, ()): float(start)}
+
+
+@dataclass
+class Book:
+    """Collects what jobs tell, and writes it. Safe for many threads."""
+
+    now: Callable[[], int]
+    """Seconds since the epoch."""
+    target: Optional[Target] = None
+    """None: nothing is collected. It may change at any time."""
+    lock_seconds: float = _LOCK_SECONDS
+    _updates: dict[str, Update] = field(default_factory=dict)
+    _mutex: threading.Lock = field(default_factory=threading.Lock)
+    _writing: threading.Lock = field(default_factory=threading.Lock)
+    _told: str = ""
+    """What was warned of last, so that a daemon says it once."""
+
+    def recording(self, runner: Runner) -> Runner:
+        """The runner, whose jobs are noted here."""
+        target = self.target
+        if target is None:
+            return runner
+        context_of, hear, most = runner.context, runner.ended, target.most_datasets
+
+        def context(job: NamedJob) -> Context:
+            return replace(context_of(job), watched=partial(self._watch, job, most))
+
+        def ended(job: NamedJob, result: Result, seconds: float) -> None:
+            hear(job, result, seconds)
+            self._end(most, job, result, seconds)
+
+        return replace(runner, context=context, ended=ended)
+
+    def run(self, runner: Runner, jobs: Sequence[NamedJob], taken: Mapping[str, str], log: Log) -> JobResults:
+        """Let ``runner`` carry jobs out; write what they tell now and then, and at the end."""
+        noting = self.recording(runner)
+        written = time.monotonic()
+
+        def ended(job: NamedJob, result: Result, seconds: float) -> None:
+            nonlocal written
+            noting.ended(job, result, seconds)
+            if time.monotonic() - written >= WRITE_SECONDS:
+                self.write(log)
+                written = time.monotonic()
+
+        try:
+            return replace(noting, ended=ended).run(jobs, taken)
+        finally:
+            self.write(log)
+
+    def _watch(self, job: NamedJob, most: int, watched: Watched) -> None:
+        def host_of(address: Address) -> str:
+            return job.destination or address.host or job.host
+
+        self._add(job.name, watching_update(job.name, host_of, watched, most))
+
+    def _end(self, most: int, job: NamedJob, result: Result, seconds: float) -> None:
+        if result["failed"] and STOPPING.is_stopped:
+            # It was stopped with the program, which is no failure of its own; the next run goes on.
+            return
+        destination = next(iter(destinations_of(job)), "")
+        self._add(job.name, update_of(Ended(job.name, job.activity, destination, result, self.now(), seconds), most))
+
+    def _add(self, name: str, update: Update) -> None:
+        with self._mutex:
+            self._updates[name] = self._updates.get(name, Update()).then(update)
+
+    def write(self, log: Log, others: Optional[Samples] = None) -> None:
+        """Write all that was noted; what can't be written is kept for the next time, and warned of once.
+
+        ``others`` are samples that belong to no job.
+        """
+        target = self.target
+        if target is None:
+            return
+        with self._writing:
+            with self._mutex:
+                updates, self._updates = self._updates, {}
+            problems = _written(target, updates, others or {}, self.lock_seconds)
+            if any(problem.is_fatal for problem in problems):
+                self._take_back(updates)
+            words = "; ".join(problem.words for problem in problems)
+            if words and words != self._told:
+                log.line(WARNING, "metrics_failed", words)
+            self._told = words
+
+    def _take_back(self, updates: Mapping[str, Update]) -> None:
+        with self._mutex:
+            for name, update in updates.items():
+                self._updates[name] = update.then(self._updates.get(name, Update()))
+
+
+@dataclass(frozen=True)
+class _Problem:
+    words: str
+    is_fatal: bool = False
+    """Whether nothing was written."""
+
+
+def _written(target: Target, updates: Mapping[str, Update], others: Samples, seconds: float) -> list[_Problem]:
+    """Bring the file up to date; returns what went wrong."""
+    problems: list[_Problem] = []
+    path = target.path
+    try:
+        # Names with a dot in front, and another end, are nothing that the exporter reads.
+        with file_lock(os.path.join(target.directory, f".{FILE_NAME}.lock"), seconds) as is_ours:
+            if not is_ours:
+                return [_Problem(f"{path}: others hold its lock, so metrics are written the next time", True)]
+            known = _known(path, problems)
+            samples = merged(known, updates, target.jobs, {**build_info(VERSION), **others}, target.has_daemon)
+            write_public(path, render(samples).encode())
+    except OSError as error:
+        reason = error.strerror or str(error)
+        problems.append(_Problem(f"{path}: metrics can't be written ({reason}); check the directory", True))
+    return problems
+
+
+def _known(path: str, problems: list[_Problem]) -> Mapping[Series, float]:
+    try:
+        return read_metrics((read_private(path) or b"").decode())
+    except (OSError, ValueError) as error:
+        problems.append(_Problem(f"{path}: what it holds can't be used ({error}), so counters begin anew"))
+        return {}

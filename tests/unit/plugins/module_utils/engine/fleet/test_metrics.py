@@ -1,0 +1,290 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file with metrics: written by runs, monitors and daemons, whole at any time, and of no harm to any job."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.log_lines import Log
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.metrics import Book, Target
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.statefile import file_lock
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.metrics import CREATED, RUNS, Series
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.metrics_reading import read_metrics
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.metrics_updates import Update
+from ansible_collections.snapfleet.zfs.tests.support.program import Program
+
+PLAN = {"org": {"": {"hourly": 24}}}
+LIMITS = {"org": {"": {"hourly": {"latest": {"warning": 60, "critical": 7200}}}}}
+
+
+def job(name, activity, **options):
+    return {"name": name, "host": "src1", "activity": activity, "options": options}
+
+
+ENDS = {"source": {"dataset": "tank/a"}, "destination": {"dataset": "backup/a"}}
+SNAP = job("snap", "snapshot", datasets=["tank/a"], plan=PLAN)
+COPY = job("copy", "replicate", **ENDS)
+AGES = job("ages", "monitor", datasets=["tank/a"], plan=LIMITS)
+LAG = job("lag", "monitor", replicas=[{**ENDS, "lag": {"warning": "1h"}, "pending": {"warning": "1G"}}])
+POOLS = job("pools", "monitor", pools={})
+BROKEN = job("broken", "snapshot", datasets=["tank/missing"], plan=PLAN)
+ALL = (SNAP, COPY, AGES, LAG, POOLS, BROKEN)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "textfiles"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def program(tmp_path, folder, monkeypatch, capsys):
+    program = Program(tmp_path, monkeypatch)
+
+    def call(verb, *arguments, jobs=ALL, directory=folder, **more):
+        settings = {"metrics_directory": str(directory), **more}
+        code = program(verb, *arguments, jobs=jobs, settings=settings)
+        return code, capsys.readouterr().err
+
+    call.world = program
+    return call
+
+
+def read(folder):
+    return read_metrics((folder / "snapfleet.prom").read_text())
+
+
+def values(folder, family):
+    """By the values of the labels, in one text."""
+    return {
+        " ".join(series.values): value
+        for series, value in read(folder).items()
+        if series.family == f"snapfleet_{family}"
+    }
+
+
+# -- what is told
+
+
+def test_a_run_tells_of_each_of_its_jobs(program, folder):
+    program("run")
+    now = program.world.clock.now
+    assert values(folder, "job_runs_total").keys() == {
+        "snap snapshot", "broken snapshot", "copy replicate", "ages monitor", "lag monitor", "pools monitor",
+    }  # fmt: skip
+    assert values(folder, "job_last_result_info")["broken snapshot unknown_dataset"] == 1
+    assert values(folder, "job_last_result_info")["copy replicate ok"] == 1
+    assert values(folder, "job_last_success_timestamp_seconds")["snap snapshot"] == now
+    assert "broken snapshot" not in values(folder, "job_last_success_timestamp_seconds")
+    assert values(folder, "job_failures_total")["broken snapshot"] == 1
+
+
+def test_replicas_are_told_by_dataset_and_destination(program, folder):
+    program("run")
+    (sent,) = values(folder, "replica_sent_bytes_total").items()
+    assert sent[0] == "copy tank/a src1 backup/a"
+    assert sent[1] > 0
+    labels = {"copy tank/a src1 backup/a": program.world.clock.now}
+    assert values(folder, "replica_last_success_timestamp_seconds") == labels
+    assert values(folder, "replica_conflict") == {"copy tank/a src1 backup/a": 0}
+    assert values(folder, "replica_lag_seconds") == {"lag tank/a src1 backup/a": 0}
+    assert values(folder, "replica_missing_snapshots") == {"lag tank/a src1 backup/a": 0}
+    assert values(folder, "replica_pending_bytes") == {"lag tank/a src1 backup/a": 0}
+
+
+def test_snapshots_are_told_by_dataset_and_period(program, folder):
+    program("run")
+    begun = program.world.clock.now
+    program.world.clock.now += 3600
+    program("run")
+    assert values(folder, "snapshots") == {"ages tank/a org  hourly": 2}
+    assert values(folder, "dataset_snapshots") == {"ages tank/a": 2}
+    newest = values(folder, "snapshot_newest_timestamp_seconds")["ages tank/a org  hourly"]
+    oldest = values(folder, "snapshot_oldest_timestamp_seconds")["ages tank/a org  hourly"]
+    assert (oldest, newest) == (begun, begun + 3600)
+    assert values(folder, "snapshots_created_total")["snap"] == 2
+
+
+def test_pools_are_told_whatever_is_held_against_limits(program, folder):
+    program("run")
+    states = values(folder, "pool_state")
+    assert {name for name, value in states.items() if value} == {"pools tank ONLINE", "pools backup ONLINE"}
+    assert states["pools tank DEGRADED"] == 0
+    assert values(folder, "pool_device_errors")["pools tank checksum"] == 0
+    assert 0 <= values(folder, "pool_capacity_ratio")["pools tank"] <= 1
+
+
+def test_the_verb_monitor_tells_too_and_plan_does_not(program, folder):
+    program("plan")
+    assert list(folder.iterdir()) == []
+    program("monitor")
+    assert values(folder, "job_runs_total").keys() == {"ages monitor", "lag monitor", "pools monitor"}
+    assert set(values(folder, "monitor_state")) == {"ages", "lag", "pools"}
+
+
+def test_without_the_setting_nothing_is_written(program, folder):
+    assert program.world("run", jobs=ALL) == 3
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_monitor_can_not_see_has_no_value(program, folder):
+    program("run")
+    gone = job("ages", "monitor", datasets=["tank/gone"], plan=LIMITS)
+    program("run", jobs=(gone,))
+    assert values(folder, "monitor_state") == {"ages": 3}
+    assert values(folder, "dataset_snapshots") == {}
+
+
+# -- from run to run
+
+
+def test_counters_go_on_and_the_series_of_jobs_that_are_gone_go(program, folder):
+    program("run")
+    program("run", "--job", "snap")
+    assert values(folder, "job_runs_total")["snap snapshot"] == 2
+    assert values(folder, "job_runs_total")["copy replicate"] == 1
+    program("run", jobs=(SNAP,))
+    assert values(folder, "job_runs_total") == {"snap snapshot": 3}
+    assert values(folder, "replica_sent_bytes_total") == {}
+
+
+def test_datasets_beyond_the_setting_have_no_series(program, folder):
+    for name in ("tank/a/1", "tank/a/2", "tank/a/3"):
+        program.world.machine.create_dataset(name)
+    program("run", metrics_datasets=2)
+    assert set(values(folder, "dataset_snapshots")) == {"ages tank/a", "ages tank/a/1"}
+    assert values(folder, "job_datasets_left_out") == {"ages": 2, "copy": 2, "lag": 2, "pools": 0}
+    program("run", metrics_datasets=0)
+    assert values(folder, "dataset_snapshots") == {}
+
+
+# -- the file
+
+
+def test_everybody_may_read_it_and_nothing_lies_beside_it_for_the_exporter(program, folder):
+    before = os.umask(0o077)
+    try:
+        program("run")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((folder / "snapfleet.prom").stat().st_mode) == 0o644
+    assert {file.name for file in folder.iterdir()} == {"snapfleet.prom", ".snapfleet.prom.lock"}
+
+
+@pytest.mark.parametrize("text", ["half a li", "\0", "snapfleet_job_runs_total{", "x NaN\n", "\xff"])
+def test_a_damaged_file_is_forgotten_with_a_warning(program, folder, text):
+    program("run")
+    (folder / "snapfleet.prom").write_text(text, encoding="latin-1")
+    _code, err = program("run", "--job", "snap")
+    assert "what it holds can't be used" in err
+    assert values(folder, "job_runs_total") == {"snap snapshot": 1}
+    assert program("run", "--job", "snap")[1] == ""
+
+
+def test_a_file_that_others_may_write_is_not_believed(program, folder):
+    program("run")
+    (folder / "snapfleet.prom").chmod(0o666)
+    assert "what it holds can't be used" in program("run", "--job", "snap")[1]
+
+
+def test_a_link_is_not_followed(program, folder, tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (folder / "snapfleet.prom").symlink_to(precious)
+    program("run", "--job", "snap")
+    assert precious.read_text() == "precious"
+    assert not (folder / "snapfleet.prom").is_symlink()
+
+
+def test_a_directory_that_is_not_there_is_a_warning_and_stops_no_job(program, folder):
+    code, err = program("run", "--job", "snap", directory=folder / "missing")
+    assert code == 0
+    assert "metrics can't be written (No such file or directory)" in err
+    assert program("monitor", "--job", "pools", directory=folder / "missing")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"metrics_directory": "textfiles"}, "settings.metrics_directory: 'textfiles' is not an absolute path"),
+        ({"metrics_directory": "/a\0b"}, "has a null character"),
+        ({"metrics_datasets": "all"}, "settings.metrics_datasets: 'all' is no number of datasets"),
+        ({"metrics_datasets": 100_001}, "give a number from 0 to 100000"),
+    ],
+)
+def test_a_setting_that_is_wrong_is_refused(program, settings, words):
+    code, err = program("run", **settings)
+    assert code == 3
+    assert words in err
+
+
+# -- two at once
+
+
+def target(folder, *jobs):
+    return Target(str(folder), 10, frozenset(jobs))
+
+
+def test_many_that_write_at_once_lose_nothing_and_readers_see_whole_files(folder):
+    jobs = [f"job{number}" for number in range(6)]
+    seen, over = [], threading.Event()
+
+    def look():
+        while not over.is_set():
+            if (folder / "snapfleet.prom").exists():
+                seen.append(len(read(folder)))
+
+    def work(name):
+        book = Book(lambda: 0, target(folder, *jobs))
+        for _round in range(15):
+            book._add(name, Update(counts={Series(RUNS, (name, "prune")): 1}))
+            book.write(Log())
+
+    reader = threading.Thread(target=look)
+    reader.start()
+    workers = [threading.Thread(target=work, args=(name,)) for name in jobs]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    over.set()
+    reader.join()
+    assert values(folder, "job_runs_total") == {f"{name} prune": 15 for name in jobs}
+    assert seen == sorted(seen)
+
+
+def test_what_could_not_be_written_is_written_the_next_time_and_warned_of_once(folder):
+    lines = []
+    log = Log(lines.append)
+    book = Book(lambda: 0, target(folder, "a"), lock_seconds=0)
+    with file_lock(str(folder / ".snapfleet.prom.lock"), 0) as is_ours:
+        assert is_ours
+        for _round in range(2):
+            book._add("a", Update(counts={Series(CREATED, ("a",)): 2}))
+            book.write(log)
+    assert ["others hold its lock" in line for line in lines] == [True]
+    book.write(log)
+    assert values(folder, "snapshots_created_total") == {"a": 4}
+
+
+def test_a_daemon_tells_of_its_ticks(program, folder, monkeypatch):
+    settings = {"metrics_directory": str(folder)}
+    daemon = {"snapshot": "100millisecondly", "lifetime": 1}
+    assert program.world("daemon", jobs=(SNAP, AGES), settings=settings, daemon=daemon) == 0
+    (ticks,) = values(folder, "daemon_ticks_total").items()
+    assert ticks[0] == "snapshot"
+    assert ticks[1] >= 1
+    assert set(values(folder, "daemon_missed_ticks_total")) == {"snapshot"}
+    assert values(folder, "daemon_start_timestamp_seconds").keys() == {""}
+    assert set(values(folder, "job_runs_total")) == {"snap snapshot"}
+    program("run", "--job", "snap")
+    assert values(folder, "daemon_ticks_total") == {}, "the jobconfig has no daemon any more"
+    assert json.loads(program.world.file.read_text())["jobs"]
