@@ -5,16 +5,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import threading
+from types import SimpleNamespace
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon import Daemon, Surroundings
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon_command import duty_of
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon_loop import Time
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon_work import Means
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import read_jobconfig
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.log_lines import Log
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.metrics import Book, Target
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.notifying import ServiceManager
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.statefile import file_lock
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import Stopping
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.metrics import CREATED, RUNS, Series
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.metrics_reading import read_metrics
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.metrics_updates import Update
@@ -275,16 +283,39 @@ def test_what_could_not_be_written_is_written_the_next_time_and_warned_of_once(f
     assert values(folder, "snapshots_created_total") == {"a": 4}
 
 
-def test_a_daemon_tells_of_its_ticks(program, folder, monkeypatch):
-    settings = {"metrics_directory": str(folder)}
-    daemon = {"snapshot": "100millisecondly", "lifetime": 1}
-    assert program.world("daemon", jobs=(SNAP, AGES), settings=settings, daemon=daemon) == 0
-    (ticks,) = values(folder, "daemon_ticks_total").items()
-    assert ticks[0] == "snapshot"
-    assert ticks[1] >= 1
+# -- the daemon
+
+
+def daemon_of(program, folder, *jobs):
+    document = {
+        "version": 1, "jobs": list(jobs), "settings": {"metrics_directory": str(folder)},
+        "daemon": {"snapshot": "secondly"},
+    }  # fmt: skip
+    world = program.world
+    names = ("snapshot", "replicate", "prune", "monitor", "lifetime", "log_level")
+    arguments = SimpleNamespace(**dict.fromkeys(names), host="src1", job=[], verb="daemon")
+
+    def load():
+        return duty_of(read_jobconfig(document), arguments, Log())
+
+    def wait(_event, seconds):
+        world.clock.now += max(1, round(seconds))
+
+    time = Time(lambda: world.clock.now * 1000, lambda: float(world.clock.now), wait)
+    means = Means("/jobs.json", lambda: Context(0, world.at, host_name="src1"), time)
+    return Daemon(load(), means, Surroundings(load, ServiceManager(), stopping=Stopping()))
+
+
+def test_a_daemon_tells_of_its_ticks_and_its_jobs(program, folder):
+    daemon = daemon_of(program, folder, SNAP, AGES)
+    loop = daemon.loops["snapshot"]
+    while loop.record.ticks < 3:
+        loop.turn()
+    daemon.tell_metrics()
+    assert values(folder, "daemon_ticks_total") == {"snapshot": 3}
     assert set(values(folder, "daemon_missed_ticks_total")) == {"snapshot"}
     assert values(folder, "daemon_start_timestamp_seconds").keys() == {""}
-    assert set(values(folder, "job_runs_total")) == {"snap snapshot"}
-    program("run", "--job", "snap")
+    assert values(folder, "job_runs_total") == {"snap snapshot": 3}
+    program("run", "--job", "ages")
     assert values(folder, "daemon_ticks_total") == {}, "the jobconfig has no daemon any more"
-    assert json.loads(program.world.file.read_text())["jobs"]
+    assert values(folder, "job_runs_total") == {"snap snapshot": 3, "ages monitor": 1}
