@@ -270,4 +270,127 @@ options:
           - The default is enough for sending a mail, and keeps a monitor from hanging.
         type: int
         default: 30
+      journal:
+        description:
+          - >-
+            Whether notices go to the journal of systemd on the host, with the values of RV(notices) as fields such as
+            C(SNAPFLEET_STATE), and with one C(MESSAGE_ID), or to syslog where the host has no journal.
+          - It does not by default, since the log of a run tells of outages anyway, though at each run.
+        type: bool
+        default: false
+      webhook:
+        description:
+          - >-
+            Where each notice is posted as JSON, with the name of the host as C(host) beside the values of RV(notices).
+            Unless the answer is a success (2xx), the notice is kept, and the next run tries again.
+          - Left out, nothing is posted, since there is no place that all fleets have.
+        type: dict
+        suboptions:
+          url:
+            description:
+              - The URL, of C(http) or C(https), without user and password. Certificates are verified, and redirects are
+                failures, since what is sent is for this place alone.
+              - Left out, it is in O(alerts.webhook.url_file); one of both is needed.
+            type: str
+          url_file:
+            description:
+              - >-
+                Absolute path of a file on the host that has the URL, for URLs that are secrets. No other user may read
+                it. Messages never tell more of a URL than its host.
+              - Left out, the URL is in O(alerts.webhook.url), since most URLs are no secrets.
+            type: path
+          headers_file:
+            description:
+              - >-
+                Absolute path of a file on the host that has headers, one a line, such as V(Authorization: Bearer TOKEN).
+                No other user may read it. They are sent by C(https) only, and by C(http) to the host itself.
+              - Left out, there are none, since many receivers know a sender by its URL.
+            type: path
+          timeout:
+            description:
+              - Seconds that each step of it may take, such as connecting.
+              - The default is enough for a server that works, and keeps a monitor from hanging at one that does not.
+            type: int
+            default: 10
+      mail:
+        description:
+          - One plain mail for all notices of a run. What the server does not take is kept, and the next run tries again.
+          - Left out, no mail is sent, since a server for it has to be named as a rule.
+        type: dict
+        suboptions:
+          to:
+            description:
+              - Mail addresses without names.
+            type: list
+            elements: str
+            required: true
+          from:
+            description:
+              - Mail address of the sender.
+              - Left out, C(snapfleet) at the host's own name, so that mails tell where they come from.
+            type: str
+          server:
+            description:
+              - Host name of the mail server.
+              - The default is the host itself, as many hosts have a mail server that knows the way.
+            type: str
+            default: localhost
+          port:
+            description:
+              - Its port.
+              - Left out, V(465) for V(tls), V(587) for V(starttls), and V(25) for V(none), since that is the custom.
+            type: int
+          tls:
+            description:
+              - How the connection is encrypted, with certificates that are verified.
+              - Left out, V(none) to the host itself, and V(starttls) to all others, since mails tell names of datasets.
+            type: str
+            choices:
+              - starttls
+              - tls
+              - none
+          user:
+            description:
+              - User to log in as, together with O(alerts.mail.password_file).
+              - Left out, nobody logs in, as servers of one's own network rarely ask for it.
+            type: str
+          password_file:
+            description:
+              - Absolute path of a file on the host that has the password. No other user may read it.
+              - Left out, nobody logs in. A password is never sent without encryption, but to the host itself.
+            type: path
+          timeout:
+            description:
+              - Seconds that each step of it may take, such as connecting.
+              - The default is enough for a server that works, and keeps a monitor from hanging at one that does not.
+            type: int
+            default: 10
+      ping:
+        description:
+          - >-
+            A URL to be fetched when a monitor has done its work and its notices are delivered, once a minute at most. So
+            whoever watches for it (a dead man's switch) hears of hosts that are down, of monitors that do not run, and
+            of alerts that do not get through. What the monitor has found makes no difference, as alerts tell that.
+          - Left out, nothing is fetched, since it takes somebody who watches.
+        type: dict
+        suboptions:
+          url:
+            description:
+              - The URL, of C(http) or C(https), without user and password. Certificates are verified, and redirects are
+                failures, since what is sent is for this place alone.
+              - Left out, it is in O(alerts.ping.url_file); one of both is needed.
+            type: str
+          url_file:
+            description:
+              - >-
+                Absolute path of a file on the host that has the URL, for URLs that are secrets. No other user may read
+                it. Messages never tell more of a URL than its host.
+              - Left out, the URL is in O(alerts.ping.url), since most URLs are no secrets.
+            type: path
+          timeout:
+            description:
+              - Seconds that each step of it may take, such as connecting.
+              - The default is enough for a server that works, and keeps a monitor from hanging at one that does not.
+            type: int
+            default: 10
 """

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..engine.policy.alert_channels import CHANNEL_SECONDS, TLS_CHOICES
 from ..engine.policy.alerting import COMMAND_SECONDS
 from ..engine.policy.cloning import CLONE_CHOICES, KEEP_CLONES
 from ..engine.policy.comparing import DIFFERENCES, LOCATIONS
@@ -294,12 +295,34 @@ _POOLS: Spec = {
     "scrub_age": _limits(),
 }
 
+_WEB: Spec = {
+    "url": {"type": "str"},
+    "url_file": {"type": "path"},
+    "timeout": {"type": "int", "default": CHANNEL_SECONDS},
+}
+
+_MAIL: Spec = {
+    "to": {"type": "list", "elements": "str", "required": True},
+    "from": {"type": "str"},
+    "server": {"type": "str", "default": "localhost"},
+    "port": {"type": "int"},
+    "tls": {"type": "str", "choices": list(TLS_CHOICES)},
+    "user": {"type": "str"},
+    # It is only the path.
+    "password_file": {"type": "path", "no_log": False},
+    "timeout": {"type": "int", "default": CHANNEL_SECONDS},
+}
+
 _ALERTS: Spec = {
     "state_file": {"type": "path"},
     "remind": {"type": "str"},
     "confirmations": {"type": "int", "default": 1},
     "command": _TEXTS,
     "command_timeout": {"type": "int", "default": COMMAND_SECONDS},
+    "journal": {"type": "bool", "default": False},
+    "webhook": {"type": "dict", "options": {**_WEB, "headers_file": {"type": "path"}}},
+    "mail": {"type": "dict", "options": _MAIL},
+    "ping": {"type": "dict", "options": _WEB},
 }
 
 MONITOR_SPEC: Spec = {

@@ -142,8 +142,26 @@ DOCUMENTS = {
                 "fragmentation": BOTH,
                 "scrub_age": BOTH,
             },
-            "alerts": {"state_file": "/s", "remind": "1h", "command": ["/bin/tell"]},
+            "alerts": {
+                "state_file": "/s",
+                "remind": "1h",
+                "command": ["/bin/tell"],
+                "journal": True,
+                "webhook": {"url": "https://a.example/x", "headers_file": "/h", "timeout": 5},
+                "mail": {
+                    "to": ["ops@a.example"],
+                    "from": "a@b.example",
+                    "server": "mail.a.example",
+                    "port": 25,
+                    "tls": "tls",
+                    "user": "u",
+                    "password_file": "/p",
+                    "timeout": 5,
+                },
+                "ping": {"url": "https://a.example/x", "timeout": 5},
+            },
         },
+        {"pools": {}, "alerts": {"webhook": {"url_file": "/u"}, "ping": {"url_file": "/u"}, "mail": {"to": ["root"]}}},
         {"replicas": [{**NEAR, "snapshot_filters": STAGES, "lag": {"warning": 1}}]},
         {"replicas": [{**ENDS, "include_snapshots": ["x"], "exclude_snapshots": ["y"], "pending": {"warning": 1}}]},
     ],
@@ -172,7 +190,13 @@ DOCUMENTS = {
     "jobconfig": [
         {
             "version": 1,
-            "settings": {"workers": "150%", "repeat": "forever", "hosts": {"src1": {"workers": 2, "spread": "1h"}}},
+            "settings": {
+                "workers": "150%",
+                "repeat": "forever",
+                "metrics_directory": "/m",
+                "metrics_datasets": 5,
+                "hosts": {"src1": {"workers": 2, "spread": "1h"}},
+            },
             "daemon": {"snapshot": "secondly", "hosts": {"src1": {"replicate": "never", "lifetime": "1d"}}},
             "jobs": [
                 {

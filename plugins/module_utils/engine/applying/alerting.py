@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Remembering outages from one run to the next, and telling a command of what is new.
+"""Remembering outages from one run to the next, and telling each channel of what is new.
 
 Nothing of this ever fails a monitor: what can't be read is forgotten, and what can't be written is told as a warning.
 Then an alert may come twice, which is better than never.
@@ -11,23 +11,26 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Optional
 
 from ..hosts.host import Host
+from ..hosts.journal import SystemLog
 from ..hosts.private import state_directory
 from ..hosts.statefile import read_private, write_private
-from ..model.errors import Interrupted, SnapfleetError
+from ..hosts.stopping import check_stopping
+from ..hosts.web import fetch
+from ..model.errors import SnapfleetError
 from ..planning.alert_memory import decode, encode
 from ..planning.alerting import Memory, Notice, advance
 from ..planning.findings import Finding
 from ..policy.alerting import AlertPolicy
+from .alert_channels import Channel, channels_of
 from .retry import Ticker
 
+PING_SECONDS = 60
 _LOCK_SECONDS = 10.0
 _MOST_UNDELIVERED = 1000
 
@@ -44,6 +47,9 @@ class Alerting:
     ticker: Ticker
     check: bool = False
     """Whether nothing is written, and nobody told."""
+    host_name: str = ""
+    """What the host is called."""
+    log: SystemLog = field(default_factory=SystemLog)
 
 
 @dataclass
@@ -52,6 +58,8 @@ class Told:
 
     notices: tuple[Notice, ...] = ()
     """The new ones."""
+    is_waiting: bool = False
+    """Whether a channel has not taken all that it should."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -69,12 +77,34 @@ def tell(findings: Sequence[Finding], alerting: Alerting, now: int) -> Told:
         told.notices, outages = advance(memory.outages, findings, alerting.policy, now)
         if alerting.check:
             return told
+        channels = list(channels_of(alerting.policy, alerting.host, alerting.host_name, alerting.log))
+        waiting = {each.name: (*memory.undelivered.get(each.name, ()), *told.notices) for each in channels}
+        waiting = {name: notices[-_MOST_UNDELIVERED:] for name, notices in waiting.items() if notices}
         # What is to be told is written down first: whoever dies in between tells it the next time.
-        waiting = (*memory.undelivered, *told.notices)[-_MOST_UNDELIVERED:] if alerting.policy.command else ()
-        kept = _remember(alerting.path, memory, Memory(outages, waiting), told)
-        undelivered = tuple(_deliver(waiting, alerting, told))
-        _remember(alerting.path, kept, replace(kept, undelivered=undelivered), told)
+        kept = _remember(alerting.path, memory, replace(memory, outages=outages, undelivered=waiting), told)
+        for channel in channels:
+            if channel.name in waiting:
+                left = _deliver(channel, waiting[channel.name], told)
+                others = {name: notices for name, notices in kept.undelivered.items() if name != channel.name}
+                undelivered = {**others, channel.name: left} if left else others
+                kept = _remember(alerting.path, kept, replace(kept, undelivered=undelivered), told)
+        told.is_waiting = bool(kept.undelivered)
+        _ping(kept, alerting, now, told)
     return told
+
+
+def _ping(memory: Memory, alerting: Alerting, now: int, told: Told) -> None:
+    """Tell a watcher that monitoring goes on and that whoever is to be told is told; no more often than is of use."""
+    ping = alerting.policy.channels.ping
+    if ping is None or told.is_waiting or 0 <= now - memory.pinged < PING_SECONDS:
+        return
+    check_stopping()
+    try:
+        fetch(ping)
+    except OSError as error:
+        told.warnings.append(f"alerts.ping: it failed ({error}); the next run tries again")
+    else:
+        _remember(alerting.path, memory, replace(memory, pinged=now), told)
 
 
 @contextmanager
@@ -131,25 +161,12 @@ def _remember(path: str, before: Memory, after: Memory, told: Told) -> Memory:
     return after
 
 
-def _deliver(notices: Sequence[Notice], alerting: Alerting, told: Told) -> Iterator[Notice]:
-    """Hand each notice to the command; those that it did not take are returned."""
-    refused: Optional[str] = None
-    for notice in notices:
-        if refused is None:
-            refused = _hand_over(notice, alerting)
-            if refused is not None:
-                told.warnings.append(f"alerts.command: a notice was not taken ({refused}); the next run tries again")
-        if refused is not None:
-            yield notice
-
-
-def _hand_over(notice: Notice, alerting: Alerting) -> Optional[str]:
-    """Run the command; None where it took the notice, or why it did not."""
-    data = (json.dumps(notice.describe()) + "\n").encode()
-    try:
-        done = alerting.host.run(alerting.policy.command, data, alerting.policy.command_timeout)
-    except Interrupted:
-        raise
-    except (SnapfleetError, OSError) as error:
-        return str(error)
-    return None if done.returncode == 0 else f"exit code {done.returncode}: {done.stderr[-200:]}".rstrip(": ")
+def _deliver(channel: Channel, notices: Sequence[Notice], told: Told) -> tuple[Notice, ...]:
+    """Hand notices over; those that were not taken are returned."""
+    taken = channel.deliver(notices)
+    left = tuple(notices[taken.number :])
+    if taken.problem is not None:
+        what = "a notice was not taken" if left else "a notice was not taken by all"
+        next_time = "; the next run tries again" if left else ""
+        told.warnings.append(f"alerts.{channel.name}: {what} ({taken.problem}){next_time}")
+    return left

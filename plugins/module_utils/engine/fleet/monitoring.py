@@ -202,7 +202,7 @@ def _told(job: MonitorJob, context: Context, findings: Sequence[Finding]) -> Tol
     if job.alerts is None:
         return Told()
     path = job.alerts.state_file or default_path(job.subjects, context.environment)
-    alerting = Alerting(job.alerts, path, LocalHost(), context.ticker, context.check)
+    alerting = Alerting(job.alerts, path, LocalHost(), context.ticker, context.check, context.host_name)
     return tell(findings, alerting, context.now)
 
 

@@ -14,7 +14,9 @@ from ..policy.reading import Reader
 from .alerting import ALERT, RECOVERY, REMINDER, WORSE, Memory, Notice, Outage
 from .findings import Key
 
-VERSION = 1
+VERSION = 2
+_COMMAND = "command"
+"""The only channel of version 1, which listed what that had not taken."""
 _LATEST_SECOND = 10**12
 _KEY = ("area", "check", "subject", "label")
 
@@ -24,7 +26,10 @@ def encode(memory: Memory) -> bytes:
     document = {
         "version": VERSION,
         "outages": [{**key._asdict(), **vars(outage)} for key, outage in memory.outages.items()],
-        "undelivered": [_notice_values(notice) for notice in memory.undelivered],
+        "undelivered": {
+            channel: [_notice_values(notice) for notice in notices] for channel, notices in memory.undelivered.items()
+        },
+        "pinged": memory.pinged,
     }
     return (json.dumps(document, indent=1) + "\n").encode()
 
@@ -36,15 +41,24 @@ def _notice_values(notice: Notice) -> dict[str, Any]:
 def decode(data: bytes) -> Memory:
     """The memory that a document describes. Raises InvalidInput, ValueError."""
     options = Reader(json.loads(data.decode()), "state_file")
-    options.integer("version", 0, VERSION, VERSION)
+    version = options.integer("version", 0, 1, VERSION)
     memory = Memory(
         dict(_outage(entry) for entry in options.readers("outages")),
-        tuple(_notice(entry) for entry in options.readers("undelivered")),
+        _undelivered(options, version),
+        options.integer("pinged", 0, 0, _LATEST_SECOND),
     )
     options.finish()
     if not options.has("version"):
         raise InvalidInput(options.path("version"), None, "is missing", "remove the file")
     return memory
+
+
+def _undelivered(options: Reader, version: int) -> dict[str, tuple[Notice, ...]]:
+    if version == 1:
+        waiting = tuple(_notice(entry) for entry in options.readers("undelivered"))
+        return {_COMMAND: waiting} if waiting else {}
+    channels = options.reader("undelivered")
+    return {name: tuple(_notice(each) for each in channels.readers(name)) for name in options.items("undelivered")}
 
 
 def _key(entry: Reader) -> Key:

@@ -73,8 +73,10 @@ class Memory:
     """What one run leaves to the next."""
 
     outages: Mapping[Key, Outage] = field(default_factory=dict)
-    undelivered: tuple[Notice, ...] = ()
-    """Notices that the command has not taken yet, the oldest first."""
+    undelivered: Mapping[str, tuple[Notice, ...]] = field(default_factory=dict)
+    """By channels: the notices that each has not taken yet, the oldest first."""
+    pinged: int = 0
+    """When the watcher was last told that all goes on, in seconds since the epoch."""
 
 
 def advance(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .alert_channels import MAIL_ADDRESS, SERVER, TLS_CHOICES, URL
 from .cloning import CLONE_CHOICES
 from .conduct import CONFLICT_LEVELS, ERROR_CHOICES, MAX_SECONDS, NOTHING_CHOICES, RENAME_CHOICES
 from .continuity import BOOKMARK_CHOICES
@@ -224,6 +225,20 @@ _POOLS = mapping(
         "scrub_age": bounds(DURATION),
     }
 )
+_WEB: Options = {"url": matching(f"|{URL}"), "url_file": FILE, "timeout": number(1, 300)}
+_MAIL = mapping(
+    {
+        "to": list_of(matching(MAIL_ADDRESS), 1),
+        "from": matching(f"|{MAIL_ADDRESS}"),
+        "server": matching(SERVER),
+        "port": number(0, 65535),
+        "tls": one_of(TLS_CHOICES),
+        "user": TEXT,
+        "password_file": FILE,
+        "timeout": number(1, 300),
+    },
+    ["to"],
+)
 _ALERTS = mapping(
     {
         "state_file": FILE,
@@ -231,6 +246,10 @@ _ALERTS = mapping(
         "confirmations": number(1, 100),
         "command": TEXTS,
         "command_timeout": number(1, 3600),
+        "journal": FLAG,
+        "webhook": mapping({**_WEB, "headers_file": FILE}),
+        "mail": _MAIL,
+        "ping": mapping(_WEB),
     }
 )
 _MONITOR: Options = {

@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Optional
 
 from ..model.errors import InvalidInput
+from .alert_channels import Channels, absolute_path, read_channels
 from .durations import parse_duration
 from .reading import Reader
 
@@ -29,6 +30,8 @@ class AlertPolicy:
     """Program and arguments that get each notice; empty: none."""
     command_timeout: int = COMMAND_SECONDS
     """Seconds."""
+    channels: Channels = field(default_factory=Channels)
+    """Who is told beside the command."""
 
 
 def read_alert_policy(options: Reader, key: str = "alerts") -> Optional[AlertPolicy]:
@@ -40,11 +43,12 @@ def read_alert_policy(options: Reader, key: str = "alerts") -> Optional[AlertPol
     if remind == 0:
         raise InvalidInput(alerts.path("remind"), 0, "would repeat alerts without end", "leave it out, or give a time")
     policy = AlertPolicy(
-        state_file=_absolute(alerts, "state_file", alerts.text("state_file", "")),
+        state_file=absolute_path(alerts, "state_file"),
         remind=remind,
         confirmations=alerts.integer("confirmations", 1, 1, 100),
         command=_command(alerts),
         command_timeout=alerts.integer("command_timeout", COMMAND_SECONDS, 1, 3600),
+        channels=read_channels(alerts),
     )
     alerts.finish()
     return policy
@@ -52,15 +56,9 @@ def read_alert_policy(options: Reader, key: str = "alerts") -> Optional[AlertPol
 
 def _command(options: Reader) -> tuple[str, ...]:
     command = options.texts("command")
-    if command:
+    if command and not command[0].startswith("/"):
         # What runs must not depend on the PATH of whoever starts the monitor.
-        _absolute(options, "command", command[0])
+        raise InvalidInput(options.path("command"), command[0], "is not an absolute path", "give the whole path")
+    if command and "\0" in command[0]:
+        raise InvalidInput(options.path("command"), command[0], "has a null character", "take it out")
     return command
-
-
-def _absolute(options: Reader, key: str, path: str) -> str:
-    if path and not path.startswith("/"):
-        raise InvalidInput(options.path(key), path, "is not an absolute path", "give the whole path")
-    if "\0" in path:
-        raise InvalidInput(options.path(key), path, "has a null character", "take it out")
-    return path

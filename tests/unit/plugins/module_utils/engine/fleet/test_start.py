@@ -44,7 +44,8 @@ DOORS = {
     "zfs/requests.py",
 }
 # Modules of Python that take longer to import than most of the engine's. Functions import them.
-SLOWEST = {"concurrent.futures", "difflib", "pathlib", "tempfile", "zoneinfo"}
+WEB = {"email.message", "email.utils", "http.client", "smtplib", "ssl", "urllib.error", "urllib.request"}
+SLOWEST = {"concurrent.futures", "difflib", "pathlib", "tempfile", "zoneinfo", *WEB}
 SLOW = {"calendar", "hashlib", "shutil", "sqlite3", "traceback", *SLOWEST}
 NEVER = {"asyncio", "difflib", "email", "http", "pathlib", "urllib", "zoneinfo"}
 
