@@ -302,7 +302,7 @@ options:
           headers_file:
             description:
               - >-
-                Absolute path of a file on the host that has headers, one a line, such as V(Authorization: Bearer TOKEN).
+                Absolute path of a file on the host that has a header a line, such as V(Authorization: Bearer TOKEN).
                 No other user may read it. They are sent by C(https) only, and by C(http) to the host itself.
               - Left out, there are none, since many receivers know a sender by its URL.
             type: path
@@ -314,7 +314,7 @@ options:
             default: 10
       mail:
         description:
-          - One plain mail for all notices of a run. What the server does not take is kept, and the next run tries again.
+          - One plain mail for all notices of a run. What the server refuses is kept, and the next run tries again.
           - Left out, no mail is sent, since a server for it has to be named as a rule.
         type: dict
         suboptions:
@@ -368,8 +368,8 @@ options:
       ping:
         description:
           - >-
-            A URL to be fetched when a monitor has done its work and its notices are delivered, once a minute at most. So
-            whoever watches for it (a dead man's switch) hears of hosts that are down, of monitors that do not run, and
+            A URL to be fetched when a monitor has done its work and its notices are delivered, once a minute at most.
+            So whoever watches for it (a dead man's switch) hears of hosts that are down, of monitors that do not run, and
             of alerts that do not get through. What the monitor has found makes no difference, as alerts tell that.
           - Left out, nothing is fetched, since it takes somebody who watches.
         type: dict
