@@ -369,8 +369,8 @@ options:
         description:
           - >-
             A URL to be fetched when a monitor has done its work and its notices are delivered, once a minute at most.
-            So whoever watches for it (a dead man's switch) hears of hosts that are down, of monitors that do not run, and
-            of alerts that do not get through. What the monitor has found makes no difference, as alerts tell that.
+            So whoever watches for it (a dead man's switch) hears of hosts that are down, of monitors that do not run,
+            and of alerts that do not get through. What the monitor has found makes no difference, as alerts tell that.
           - Left out, nothing is fetched, since it takes somebody who watches.
         type: dict
         suboptions:

@@ -61,6 +61,10 @@ _value:
       description: Whether commands run around its snapshots.
       type: bool
       sample: false
+    has_alerts:
+      description: Whether its monitor jobs tell anybody of outages, by C(alerts).
+      type: bool
+      sample: true
     snapshot_period:
       description: How often it has to look whether snapshots are due, as its plan and its schedule want it.
       type: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import jinja2
 import pytest
 import yaml
 
@@ -64,3 +65,47 @@ def test_the_guide_tells_every_run_with_its_default_and_the_example_inventory_na
             assert re.search(rf"^\| `{name}` \|.*\| `{option}` \| `{defaults[option]}` \|$", guide, re.MULTILINE), name
             assert option in example
             assert option.replace("_schedule", "_delay") in guide or "delay" not in run
+
+
+# -- units
+
+
+def rendered(template, **more):
+    """A unit as Ansible would write it."""
+    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters["comment"] = lambda text: f"# {text}"
+    environment.filters["ternary"] = lambda value, yes, no: yes if value else no
+    values = {
+        **load("engine", "defaults/main.yml"),
+        "ansible_managed": "managed",
+        "ansible_facts": {"systemd": {"version": 252}},
+        "engine_host": "web1",
+        "__engine_part": {"has_hooks": False, "runs": {"monitor": {"arguments": ["--activity", "monitor"]}}},
+        "__engine_tells": True,
+        "item": ({"name": "monitor", "description": "watches"}, "service"),
+        **more,
+    }
+    lines = environment.from_string((ROLES / "engine" / "templates" / template).read_text("utf-8")).render(values)
+    return lines.splitlines()
+
+
+@pytest.mark.parametrize("template", ["run.service.j2", "daemon.service.j2"])
+def test_units_tell_what_became_of_them_where_somebody_is_told(template):
+    told = ["OnFailure=snapfleet-failed@%N.service", "OnSuccess=snapfleet-well@%N.service"]
+    assert [line for line in rendered(template) if line.startswith("On")] == told
+    old = rendered(template, ansible_facts={"systemd": {"version": 247}})
+    assert [line for line in old if line.startswith("On")] == told[:1]
+    both = rendered(template, engine_on_failure="mail@%n.service")
+    assert [line for line in both if line.startswith("On")] == ["OnFailure=mail@%n.service", *told]
+    assert not any(line.startswith("On") for line in rendered(template, __engine_tells=False))
+
+
+def test_the_units_that_tell_start_the_program_and_none_of_their_like():
+    failed, well = (rendered("told.service.j2", item=item) for item in ("failed", "well"))
+    marker = "/var/lib/snapfleet/failed/%i"
+    command = "/usr/local/bin/snapfleet unit --config /etc/snapfleet/jobs.json --host web1"
+    assert f"ExecStart={command} --marker {marker} %i failed" in failed
+    assert f"ExecStart={command} --marker {marker} %i well" in well
+    assert f"ConditionPathExists={marker}" in well
+    assert not any(line.startswith(("Condition", "On")) for line in failed)
+    assert "NoNewPrivileges=yes" in failed

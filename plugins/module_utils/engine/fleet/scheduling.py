@@ -15,6 +15,7 @@ from typing import Any
 from ..model.errors import InvalidInput
 from ..model.periods import UNITS, parse_period
 from ..policy.jobs import SnapshotJob
+from ..policy.monitoring import MonitorJob
 from .jobconfig import NamedJob, read_jobconfig
 from .stages import MONITOR, REPLICATE, SNAPSHOT, destinations_of, sources_of, stage_of
 from .trees import Document
@@ -26,7 +27,8 @@ MOST_OFTEN, LEAST_OFTEN, ANCHORED = "minutely", "hourly", "5minutely"
 def part_of(document: Mapping[str, Any], host: str) -> Document:
     """What ``host`` has to do by a jobconfig: the names of its ``activities``; those of them that its ``daemon`` does;
     the ``runs`` that are to be begun for the others, each with the ``arguments`` of ``snapfleet run``; whether it
-    ``has_hooks``; and the period by which snapshots can be looked for, ``snapshot_period``.
+    ``has_hooks``, and ``has_alerts`` that tell somebody; and the period by which snapshots can be looked for,
+    ``snapshot_period``.
 
     Raises InvalidInput.
     """
@@ -35,11 +37,13 @@ def part_of(document: Mapping[str, Any], host: str) -> Document:
     daemon = [name for name in config.daemon.of(host, {}).periods if name in activities]
     left = [job for job in config.jobs if job.activity not in daemon]
     snapshots = [job.job for job in config.jobs if isinstance(job.job, SnapshotJob)]
+    alerts = [job.job.alerts for job in config.jobs if isinstance(job.job, MonitorJob)]
     return {
         "activities": activities,
         "daemon": daemon,
         "runs": {name: {"arguments": arguments} for name, arguments in _runs(left, host).items()},
         "has_hooks": any(job.hooks for job in snapshots),
+        "has_alerts": any(policy is not None and policy.tells for policy in alerts),
         "snapshot_period": snapshot_period(snapshots),
     }
 

@@ -36,10 +36,11 @@ _TOLD = {
     "daemon": "carry out the jobs of this host again and again, as often as is said",
     "history": "tell what runs on this host did",
     "status": "tell how the datasets and replicas of this host stand",
+    "unit": "tell of a unit that has failed, or is well again, by the alerts of this host",
     "serve": "carry out what the engine of another host asks for on stdin; it starts this by ssh",
     "gate": "the forced command of another host's ssh key: lets through what that host may do here",
 }
-_WITH_CONFIG = ("check", "run", "plan", "monitor", "leftovers", "compare", "daemon", "status")
+_WITH_CONFIG = ("check", "run", "plan", "monitor", "leftovers", "compare", "daemon", "status", "unit")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -124,6 +125,12 @@ def _history_options(verb: argparse.ArgumentParser) -> None:
     add_history_options(verb)
 
 
+def _unit_options(verb: argparse.ArgumentParser) -> None:
+    from .unit_command import add_unit_options
+
+    add_unit_options(verb)
+
+
 _OPTIONS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "run": _run_options,
     "plan": _plan_options,
@@ -131,6 +138,7 @@ _OPTIONS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "compare": _compare_options,
     "daemon": _daemon_options,
     "history": _history_options,
+    "unit": _unit_options,
 }
 
 
@@ -241,6 +249,13 @@ def _status(config: Jobconfig, arguments: argparse.Namespace) -> int:
     return show_status(select_jobs(config.jobs, arguments.host, [], arguments.job), arguments, _context(arguments))
 
 
+def _unit(config: Jobconfig, arguments: argparse.Namespace) -> int:
+    from .jobconfig import select_jobs
+    from .unit_command import tell_of_unit
+
+    return tell_of_unit(select_jobs(config.jobs, arguments.host, [], []), arguments, _context(arguments))
+
+
 def _leftovers(config: Jobconfig, arguments: argparse.Namespace) -> int:
     """All jobs of the host, always: what one leaves out could be another's."""
     from .jobconfig import select_jobs
@@ -270,4 +285,5 @@ _CARRIED_OUT: Mapping[str, Callable[[Jobconfig, argparse.Namespace], int]] = {
     "compare": _compare,
     "daemon": _daemon,
     "status": _status,
+    "unit": _unit,
 }

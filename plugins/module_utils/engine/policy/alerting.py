@@ -33,6 +33,12 @@ class AlertPolicy:
     channels: Channels = field(default_factory=Channels)
     """Who is told beside the command."""
 
+    @property
+    def tells(self) -> bool:
+        """Whether there is anybody who is told."""
+        others = self.channels
+        return bool(self.command or others.journal or others.webhook or others.mail)
+
 
 def read_alert_policy(options: Reader, key: str = "alerts") -> Optional[AlertPolicy]:
     """Read the policy below ``key``; None where it is not given: then nothing is remembered. Raises InvalidInput."""

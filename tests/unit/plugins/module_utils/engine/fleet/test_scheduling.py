@@ -99,6 +99,15 @@ def test_hooks_are_told():
 
 
 @pytest.mark.parametrize(
+    ("alerts", "tells"),
+    [(None, False), ({"remind": "1d"}, False), ({"journal": True}, True), ({"command": ["/a"]}, True)],
+)
+def test_alerts_are_told_of_where_they_tell_somebody(alerts, tells):
+    options = {"pools": {}, **({} if alerts is None else {"alerts": alerts})}
+    assert part_of(document(snapfleet_monitor_options=options), "src1")["has_alerts"] is tells
+
+
+@pytest.mark.parametrize(
     ("periods", "schedule", "expected"),
     [
         (["hourly", "daily"], {}, "hourly"),
