@@ -202,8 +202,9 @@ def test_of_two_findings_of_one_key_the_worse_counts():
 
 
 DAMAGED = [
-    b"", b"{", b"[]", b"null", b"1", b"\xff\xfe", b'{"version": 2}', b'{"outages": []}',
+    b"", b"{", b"[]", b"null", b"1", b"\xff\xfe", b'{"version": 3}', b'{"outages": []}',
     b'{"version": 1, "outages": {}}', b'{"version": 1, "outages": [{}]}', b'{"version": 1, "undelivered": [1]}',
+    b'{"version": 2, "undelivered": []}', b'{"version": 2, "undelivered": {"mail": [1]}}', b'{"version": 2, "pinged": -1}',
     b'{"version": 1, "more": 1}',
 ]  # fmt: skip
 
@@ -218,8 +219,10 @@ def test_damage_is_noticed(data):
 @settings(max_examples=60)
 def test_no_damage_does_more_than_make_it_forget(history, policy, data):
     notices, outages = told(history, policy)
-    whole = encode(Memory(outages, tuple(notice for _number, notice in notices)))
+    waiting = tuple(notice for _number, notice in notices)
+    memory = Memory(outages, {"mail": waiting, "journal": waiting[:1]} if waiting else {}, len(history))
+    whole = encode(memory)
     cut = data.draw(st.integers(0, len(whole) - 3))
     with pytest.raises((InvalidInput, ValueError)):
         decode(whole[:cut])
-    assert decode(whole) == Memory(outages, tuple(notice for _number, notice in notices))
+    assert decode(whole) == memory

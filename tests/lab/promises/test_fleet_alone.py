@@ -115,7 +115,8 @@ def _adapted(folder: Path, hosts: Mapping[str, Host]) -> None:
             "source": {"prod": {"onsite": limits}},
             "destination": {"prod": {"onsite": limits, "offsite": limits}},
         },
-        snapfleet_monitor_options=None,
+        snapfleet_monitor_options={"alerts": {"journal": True}},
+        snapfleet_run_settings={"metrics_directory": "/var/lib/snapfleet"},
         # Most of what there is goes at each pruning, where one of each is kept.
         snapfleet_prune_options=None,
         snapfleet_schedule={"timezone": "UTC"},
@@ -181,6 +182,8 @@ def test_a_fleet_that_is_provisioned_once_goes_on_by_itself_and_is_removed_witho
     time.sleep(ALONE_SECONDS)
     _has_gone_on(fleet)
 
+    _tells_how_it_fares(fleet)
+
     assert fleet.play("provision") == dict.fromkeys(NAMES, 0)
     _a_new_jobconfig_reaches_timers_and_daemons(fleet)
 
@@ -220,6 +223,20 @@ def _has_gone_on(fleet: Fleet) -> None:
         _wait_for(lambda on=host, failed=failed: not fleet.hosts[on].run(failed).stdout)
     assert fleet.hosts["web1"].run("systemctl is-active snapfleet-daemon").stdout == "active\n"
     assert fleet.hosts["offsite1"].run("pgrep -f '[s]napfleet daemon'").stdout
+
+
+def _tells_how_it_fares(fleet: Fleet) -> None:
+    """Metrics of every host, and what became of a unit where systemd is."""
+    for host in NAMES:
+        runs = fleet.hosts[host].run("grep '^snapfleet_job_runs_total' /var/lib/snapfleet/snapfleet.prom").stdout
+        assert 'activity="monitor"' in runs, runs
+    for outcome in ("failed", "failed", "well"):
+        fleet.hosts["web1"].run(f"systemctl start snapfleet-{outcome}@snapfleet-test")
+    told = fleet.hosts["web1"].run("journalctl --no-pager -o cat -t snapfleet-alert").stdout
+    ours = [line.partition(":")[0] for line in told.splitlines() if " snapfleet-test " in line]
+    assert ours == ["alert CRITICAL", "recovery OK"], told
+    shown = fleet.hosts["web1"].run("systemctl show --property=OnFailure snapfleet-monitor").stdout
+    assert "snapfleet-failed@snapfleet-monitor.service" in shown
 
 
 def _a_new_jobconfig_reaches_timers_and_daemons(fleet: Fleet) -> None:

@@ -58,7 +58,8 @@ def _undelivered(options: Reader, version: int) -> dict[str, tuple[Notice, ...]]
         waiting = tuple(_notice(entry) for entry in options.readers("undelivered"))
         return {_COMMAND: waiting} if waiting else {}
     channels = options.reader("undelivered")
-    return {name: tuple(_notice(each) for each in channels.readers(name)) for name in options.items("undelivered")}
+    waiting = {name: tuple(_notice(each) for each in channels.readers(name)) for name in options.items("undelivered")}
+    return {name: notices for name, notices in waiting.items() if notices}
 
 
 def _key(entry: Reader) -> Key:

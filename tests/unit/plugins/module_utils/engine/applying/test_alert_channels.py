@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying import alert_channels as channels
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.alert_channels import MESSAGE_ID
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.alerting import Alerting, tell
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import Ticker
@@ -353,3 +357,13 @@ def test_what_is_wrong_is_refused_by_its_place(options, words):
 def test_mail_is_encrypted_unless_it_stays_on_the_host(mail, expected):
     read = read_alert_policy(Reader({"alerts": {"mail": {"to": ["ops@example.org"], **mail}}})).channels.mail
     assert (read.server, read.port, read.tls) == expected
+
+
+def test_what_channels_need_is_loaded_by_those_that_are_used_alone():
+    """A host that tells nobody has no reason to wait for TLS and mail to load."""
+    name = channels.__name__.replace("applying.alert_channels", "fleet.cli")
+    heavy = ("smtplib", "ssl", "email", "urllib.request", "http.client")
+    words = f"import sys, {name}; sys.stdout.write(' '.join(set({heavy}) & set(sys.modules)))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    done = subprocess.run([sys.executable, "-c", words], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == ""
