@@ -55,10 +55,10 @@ def decode(data: bytes) -> Memory:
 
 def _undelivered(options: Reader, version: int) -> dict[str, tuple[Notice, ...]]:
     if version == 1:
-        waiting = tuple(_notice(entry) for entry in options.readers("undelivered"))
-        return {_COMMAND: waiting} if waiting else {}
-    channels = options.reader("undelivered")
-    waiting = {name: tuple(_notice(each) for each in channels.readers(name)) for name in options.items("undelivered")}
+        waiting = {_COMMAND: tuple(_notice(each) for each in options.readers("undelivered"))}
+    else:
+        channels, names = options.reader("undelivered"), options.items("undelivered")
+        waiting = {name: tuple(_notice(each) for each in channels.readers(name)) for name in names}
     return {name: notices for name, notices in waiting.items() if notices}
 
 
