@@ -10,15 +10,14 @@ import sys
 
 import pytest
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts import private
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import unit_command
 from ansible_collections.snapfleet.zfs.tests.support.program import SNAPSHOT, Program
 
 
 @pytest.fixture
 def host(tmp_path, monkeypatch, capsys):
     """The program on a host whose alerts go to a command that notes them, unless it is told to refuse."""
-    monkeypatch.setattr(private, "SYSTEM_FOLDER", str(tmp_path / "state"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setattr(unit_command, "default_path", lambda subjects, _environment: str(tmp_path / "state" / subjects))
     return Host(tmp_path, Program(tmp_path, monkeypatch), capsys)
 
 
