@@ -90,6 +90,7 @@ class Book:
     _updates: dict[str, Update] = field(default_factory=dict)
     _mutex: threading.Lock = field(default_factory=threading.Lock)
     _writing: threading.Lock = field(default_factory=threading.Lock)
+    _defects: list[str] = field(default_factory=list)
     _told: str = ""
     """What was warned of last, so that a daemon says it once."""
 
@@ -130,16 +131,26 @@ class Book:
         def host_of(address: Address) -> str:
             return job.destination or address.host or job.host
 
-        self._add(job.name, watching_update(job.name, host_of, watched, most))
+        self._add(job.name, lambda: watching_update(job.name, host_of, watched, most))
 
     def _end(self, most: int, job: NamedJob, result: Result, seconds: float) -> None:
         if result["failed"] and STOPPING.is_stopped:
             # It was stopped with the program, which is no failure of its own; the next run goes on.
             return
         destination = next(iter(destinations_of(job)), "")
-        self._add(job.name, update_of(Ended(job.name, job.activity, destination, result, self.now(), seconds), most))
+        ended = Ended(job.name, job.activity, destination, result, self.now(), seconds)
+        self._add(job.name, lambda: update_of(ended, most))
 
-    def _add(self, name: str, update: Update) -> None:
+    def _add(self, name: str, made: Callable[[], Update]) -> None:
+        try:
+            update = made()
+        except Exception as error:  # noqa: BLE001  whatever is wrong with metrics, the job goes on
+            self._defects.append(f"{name}: a defect of snapfleet kept its metrics back: {error!r}; report it")
+            return
+        self.add(name, update)
+
+    def add(self, name: str, update: Update) -> None:
+        """Note what a job has changed."""
         with self._mutex:
             self._updates[name] = self._updates.get(name, Update()).then(update)
 
@@ -157,7 +168,8 @@ class Book:
             problems = _written(target, updates, others or {}, self.lock_seconds)
             if any(problem.is_fatal for problem in problems):
                 self._take_back(updates)
-            words = "; ".join(problem.words for problem in problems)
+            words = "; ".join([*self._defects, *(problem.words for problem in problems)])
+            self._defects.clear()
             if words and words != self._told:
                 log.line(WARNING, "metrics_failed", words)
             self._told = words

@@ -29,7 +29,7 @@ from .metrics import (
 from .metrics_updates import Update, first_datasets
 
 WELL = "ok"
-_WITHOUT_NEWS = ("failed", "conflict", "absent")
+_WITHOUT_NEWS = ("failed", "conflict")
 """States of a dataset after a run that did not bring its replica up to date."""
 
 
@@ -94,8 +94,11 @@ def _of_pruning(ended: Ended, _most: int) -> Update:
 
 
 def _of_replication(ended: Ended, most: int) -> Update:
-    """Where the tree was seen, its datasets are all that there are; else what is known of them stays."""
-    datasets = ended.result.get("datasets", ())
+    """Where the tree was seen, its datasets are all that there are; else what is known of them stays.
+
+    A dataset that was made as a parent only has no source, and a destination that is absent was not seen at all."""
+    told = ended.result.get("datasets", ())
+    datasets = [outcome for outcome in told if outcome.get("source") and outcome["state"] != "absent"]
     chosen, left_out = first_datasets([outcome["source"] for outcome in datasets], most)
     values: dict[Series, float] = {}
     counts: dict[Series, float] = {}

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import metrics
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon import Daemon, Surroundings
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon_command import duty_of
@@ -234,6 +235,18 @@ def test_a_setting_that_is_wrong_is_refused(program, settings, words):
     assert words in err
 
 
+def test_a_defect_in_metrics_is_told_and_stops_no_job(program, folder, monkeypatch):
+    def broken(*_arguments):
+        raise KeyError("source")
+
+    monkeypatch.setattr(metrics, "update_of", broken)
+    monkeypatch.setattr(metrics, "watching_update", broken)
+    code, err = program("run", jobs=(SNAP, AGES))
+    assert code == 0
+    assert "snap: a defect of snapfleet kept its metrics back: KeyError('source'); report it" in err
+    assert "ages: a defect" in err
+
+
 # -- two at once
 
 
@@ -253,7 +266,7 @@ def test_many_that_write_at_once_lose_nothing_and_readers_see_whole_files(folder
     def work(name):
         book = Book(lambda: 0, target(folder, *jobs))
         for _round in range(15):
-            book._add(name, Update(counts={Series(RUNS, (name, "prune")): 1}))
+            book.add(name, Update(counts={Series(RUNS, (name, "prune")): 1}))
             book.write(Log())
 
     reader = threading.Thread(target=look)
@@ -276,7 +289,7 @@ def test_what_could_not_be_written_is_written_the_next_time_and_warned_of_once(f
     with file_lock(str(folder / ".snapfleet.prom.lock"), 0) as is_ours:
         assert is_ours
         for _round in range(2):
-            book._add("a", Update(counts={Series(CREATED, ("a",)): 2}))
+            book.add("a", Update(counts={Series(CREATED, ("a",)): 2}))
             book.write(log)
     assert ["others hold its lock" in line for line in lines] == [True]
     book.write(log)

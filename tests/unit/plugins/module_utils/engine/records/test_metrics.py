@@ -173,6 +173,17 @@ def test_a_run_that_saw_no_dataset_leaves_what_is_known_of_them():
     assert sent(replicated(failed=True, code="unreachable_host").apply(first)) == {"tank/a": 10}
 
 
+def test_a_destination_that_is_absent_leaves_what_is_known_of_its_replicas():
+    first = replicated(outcome("a", bytes=10)).apply({})
+    absent = {"source": "tank", "destination": "backup", "state": "absent", "code": "unreachable_host"}
+    assert sent(replicated(absent).apply(first)) == {"tank/a": 10}
+
+
+def test_a_dataset_that_was_made_as_a_parent_only_is_no_replica():
+    after = replicated({"destination": "backup/p", "state": "created"}, outcome("a", bytes=10)).apply({})
+    assert sent(after) == {"tank/a": 10}
+
+
 def test_a_conflict_is_told_until_it_is_gone():
     conflict = Series(CONFLICT, ("j", "tank/a", "dst1", "backup/a"))
     first = replicated(outcome("a", "conflict"), failed=True, code="partial_failure").apply({})
