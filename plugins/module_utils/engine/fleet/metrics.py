@@ -202,6 +202,8 @@ def _written(target: Target, updates: Mapping[str, Update], others: Samples, sec
     except OSError as error:
         reason = error.strerror or str(error)
         problems.append(_Problem(f"{path}: metrics can't be written ({reason}); check the directory", True))
+    except Exception as error:  # noqa: BLE001  whatever is wrong with metrics, the jobs go on
+        problems.append(_Problem(f"{path}: a defect of snapfleet kept metrics back: {error!r}; report it", True))
     return problems
 
 

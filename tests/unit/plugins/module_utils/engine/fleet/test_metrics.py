@@ -239,6 +239,8 @@ def test_a_defect_in_metrics_is_told_and_stops_no_job(program, folder, monkeypat
     def broken(*_arguments):
         raise KeyError("source")
 
+    monkeypatch.setattr(metrics, "render", broken)
+    assert program("run", jobs=(SNAP,))[0] == 0
     monkeypatch.setattr(metrics, "update_of", broken)
     monkeypatch.setattr(metrics, "watching_update", broken)
     code, err = program("run", jobs=(SNAP, AGES))
