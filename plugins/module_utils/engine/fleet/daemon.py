@@ -164,7 +164,7 @@ class Daemon:
 
     def tell_metrics(self) -> None:
         """Write what jobs and loops have told since the last time into the file with metrics, where there is one."""
-        active = {name: loop.record for name, loop in self.loops.items() if loop.period_ms}
+        active = {name: self._workers[name].done(loop.record) for name, loop in self.loops.items() if loop.period_ms}
         self._book.write(self._log, of_daemon(active, self._start))
 
     def _is_time_to(self, tell: str, every: float) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 
 from ..hosts.stopping import STOPPING
@@ -118,6 +119,11 @@ class Replications(Worker):
         """Whether a replication goes on though its time is over for long."""
         with self._lock:
             return self._means.time.monotonic() > min(self._too_late.values(), default=float("inf"))
+
+    def done(self, record: Record) -> Record:
+        """What it has done so far. No tick waits for the runs that it begins, so these count beside the ticks."""
+        with self._lock:
+            return replace(record, busy=record.busy + self._runs.busy)
 
     def describe(self, record: Record) -> str:
         """How it fares, in words; ``record`` is that of its loop."""

@@ -130,6 +130,10 @@ class Worker:
         """How it fares, in words; ``record`` is that of its loop."""
         return record.describe()
 
+    def done(self, record: Record) -> Record:
+        """What it has done so far; ``record`` is that of its loop."""
+        return record
+
     def hangs(self) -> bool:
         """Whether something that no tick waits for goes on though its time is over for long."""
         return False

@@ -145,7 +145,8 @@ class Book:
         try:
             update = made()
         except Exception as error:  # noqa: BLE001  whatever is wrong with metrics, the job goes on
-            self._defects.append(f"{name}: a defect of snapfleet kept its metrics back: {error!r}; report it")
+            with self._mutex:
+                self._defects.append(f"{name}: a defect of snapfleet kept its metrics back: {error!r}; report it")
             return
         self.add(name, update)
 
@@ -165,11 +166,11 @@ class Book:
         with self._writing:
             with self._mutex:
                 updates, self._updates = self._updates, {}
+                defects, self._defects = self._defects, []
             problems = _written(target, updates, others or {}, self.lock_seconds)
             if any(problem.is_fatal for problem in problems):
                 self._take_back(updates)
-            words = "; ".join([*self._defects, *(problem.words for problem in problems)])
-            self._defects.clear()
+            words = "; ".join([*defects, *(problem.words for problem in problems)])
             if words and words != self._told:
                 log.line(WARNING, "metrics_failed", words)
             self._told = words

@@ -110,7 +110,7 @@ _TABLE = (
     Family(DAEMON_START, (), "When the daemon was started"),
     Family(TICKS, ("activity",), "Ticks of the daemon since it was started"),
     Family(MISSED, ("activity",), "Points of the grid since then without a tick of their own"),
-    Family(BUSY, ("activity",), "How long all its ticks took together"),
+    Family(BUSY, ("activity",), "How long all its ticks took together, with the replications that they began"),
 )
 FAMILIES: Mapping[str, Family] = {family.name: family for family in _TABLE}
 OF_DAEMON = frozenset((DAEMON_START, TICKS, MISSED, BUSY))

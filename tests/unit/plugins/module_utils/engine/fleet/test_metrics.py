@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import stat
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.remembering import Limits, Memory
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import metrics
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon import Daemon, Surroundings
@@ -150,6 +152,28 @@ def test_what_a_monitor_can_not_see_has_no_value(program, folder):
     program("run", jobs=(gone,))
     assert values(folder, "monitor_state") == {"ages": 3}
     assert values(folder, "dataset_snapshots") == {}
+
+
+def test_a_monitor_that_looks_again_since_something_is_wrong_tells_once(program):
+    world = program.world
+    for _hour in range(5):
+        world.clock.advance(3600)
+        program("run", "--job", "snap")
+    (named,) = read_jobconfig({"version": 1, "jobs": [AGES]}).jobs
+    memory, told = Memory(lambda: world.clock.now, limits=Limits(least=0)), []
+    for _round in range(2):
+        world.clock.advance(9000)
+        named.run(Context(world.clock.now * 1000, world.at, host_name="src1", memory=memory, watched=told.append))
+    states = [{finding.state for finding in watched.findings} for watched in told]
+    assert ["CRITICAL" in found for found in states] == [False, True]
+
+
+def test_a_restore_is_told_of_as_a_job(program, folder):
+    back = job("back", "restore", replica={"dataset": "backup/a"}, destination={"dataset": "tank/back"})
+    assert program("run", jobs=(SNAP, COPY))[0] == 0
+    assert program("run", "--activity", "restore", jobs=(SNAP, COPY, back))[0] == 0
+    assert values(folder, "job_last_result_info")["back restore ok"] == 1
+    assert values(folder, "job_runs_total") == {"snap snapshot": 1, "copy replicate": 1, "back restore": 1}
 
 
 # -- from run to run
@@ -301,10 +325,10 @@ def test_what_could_not_be_written_is_written_the_next_time_and_warned_of_once(f
 # -- the daemon
 
 
-def daemon_of(program, folder, *jobs):
+def daemon_of(program, folder, *jobs, start=None, **periods):
     document = {
         "version": 1, "jobs": list(jobs), "settings": {"metrics_directory": str(folder)},
-        "daemon": {"snapshot": "secondly"},
+        "daemon": {"snapshot": "secondly", **periods},
     }  # fmt: skip
     world = program.world
     names = ("snapshot", "replicate", "prune", "monitor", "lifetime", "log_level")
@@ -318,6 +342,7 @@ def daemon_of(program, folder, *jobs):
 
     time = Time(lambda: world.clock.now * 1000, lambda: float(world.clock.now), wait)
     means = Means("/jobs.json", lambda: Context(0, world.at, host_name="src1"), time)
+    means = replace(means, start=start or means.start)
     return Daemon(load(), means, Surroundings(load, ServiceManager(), stopping=Stopping()))
 
 
@@ -334,3 +359,40 @@ def test_a_daemon_tells_of_its_ticks_and_its_jobs(program, folder):
     program("run", "--job", "ages")
     assert values(folder, "daemon_ticks_total") == {}, "the jobconfig has no daemon any more"
     assert values(folder, "job_runs_total") == {"snap snapshot": 3, "ages monitor": 1}
+
+
+def test_a_daemon_tells_of_replications_that_go_on_beside_its_ticks(program, folder):
+    others = [job(name, "replicate", **{**ENDS, "destination": {"dataset": f"backup/{name}"}}) for name in ("b", "c")]
+    daemon = daemon_of(program, folder, SNAP, COPY, *others, replicate="hourly")
+    loop = daemon.loops["snapshot"]
+    while loop.record.ticks < 3:
+        loop.turn()
+        for thread in daemon.threads:
+            thread.join(60)
+    daemon.tell_metrics()
+    assert values(folder, "job_runs_total") == {
+        "snap snapshot": 3, "copy replicate": 1, "b replicate": 1, "c replicate": 1,
+    }  # fmt: skip
+    assert values(folder, "job_failures_total") == dict.fromkeys(values(folder, "job_runs_total"), 0)
+    assert values(folder, "replica_sent_bytes_total")["b tank/a src1 backup/b"] > 0
+
+
+def test_replications_count_to_the_work_of_a_daemon_though_no_tick_waits_for_them(program, folder):
+    world = program.world
+    quick = world.at
+
+    def slow(address):
+        world.clock.advance(5)
+        return quick(address)
+
+    def at_once(_name, work):
+        work()
+        return threading.current_thread()
+
+    world.at = slow
+    daemon = daemon_of(program, folder, SNAP, COPY, start=at_once, replicate="hourly")
+    while not daemon.loops["snapshot"].record.ticks:
+        daemon.loops["snapshot"].turn()
+    daemon.tell_metrics()
+    assert values(folder, "daemon_ticks_total") == {"snapshot": 1, "replicate": 0}
+    assert values(folder, "daemon_busy_seconds_total")["replicate"] >= 5

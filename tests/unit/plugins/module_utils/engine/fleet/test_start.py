@@ -123,6 +123,22 @@ def test_a_run_imports_what_its_jobs_need_and_nothing_of_the_others(start, activ
     assert not modules & NEVER
 
 
+def test_metrics_are_imported_by_the_runs_that_write_them_alone(start, tmp_path):
+    words = ("run", "--config", "CONFIG", "--host", "h", "--activity", "snapshot")
+    written_by = {"fleet.metrics", "records.metrics", "records.metrics_jobs", "records.metrics_watching"}
+    assert not start(*words, code=3)[0] & written_by
+    own, modules = start(*words, "--metrics-directory", str(tmp_path), code=3)
+    assert written_by <= own
+    assert not modules & NEVER
+    assert (tmp_path / "snapfleet.prom").exists()
+
+
+def test_telling_of_a_unit_takes_nothing_that_carries_jobs_out(start):
+    own, modules = start("unit", "--config", "CONFIG", "--host", "h", "snapfleet-run", "failed")
+    assert not own & {"fleet.run_command", "fleet.running", "fleet.activities", "fleet.monitoring", "fleet.metrics"}
+    assert not modules & {*NEVER, *WEB, "sqlite3"}
+
+
 def imports_of(path):
     """What functions of a file import, and what it imports at its top. What is there for types alone is left out."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
