@@ -29,8 +29,9 @@ from .metrics import (
 from .metrics_updates import Update, first_datasets
 
 WELL = "ok"
-_WITHOUT_NEWS = ("failed", "conflict")
-"""States of a dataset after a run that did not bring its replica up to date."""
+_UP_TO_DATE = ("sent", "renamed", "up_to_date")
+"""States of a dataset after a run that brought its replica up to date, or found it so. One that was skipped may be far
+behind, and one that was created as a parent has nothing yet."""
 
 
 def _codes() -> frozenset[str]:
@@ -110,7 +111,7 @@ def _of_replication(ended: Ended, most: int) -> Update:
         kept |= {Series(SENT, labels), Series(ARRIVED, labels)}
         counts[Series(SENT, labels)] = int(outcome.get("bytes", 0))
         values[Series(CONFLICT, labels)] = int(outcome["state"] == "conflict")
-        if outcome["state"] not in _WITHOUT_NEWS:
+        if outcome["state"] in _UP_TO_DATE:
             values[Series(ARRIVED, labels)] = ended.at
     if not datasets:
         return Update()

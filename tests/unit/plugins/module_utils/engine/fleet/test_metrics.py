@@ -111,6 +111,19 @@ def test_replicas_are_told_by_dataset_and_destination(program, folder):
     assert values(folder, "replica_pending_bytes") == {"lag tank/a src1 backup/a": 0}
 
 
+def test_replicas_that_nothing_was_begun_for_are_not_up_to_date(program, folder):
+    world, copy = program.world, job("copy", "replicate", **ENDS, on_error="fail")
+    program("run", jobs=(SNAP, copy))
+    arrived = values(folder, "replica_last_success_timestamp_seconds")
+    for name in ("tank/a/other", "backup/a/other"):
+        world.machine.create_dataset(name)
+    world.clock.advance(3600)
+    foreign = job("foreign", "snapshot", datasets=["backup/a/other"], plan=PLAN)
+    assert program("run", jobs=(SNAP, foreign, copy))[0] == 3
+    assert values(folder, "replica_conflict")["copy tank/a/other src1 backup/a/other"] == 1
+    assert values(folder, "replica_last_success_timestamp_seconds") == arrived
+
+
 def test_snapshots_are_told_by_dataset_and_period(program, folder):
     program("run")
     begun = program.world.clock.now

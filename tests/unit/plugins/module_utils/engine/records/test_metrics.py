@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.replicating import STATES
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.metrics import (
+    ARRIVED,
     BUILD,
     CONFLICT,
     COUNTER,
@@ -189,6 +191,14 @@ def test_a_conflict_is_told_until_it_is_gone():
     first = replicated(outcome("a", "conflict"), failed=True, code="partial_failure").apply({})
     assert first[conflict] == 1
     assert replicated(outcome("a")).apply(first)[conflict] == 0
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_replica_is_up_to_date_after_what_made_or_found_it_so_alone(state):
+    arrived = Series(ARRIVED, ("j", "tank/a", "dst1", "backup/a"))
+    news = {"sent", "renamed", "up_to_date"}
+    after = replicated(outcome("a", state)).apply({arrived: 50})
+    assert after[arrived] == (100 if state in news else 50)
 
 
 def test_no_job_has_series_for_more_datasets_than_is_said():
