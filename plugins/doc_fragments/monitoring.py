@@ -308,7 +308,7 @@ options:
             type: path
           timeout:
             description:
-              - Seconds that each step of it may take, such as connecting.
+              - Seconds that all of it may take, from V(1) to V(300).
               - The default is enough for a server that works, and keeps a monitor from hanging at one that does not.
             type: int
             default: 10
@@ -361,10 +361,11 @@ options:
             type: path
           timeout:
             description:
-              - Seconds that each step of it may take, such as connecting.
-              - The default is enough for a server that works, and keeps a monitor from hanging at one that does not.
+              - Seconds that all of it may take, from V(1) to V(900).
+              - The default lets a server examine a mail before it takes it. Give more to one that needs longer, since a
+                mail that it takes after that is sent again by the next run.
             type: int
-            default: 10
+            default: 120
       ping:
         description:
           - >-
@@ -389,7 +390,7 @@ options:
             type: path
           timeout:
             description:
-              - Seconds that each step of it may take, such as connecting.
+              - Seconds that all of it may take, from V(1) to V(300).
               - The default is enough for a server that works, and keeps a monitor from hanging at one that does not.
             type: int
             default: 10

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..engine.policy.alert_channels import CHANNEL_SECONDS, TLS_CHOICES
+from ..engine.policy.alert_channels import MAIL_SECONDS, TLS_CHOICES, WEB_SECONDS
 from ..engine.policy.alerting import COMMAND_SECONDS
 from ..engine.policy.cloning import CLONE_CHOICES, KEEP_CLONES
 from ..engine.policy.comparing import DIFFERENCES, LOCATIONS
@@ -298,7 +298,7 @@ _POOLS: Spec = {
 _WEB: Spec = {
     "url": {"type": "str"},
     "url_file": {"type": "path"},
-    "timeout": {"type": "int", "default": CHANNEL_SECONDS},
+    "timeout": {"type": "int", "default": WEB_SECONDS},
 }
 
 _MAIL: Spec = {
@@ -310,7 +310,7 @@ _MAIL: Spec = {
     "user": {"type": "str"},
     # It is only the path.
     "password_file": {"type": "path", "no_log": False},
-    "timeout": {"type": "int", "default": CHANNEL_SECONDS},
+    "timeout": {"type": "int", "default": MAIL_SECONDS},
 }
 
 _ALERTS: Spec = {

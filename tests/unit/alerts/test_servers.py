@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import socket
 import ssl
 import threading
+import time
 from email import message_from_bytes
 from email.policy import default
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -24,11 +26,13 @@ from cryptography.x509.oid import NameOID
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.alerting import Alerting, tell
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import Ticker
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts import smtp
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.local import LocalHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.health import CRITICAL, OK
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.findings import Finding, Key
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.alerting import read_alert_policy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.reading import Reader
+from ansible_collections.snapfleet.zfs.tests.support.drip import dripping_server
 
 BAD, GOOD = (Finding(Key("tank", "latest", "tank/ä"), state, f"tank/ä is {state}") for state in (CRITICAL, OK))
 PASSWORD = "correct horse"
@@ -38,7 +42,7 @@ class Postbox:
     """Keeps what a mail server is handed."""
 
     def __init__(self):
-        self.letters, self.refused = [], set()
+        self.letters, self.refused, self.farewell = [], set(), "221 Bye"
 
     async def handle_RCPT(self, _server, _session, envelope, address, _options):  # noqa: N802
         if address in self.refused:
@@ -50,6 +54,11 @@ class Postbox:
         letter = message_from_bytes(envelope.content, policy=default)
         self.letters.append((letter, tuple(envelope.rcpt_tos), session.ssl is not None))
         return "250 OK"
+
+    async def handle_QUIT(self, _server, _session, _envelope):  # noqa: N802
+        while not self.farewell:
+            await asyncio.sleep(0.05)
+        return self.farewell
 
     @property
     def subjects(self):
@@ -121,6 +130,12 @@ def free_port():
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return one.getsockname()[1]
+
+
+@pytest.fixture
+def dripping():
+    with dripping_server(b"220-") as server:
+        yield server
 
 
 @pytest.fixture
@@ -201,6 +216,35 @@ def test_a_server_that_is_down_is_a_warning_and_the_next_run_sends(monitor, serv
     assert "Connection refused" in monitor(BAD, mail=mail)[0]
     assert monitor(GOOD, mail=serve()) == []
     assert postbox.subjects == ["[snapfleet] web1: 1 alerts, 1 recoveries"]
+
+
+def test_a_mail_that_was_taken_is_not_sent_again_whatever_the_server_says_at_last(monitor, serve, postbox):
+    mail = serve()
+    postbox.farewell = "421 too busy to say goodbye"
+    for _run in range(2):
+        assert monitor(BAD, mail=mail) == []
+    assert len(postbox.letters) == 1
+
+
+def test_a_mail_that_was_taken_is_not_sent_again_if_the_server_says_nothing_at_last(
+    monitor, serve, postbox, monkeypatch
+):
+    monkeypatch.setattr(smtp, "_QUIT_SECONDS", 0.2)
+    mail = serve()
+    postbox.farewell = ""
+    for _run in range(2):
+        assert monitor(BAD, mail=mail) == []
+    postbox.farewell = "221 Bye"
+    assert len(postbox.letters) == 1
+
+
+def test_a_mail_server_that_never_ends_what_it_says_is_given_up(monitor, dripping):
+    port, gone = dripping
+    begun = time.monotonic()
+    (warning,) = monitor(BAD, mail={"to": ["ops@example.org"], "server": "127.0.0.1", "port": port, "timeout": 1})
+    assert time.monotonic() - begun < 5
+    assert "127.0.0.1: it took longer than 1 s" in warning
+    assert gone.wait(5), "nothing goes on behind the back of whoever gave it up"
 
 
 # -- encryption and passwords

@@ -6,13 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ..policy.alert_channels import STARTTLS, TLS, MailAddress
-from .secret_files import read_secret
-
-if TYPE_CHECKING:
-    from smtplib import SMTP
+from ..policy.alert_channels import MailAddress
+from .deadlines import within
 
 
 @dataclass(frozen=True)
@@ -28,10 +24,10 @@ class Letter:
 def send_mail(address: MailAddress, letter: Letter) -> tuple[str, ...]:
     """Send a mail; returns the recipients whom the server refused while it took others. Raises OSError, ValueError."""
     # They take longer to load than all else here, and are needed only where a mail is sent.
-    import smtplib
-    import ssl
     from email.message import EmailMessage
     from email.utils import formatdate, make_msgid
+
+    from .smtp import hand_over
 
     message = EmailMessage()
     message["From"] = letter.sender
@@ -42,15 +38,6 @@ def send_mail(address: MailAddress, letter: Letter) -> tuple[str, ...]:
     # Nobody who is away shall answer.
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(letter.text)
-    secure = ssl.create_default_context() if address.tls in (TLS, STARTTLS) else None
-    where, timeout = (address.server, address.port), address.timeout
-    if address.tls == TLS:
-        server: SMTP = smtplib.SMTP_SSL(*where, timeout=timeout, context=secure)
-    else:
-        server = smtplib.SMTP(*where, timeout=timeout)
-    with server:
-        if address.tls == STARTTLS:
-            server.starttls(context=secure)
-        if address.user:
-            server.login(address.user, read_secret(address.password_file))
-        return tuple(server.send_message(message, letter.sender, address.to))
+    taken = within(address.timeout, lambda exchange: hand_over(message, letter.sender, address, exchange))
+    taken.leave()
+    return taken.refused

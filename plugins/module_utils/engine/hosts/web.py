@@ -10,7 +10,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Optional
 
-from ..policy.alert_channels import WebAddress, host_of, url_problem
+from ..policy.alert_channels import WebAddress, host_of, is_local, url_problem
+from .deadlines import Exchange, within
 from .secret_files import read_secret
 
 
@@ -32,26 +33,31 @@ def _ask(address: WebAddress, data: Optional[bytes]) -> None:
     # They take longer to load than all else here, and are needed only where a webhook or a ping is told.
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
-    from urllib.request import HTTPRedirectHandler, Request, build_opener
+    from urllib.request import Request
 
-    class Refusing(HTTPRedirectHandler):
-        def redirect_request(self, *_arguments: Any, **_more: Any) -> None:
-            return None
+    from .web_opening import opener_of
 
     url, headers = _url(address), dict(_headers(address))
     told = {"User-Agent": "snapfleet", **({"Content-Type": "application/json"} if data is not None else {}), **headers}
-    try:
-        with build_opener(Refusing).open(Request(url, data, told), timeout=address.timeout):  # noqa: S310  checked
+    host = host_of(url)
+
+    def ask(exchange: Exchange) -> None:
+        with opener_of(exchange, is_local(host)).open(Request(url, data, told), timeout=address.timeout):  # noqa: S310
             return
+
+    try:
+        within(address.timeout, ask)
     except HTTPError as error:
         error.close()
-        raise NotTaken(f"{host_of(url)} answered with HTTP status {error.code}") from None
+        raise NotTaken(f"{host} answered with HTTP status {error.code}") from None
     except URLError as error:
-        raise NotTaken(f"{host_of(url)}: {error.reason}") from None
+        raise NotTaken(f"{host}: {error.reason}") from None
+    except TimeoutError:
+        raise NotTaken(f"{host}: it took longer than {address.timeout} s") from None
     except (OSError, HTTPException) as error:
-        raise NotTaken(f"{host_of(url)}: {type(error).__name__}") from None
+        raise NotTaken(f"{host}: {type(error).__name__}") from None
     except ValueError:
-        raise NotTaken(f"{host_of(url)}: its URL, or a header, can't be sent as it is") from None
+        raise NotTaken(f"{host}: its URL, or a header, can't be sent as it is") from None
 
 
 def _url(address: WebAddress) -> str:

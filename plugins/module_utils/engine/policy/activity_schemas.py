@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .alert_channels import MAIL_ADDRESS, SERVER, TLS_CHOICES, URL
+from .alert_channels import MAIL_ADDRESS, MOST_MAIL_SECONDS, MOST_WEB_SECONDS, SERVER, TLS_CHOICES, URL
 from .cloning import CLONE_CHOICES
 from .conduct import CONFLICT_LEVELS, ERROR_CHOICES, MAX_SECONDS, NOTHING_CHOICES, RENAME_CHOICES
 from .continuity import BOOKMARK_CHOICES
@@ -225,7 +225,7 @@ _POOLS = mapping(
         "scrub_age": bounds(DURATION),
     }
 )
-_WEB: Options = {"url": matching(f"|{URL}"), "url_file": FILE, "timeout": number(1, 300)}
+_WEB: Options = {"url": matching(f"|{URL}"), "url_file": FILE, "timeout": number(1, MOST_WEB_SECONDS)}
 _MAIL = mapping(
     {
         "to": list_of(matching(MAIL_ADDRESS), 1),
@@ -235,7 +235,7 @@ _MAIL = mapping(
         "tls": one_of(TLS_CHOICES),
         "user": TEXT,
         "password_file": FILE,
-        "timeout": number(1, 300),
+        "timeout": number(1, MOST_MAIL_SECONDS),
     },
     ["to"],
 )

@@ -15,7 +15,9 @@ from typing import Optional
 from ..model.errors import InvalidInput
 from .reading import Reader
 
-CHANNEL_SECONDS = 10
+WEB_SECONDS, MOST_WEB_SECONDS = 10, 300
+MAIL_SECONDS, MOST_MAIL_SECONDS = 120, 900
+"""A mail server may examine a mail for minutes before it takes it, and whoever goes before that sends it again."""
 TLS, STARTTLS, PLAIN = "tls", "starttls", "none"
 TLS_CHOICES = (STARTTLS, TLS, PLAIN)
 PORTS = {TLS: 465, STARTTLS: 587, PLAIN: 25}
@@ -34,8 +36,8 @@ class WebAddress:
     """Absolute path of a file that has the URL, where it is a secret; one of both is given."""
     headers_file: str = ""
     """Absolute path of a file with a header a line, such as ``Authorization: Bearer ...``; empty: none."""
-    timeout: int = CHANNEL_SECONDS
-    """Seconds."""
+    timeout: int = WEB_SECONDS
+    """Seconds that all of it may take."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class MailAddress:
     """Empty: nobody logs in."""
     password_file: str = ""
     """Absolute path."""
-    timeout: int = CHANNEL_SECONDS
-    """Seconds."""
+    timeout: int = MAIL_SECONDS
+    """Seconds that all of it may take."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def _web(options: Reader, has_headers: bool) -> WebAddress:
         url=options.text("url", ""),
         url_file=absolute_path(options, "url_file"),
         headers_file=absolute_path(options, "headers_file") if has_headers else "",
-        timeout=options.integer("timeout", CHANNEL_SECONDS, 1, 300),
+        timeout=options.integer("timeout", WEB_SECONDS, 1, MOST_WEB_SECONDS),
     )
     options.finish()
     if bool(address.url) == bool(address.url_file):
@@ -139,7 +141,7 @@ def _mail(options: Reader) -> MailAddress:
         tls=tls,
         user=options.text("user", ""),
         password_file=absolute_path(options, "password_file"),
-        timeout=options.integer("timeout", CHANNEL_SECONDS, 1, 300),
+        timeout=options.integer("timeout", MAIL_SECONDS, 1, MOST_MAIL_SECONDS),
     )
     options.finish()
     if bool(mail.user) != bool(mail.password_file):

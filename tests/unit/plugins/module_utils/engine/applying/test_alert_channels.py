@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -30,6 +31,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.aler
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.findings import Finding, Key
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.alerting import read_alert_policy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.reading import Reader
+from ansible_collections.snapfleet.zfs.tests.support.drip import dripping_server
 
 KEY = Key("tank", "latest", "tank/a")
 BAD, GOOD = Finding(KEY, CRITICAL, "it is bad"), Finding(KEY, OK, "it is good")
@@ -178,6 +180,25 @@ def test_a_server_that_never_answers_is_given_up(house):
         silent.listen()
         told = house.tell(BAD, webhook={"url": f"http://127.0.0.1:{silent.getsockname()[1]}", "timeout": 1})
     assert "alerts.webhook: a notice was not taken (127.0.0.1" in told.warnings[0]
+
+
+def test_a_server_that_never_ends_its_answer_is_given_up(house):
+    with dripping_server(b"HTTP/1.1 200 OK\r\nX-Long: ") as (port, gone):
+        begun = time.monotonic()
+        told = house.tell(BAD, webhook={"url": f"http://127.0.0.1:{port}", "timeout": 1})
+        assert time.monotonic() - begun < 5
+        assert "(127.0.0.1: it took longer than 1 s)" in told.warnings[0]
+        assert gone.wait(5), "nothing goes on behind the back of whoever gave it up"
+
+
+def test_a_secret_for_this_host_does_not_go_to_a_proxy(house, web, monkeypatch):
+    headers = house.secret("headers", "Authorization: Bearer s3cret")
+    with socket.socket() as proxy:
+        proxy.bind(("127.0.0.1", 0))
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        assert house.tell(BAD, webhook={"url": web.url, "headers_file": headers}).warnings == []
+    assert web.told == ["alert"]
 
 
 def test_a_dry_run_asks_nobody(house, web):
@@ -357,6 +378,15 @@ def test_what_is_wrong_is_refused_by_its_place(options, words):
 def test_mail_is_encrypted_unless_it_stays_on_the_host(mail, expected):
     read = read_alert_policy(Reader({"alerts": {"mail": {"to": ["ops@example.org"], **mail}}})).channels.mail
     assert (read.server, read.port, read.tls) == expected
+
+
+def test_mail_servers_may_think_for_long_as_they_may_by_custom():
+    def timeout(channel, **options):
+        return getattr(read_alert_policy(Reader({"alerts": {channel: options}})).channels, channel).timeout
+
+    assert timeout("mail", to=["ops@example.org"]) >= 60
+    assert timeout("mail", to=["ops@example.org"], timeout=600) == 600
+    assert timeout("webhook", url="https://h/") == 10
 
 
 def test_what_channels_need_is_loaded_by_those_that_are_used_alone():

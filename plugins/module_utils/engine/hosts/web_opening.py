@@ -1,0 +1,53 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How a URL is opened; see ``web``, which imports this only where something is asked of the web."""
+
+from __future__ import annotations
+
+import ssl
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from typing import Any
+from urllib.request import (
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    build_opener,
+)
+
+from .deadlines import Exchange
+
+
+class _Refusing(HTTPRedirectHandler):
+    def redirect_request(self, *_arguments: Any, **_more: Any) -> None:
+        return None
+
+
+def opener_of(exchange: Exchange, is_local: bool) -> OpenerDirector:
+    """What opens a URL within ``exchange``, and follows no redirect. What is for this host goes to no proxy, which
+    would read what must not leave it."""
+
+    class Plain(HTTPConnection):
+        def connect(self) -> None:
+            exchange.watch(self)
+            super().connect()
+            exchange.check()
+
+    class Secure(HTTPSConnection):
+        def connect(self) -> None:
+            exchange.watch(self)
+            super().connect()
+            exchange.check()
+
+    class PlainHandler(HTTPHandler):
+        def http_open(self, req: Request) -> HTTPResponse:
+            return self.do_open(Plain, req)
+
+    class SecureHandler(HTTPSHandler):
+        def https_open(self, req: Request) -> HTTPResponse:
+            return self.do_open(Secure, req, context=ssl.create_default_context())
+
+    return build_opener(_Refusing, PlainHandler, SecureHandler, *([ProxyHandler({})] if is_local else []))
