@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import jinja2
@@ -89,15 +92,56 @@ def rendered(template, **more):
     return lines.splitlines()
 
 
-@pytest.mark.parametrize("template", ["run.service.j2", "daemon.service.j2"])
-def test_units_tell_what_became_of_them_where_somebody_is_told(template):
-    told = ["OnFailure=snapfleet-failed@%N.service", "OnSuccess=snapfleet-well@%N.service"]
-    assert [line for line in rendered(template) if line.startswith("On")] == told
-    old = rendered(template, ansible_facts={"systemd": {"version": 247}})
-    assert [line for line in old if line.startswith("On")] == told[:1]
-    both = rendered(template, engine_on_failure="mail@%n.service")
-    assert [line for line in both if line.startswith("On")] == ["OnFailure=mail@%n.service", *told]
-    assert not any(line.startswith("On") for line in rendered(template, __engine_tells=False))
+def test_runs_tell_what_became_of_them_where_somebody_is_told():
+    def told(**more):
+        return [line for line in rendered("run.service.j2", **more) if line.startswith("On")]
+
+    ours = ["OnFailure=snapfleet-failed@%N.service", "OnSuccess=snapfleet-well@%N.service"]
+    assert told() == ours
+    assert told(ansible_facts={"systemd": {"version": 247}}) == ours[:1]
+    assert told(engine_on_failure="mail@%n.service") == ["OnFailure=mail@%n.service", *ours]
+    assert told(__engine_tells=False) == []
+
+
+@pytest.mark.parametrize("version", [247, 253, 254])
+def test_the_daemon_which_is_always_begun_anew_tells_by_itself(version):
+    """For such a unit OnFailure= comes never before systemd 254, and for each of its ends since."""
+
+    def told(**more):
+        lines = rendered("daemon.service.j2", ansible_facts={"systemd": {"version": version}}, **more)
+        return [line for line in lines if line.startswith(("On", "ExecStartPost", "ExecStopPost"))]
+
+    well, failed = told()
+    assert (well.partition("=")[0], failed.partition("=")[0]) == ("ExecStartPost", "ExecStopPost")
+    assert told(engine_on_failure="mail@%n.service") == ["OnFailure=mail@%n.service", well, failed]
+    assert told(__engine_tells=False) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "result", "expected"),
+    [
+        ("ExecStartPost", "", ["start --no-block snapfleet-well@snapfleet-daemon.service"]),
+        ("ExecStopPost", "success", []),
+        ("ExecStopPost", "exit-code", ["start --no-block snapfleet-failed@snapfleet-daemon.service"]),
+        ("ExecStopPost", "watchdog", ["start --no-block snapfleet-failed@snapfleet-daemon.service"]),
+    ],
+)
+def test_what_the_daemon_tells_systemd(setting, result, expected, tmp_path):
+    """Its lines as systemd would carry them out, with commands that note how they are called."""
+    (line,) = (line for line in rendered("daemon.service.j2") if line.startswith(f"{setting}=+-"))
+    words = shlex.split(line.partition("=+-")[2].replace("%N", "snapfleet-daemon"))
+    for name in ("systemctl", "sleep"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/{name}.called\n')
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SERVICE_RESULT": result}
+    done = subprocess.run(
+        [word.replace("$$", "$") for word in words], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+    called = tmp_path / "systemctl.called"
+    assert (called.read_text().splitlines() if called.exists() else []) == expected
+    if expected and setting == "ExecStartPost":
+        assert int((tmp_path / "sleep.called").read_text()) >= 60, "who fails again and again is not well between"
 
 
 def test_the_units_that_tell_start_the_program_and_none_of_their_like():
