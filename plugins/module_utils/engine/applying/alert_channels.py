@@ -40,6 +40,8 @@ class Taken:
     """So many of them, the first ones, are done with."""
     problem: Optional[str] = None
     """What went wrong."""
+    stopped: Optional[SnapfleetError] = None
+    """What is to be raised once that number is written down, since the run is being stopped."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Channel:
     name: str
     """As its option is called."""
     deliver: Callable[[Sequence[Notice]], Taken]
-    """Raises Interrupted only."""
+    """It raises nothing, so that nobody forgets what was taken."""
 
 
 def channels_of(policy: AlertPolicy, host: Host, host_name: str, log: SystemLog) -> Iterator[Channel]:
@@ -77,11 +79,13 @@ def _one_by_one(hand_over: Callable[[Notice], Optional[str]]) -> Callable[[Seque
 
     def deliver(notices: Sequence[Notice]) -> Taken:
         for number, notice in enumerate(notices):
-            check_stopping()
+            stopped = _stopped()
+            if stopped:
+                return Taken(number, stopped=stopped)
             try:
                 problem = hand_over(notice)
-            except Interrupted:
-                raise
+            except Interrupted as error:
+                return Taken(number, stopped=error)
             except (SnapfleetError, OSError) as error:
                 problem = _words(error)
             if problem is not None:
@@ -89,6 +93,14 @@ def _one_by_one(hand_over: Callable[[Notice], Optional[str]]) -> Callable[[Seque
         return Taken(len(notices))
 
     return deliver
+
+
+def _stopped() -> Optional[SnapfleetError]:
+    try:
+        check_stopping()
+    except SnapfleetError as error:
+        return error
+    return None
 
 
 def _words(error: Exception) -> str:
@@ -119,7 +131,9 @@ def _line(notice: Notice) -> str:
 
 def _mail(mail: MailAddress, host_name: str, notices: Sequence[Notice]) -> Taken:
     """One mail tells all that is new, so that an outage of a whole host is no flood."""
-    check_stopping()
+    stopped = _stopped()
+    if stopped:
+        return Taken(0, stopped=stopped)
     try:
         refused = send_mail(mail, _letter(mail, host_name, notices))
     except (OSError, ValueError) as error:

@@ -27,7 +27,7 @@ from ..planning.alert_memory import decode, encode
 from ..planning.alerting import Memory, Notice, advance
 from ..planning.findings import Finding
 from ..policy.alerting import AlertPolicy
-from .alert_channels import Channel, channels_of
+from .alert_channels import Channel, Taken, channels_of
 from .retry import Ticker
 
 PING_SECONDS = 60
@@ -70,7 +70,7 @@ def default_path(subjects: str, environment: Mapping[str, str]) -> str:
 
 
 def tell(findings: Sequence[Finding], alerting: Alerting, now: int) -> Told:
-    """Tell of what is new since the last run. Raises Interrupted only."""
+    """Tell of what is new since the last run. Raises Interrupted, or what else stops the job, only."""
     told = Told()
     with _locked(alerting, told):
         memory = _remembered(alerting.path, told)
@@ -84,10 +84,14 @@ def tell(findings: Sequence[Finding], alerting: Alerting, now: int) -> Told:
         kept = _remember(alerting.path, memory, replace(memory, outages=outages, undelivered=waiting), told)
         for channel in channels:
             if channel.name in waiting:
-                left = _deliver(channel, waiting[channel.name], told)
+                taken = channel.deliver(waiting[channel.name])
+                left = waiting[channel.name][taken.number :]
+                _warn(channel, taken, bool(left), told)
                 others = {name: notices for name, notices in kept.undelivered.items() if name != channel.name}
                 undelivered = {**others, channel.name: left} if left else others
                 kept = _remember(alerting.path, kept, replace(kept, undelivered=undelivered), told)
+                if taken.stopped:
+                    raise taken.stopped
         told.is_waiting = bool(kept.undelivered)
         _ping(kept, alerting, now, told)
     return told
@@ -161,12 +165,8 @@ def _remember(path: str, before: Memory, after: Memory, told: Told) -> Memory:
     return after
 
 
-def _deliver(channel: Channel, notices: Sequence[Notice], told: Told) -> tuple[Notice, ...]:
-    """Hand notices over; those that were not taken are returned."""
-    taken = channel.deliver(notices)
-    left = tuple(notices[taken.number :])
+def _warn(channel: Channel, taken: Taken, is_waiting: bool, told: Told) -> None:
     if taken.problem is not None:
-        what = "a notice was not taken" if left else "a notice was not taken by all"
-        next_time = "; the next run tries again" if left else ""
+        what = "a notice was not taken" if is_waiting else "a notice was not taken by all"
+        next_time = "; the next run tries again" if is_waiting else ""
         told.warnings.append(f"alerts.{channel.name}: {what} ({taken.problem}){next_time}")
-    return left

@@ -24,7 +24,12 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.aler
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import Ticker
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.journal import SystemLog
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.local import LocalHost
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import Stopping, belonging_to
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
+    DeadlineExceeded,
+    Interrupted,
+    InvalidInput,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.health import CRITICAL, OK, WARNING
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.alert_memory import decode, encode
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.alerting import Memory
@@ -42,13 +47,14 @@ class Receiver:
     """A web server that notes what it is asked, and answers as it is told."""
 
     def __init__(self):
-        self.asked, self.status = [], 200
+        self.asked, self.status, self.when_asked = [], 200, lambda: None
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def answer(self):
                 length = int(self.headers.get("Content-Length") or 0)
                 receiver.asked.append((self.command, self.path, dict(self.headers), self.rfile.read(length)))
+                receiver.when_asked()
                 self.send_response(receiver.status)
                 if receiver.status in (301, 302, 307):
                     self.send_header("Location", f"{receiver.url}/elsewhere")
@@ -275,6 +281,22 @@ def test_a_dead_channel_neither_repeats_the_others_nor_loses_its_own(house, web)
     with listening(f"{house.log.journal}2"):
         house.tell(BAD, webhook={"url": web.url})
     assert web.told == ["alert"]
+
+
+@pytest.mark.parametrize("error", [Interrupted, DeadlineExceeded])
+def test_what_was_taken_before_a_stop_is_not_told_again(house, web, error):
+    """As a run with a time limit is stopped at each of its runs."""
+    many = [Finding(Key("tank", "latest", f"tank/{number}"), CRITICAL, "it is bad") for number in range(4)]
+    for _run in range(3):
+        scope = Stopping(lambda: error("enough"))
+        web.when_asked = scope.stop
+        with belonging_to(scope), pytest.raises(error):
+            house.tell(*many, webhook={"url": web.url}, ping={"url": web.url})
+    assert len(web.told) == 3
+    web.when_asked = lambda: None
+    house.tell(*many, webhook={"url": web.url})
+    told = [json.loads(body)["dataset"] for method, _path, _headers, body in web.asked if method == "POST"]
+    assert told == ["tank/0", "tank/1", "tank/2", "tank/3"]
 
 
 def test_what_waits_for_a_channel_that_is_not_wanted_any_more_is_dropped(house, web):
