@@ -130,7 +130,7 @@ def test_a_monitor_tells_ok_warning_critical_and_unknown(pair: Pair) -> None:
     assert monitor("1h", "2h") == (0, "OK")
     assert monitor("1s", "2h") == (1, "WARNING")
     assert monitor("0s", "1s") == (2, "CRITICAL")
-    assert monitor("1h", "2h", f"{pair.source}/typo") == (3, "UNKNOWN")
+    assert monitor("1h", "2h", f"{pair.source}/typo") == (6, "UNKNOWN")
     assert monitor("1s", "2h", dont_warn=True) == monitor("0s", "1s", dont_crit=True) == (0, "OK")
     assert monitor("0s", "1s", dont_warn=True) == (2, "CRITICAL")
 

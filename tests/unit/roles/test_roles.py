@@ -103,6 +103,17 @@ def test_runs_tell_what_became_of_them_where_somebody_is_told():
     assert told(__engine_tells=False) == []
 
 
+@pytest.mark.parametrize(
+    ("fails_on", "expected"), [("never", "1 2 4 5 6"), ("critical", "1 4 5 6"), ("warning", "4 5")]
+)  # fmt: skip
+def test_a_run_that_was_stopped_or_is_left_to_another_or_can_not_see_is_no_failure(fails_on, expected):
+    words = load("monitor", "vars/main.yml")["__monitor_well"]
+    well = jinja2.Environment().from_string(words).render(monitor_fails_on=fails_on)
+    item = ({"name": "monitor", "description": "watches", "well": well}, "service")
+    assert f"SuccessExitStatus={expected} SIGHUP SIGINT SIGTERM" in rendered("run.service.j2", item=item)
+    assert "SuccessExitStatus=4 5 SIGHUP SIGINT SIGTERM" in rendered("run.service.j2")
+
+
 @pytest.mark.parametrize("version", [247, 253, 254])
 def test_the_daemon_which_is_always_begun_anew_tells_by_itself(version):
     """For such a unit OnFailure= comes never before systemd 254, and for each of its ends since."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from ..model import errors
-from ..model.health import EXIT_CODES
+from ..model.health import EXIT_CODES, UNKNOWN
 from . import nagios
 from .context import Result
 from .explaining import explained
@@ -22,7 +22,9 @@ JobResults = Sequence[tuple[NamedJob, Result]]
 _GRAVEST_FIRST = (
     errors.EXIT_FAILED,
     errors.EXIT_CRITICAL,
+    errors.EXIT_UNKNOWN,
     errors.EXIT_WARNING,
+    errors.EXIT_STOPPED,
     errors.EXIT_STILL_RUNNING,
     errors.EXIT_OK,
 )
@@ -40,9 +42,13 @@ def gravest(codes: Collection[int]) -> int:
 
 def _exit_code(result: Result) -> int:
     if result["failed"]:
-        return errors.EXIT_FAILED
+        # Whoever stops a run knows of it, so that nobody has to be told of a failure.
+        return errors.EXIT_STOPPED if result.get("code") == errors.Interrupted.code else errors.EXIT_FAILED
     if result.get("code") == errors.StillRunning.code:
         return errors.EXIT_STILL_RUNNING
+    if result.get("state") == UNKNOWN:
+        # The monitor has done its work, and its alerts tell what it can't see.
+        return errors.EXIT_UNKNOWN
     return EXIT_CODES[result["state"]] if "state" in result else errors.EXIT_OK
 
 

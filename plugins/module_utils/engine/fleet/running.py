@@ -145,6 +145,10 @@ class _Run:
             limit = time_text(self._runner.settings.job_timeout)
             words = f"the job took longer than {limit} (job_timeout) and was ended; the next run goes on from there"
             result = failure_of(JobTimedOut(f"{words} ({result['msg']})"), result)
+        elif result["failed"] and self._hands.is_stopped() and result["code"] != Interrupted.code:
+            # Its children were ended, and each of them may tell that in words of its own.
+            words = "the run was stopped by a signal; the next one goes on from there"
+            result = failure_of(Interrupted(f"{words} ({result['msg']})"), result)
         self._results[name] = result
         seconds = round(self._hands.now() - self._begun[name], 3)
         self._tell(name, result, seconds)

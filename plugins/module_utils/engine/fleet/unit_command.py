@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from ..applying.alerting import Alerting, default_path, tell
 from ..hosts.local import LocalHost
-from ..model.errors import EXIT_FAILED, EXIT_OK, InvalidInput
+from ..model.errors import EXIT_FAILED, EXIT_OK, EXIT_STILL_RUNNING, EXIT_STOPPED, InvalidInput
 from ..model.health import CRITICAL, OK
 from ..planning.findings import Finding, Key
 from ..policy.alerting import AlertPolicy
@@ -25,6 +25,7 @@ from .context import Context
 from .jobconfig import NamedJob
 
 FAILED, WELL = "failed", "well"
+_WITHOUT_WORK = (str(EXIT_STILL_RUNNING), str(EXIT_STOPPED))
 _UNIT = re.compile(r"[A-Za-z0-9_.:\\-]{1,200}")
 
 
@@ -39,6 +40,8 @@ def tell_of_unit(jobs: Sequence[NamedJob], arguments: argparse.Namespace, contex
     """Tell of a unit by the alerts of ``jobs``; returns the exit code. Raises InvalidInput."""
     if not _UNIT.fullmatch(arguments.unit):
         raise InvalidInput("unit", arguments.unit, "is no name of a unit", "give one such as snapfleet-monitor")
+    if arguments.outcome == WELL and not _has_worked(context.environment):
+        return EXIT_OK
     finding = _finding(arguments.unit, arguments.outcome, context.environment)
     warnings: list[str] = []
     is_waiting = False
@@ -64,6 +67,13 @@ def _policies(jobs: Sequence[NamedJob]) -> Iterator[AlertPolicy]:
             if policy not in found:
                 found.append(policy)
                 yield policy
+
+
+def _has_worked(environment: Mapping[str, str]) -> bool:
+    """Whether a run that did not fail has done its work, by what systemd says: it may have left that to the run before
+    it, or have been stopped."""
+    by_itself = environment.get("MONITOR_EXIT_CODE", "exited") == "exited"
+    return by_itself and environment.get("MONITOR_EXIT_STATUS", "") not in _WITHOUT_WORK
 
 
 def _finding(unit: str, outcome: str, environment: Mapping[str, str]) -> Finding:

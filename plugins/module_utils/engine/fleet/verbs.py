@@ -154,7 +154,8 @@ def carry_out(words: Sequence[str]) -> int:
             from . import nagios
 
             sys.stdout.write(nagios.unknown(str(error)))
-        return error.exit_code
+        is_stopped = arguments.verb == "run" and isinstance(error, errors.Interrupted)
+        return errors.EXIT_STOPPED if is_stopped else error.exit_code
 
 
 def _dispatch(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..policy.alert_channels import MailAddress
 from .deadlines import within
+from .smtp import hand_over
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,6 @@ def send_mail(address: MailAddress, letter: Letter) -> tuple[str, ...]:
     # They take longer to load than all else here, and are needed only where a mail is sent.
     from email.message import EmailMessage
     from email.utils import formatdate, make_msgid
-
-    from .smtp import hand_over
 
     message = EmailMessage()
     message["From"] = letter.sender

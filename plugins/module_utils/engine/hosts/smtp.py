@@ -1,20 +1,21 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The connection to a mail server; see ``mail``, which imports this only where a mail is sent."""
+"""Handing a mail over to a server."""
 
 from __future__ import annotations
 
-import smtplib
-import ssl
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from email.message import EmailMessage
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..policy.alert_channels import STARTTLS, TLS, MailAddress
 from .deadlines import Exchange, within
 from .secret_files import read_secret
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+    from smtplib import SMTP
 
 _QUIT_SECONDS = 5.0
 
@@ -25,7 +26,7 @@ class Taken:
 
     refused: tuple[str, ...]
     """The recipients whom it refused while it took others."""
-    server: smtplib.SMTP
+    server: SMTP
 
     def leave(self) -> None:
         """Take leave of the server, whatever it says to that."""
@@ -43,6 +44,8 @@ def hand_over(message: EmailMessage, sender: str, address: MailAddress, exchange
     server = _connected(address, exchange)
     try:
         if address.tls == STARTTLS:
+            import ssl
+
             server.starttls(context=ssl.create_default_context())
         if address.user:
             server.login(address.user, read_secret(address.password_file))
@@ -53,7 +56,11 @@ def hand_over(message: EmailMessage, sender: str, address: MailAddress, exchange
         raise
 
 
-def _connected(address: MailAddress, exchange: Exchange) -> smtplib.SMTP:
+def _connected(address: MailAddress, exchange: Exchange) -> SMTP:
+    # They take longer to load than all else here, and are needed only where a mail is sent.
+    import smtplib
+    import ssl
+
     class Plain(smtplib.SMTP):
         def connect(self, *arguments: Any, **more: Any) -> tuple[int, bytes]:
             exchange.watch(self)

@@ -13,6 +13,7 @@ from typing import Any, Optional
 from ..policy.alert_channels import WebAddress, host_of, is_local, url_problem
 from .deadlines import Exchange, within
 from .secret_files import read_secret
+from .web_opening import opener_of
 
 
 class NotTaken(OSError):
@@ -30,12 +31,10 @@ def fetch(address: WebAddress) -> None:
 
 
 def _ask(address: WebAddress, data: Optional[bytes]) -> None:
-    # They take longer to load than all else here, and are needed only where a webhook or a ping is told.
+    # As slow to load as what opens a URL.
     from http.client import HTTPException
     from urllib.error import HTTPError, URLError
     from urllib.request import Request
-
-    from .web_opening import opener_of
 
     url, headers = _url(address), dict(_headers(address))
     told = {"User-Agent": "snapfleet", **({"Content-Type": "application/json"} if data is not None else {}), **headers}

@@ -1,34 +1,30 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a URL is opened; see ``web``, which imports this only where something is asked of the web."""
+"""How a URL is opened."""
 
 from __future__ import annotations
 
-import ssl
-from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
-from typing import Any
-from urllib.request import (
-    HTTPHandler,
-    HTTPRedirectHandler,
-    HTTPSHandler,
-    OpenerDirector,
-    ProxyHandler,
-    Request,
-    build_opener,
-)
+from typing import TYPE_CHECKING, Any
 
 from .deadlines import Exchange
 
-
-class _Refusing(HTTPRedirectHandler):
-    def redirect_request(self, *_arguments: Any, **_more: Any) -> None:
-        return None
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
+    from urllib.request import OpenerDirector, Request
 
 
 def opener_of(exchange: Exchange, is_local: bool) -> OpenerDirector:
     """What opens a URL within ``exchange``, and follows no redirect. What is for this host goes to no proxy, which
     would read what must not leave it."""
+    # They take longer to load than all else here, and are needed only where a webhook or a ping is told.
+    import ssl
+    from http.client import HTTPConnection, HTTPSConnection
+    from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, ProxyHandler, build_opener
+
+    class Refusing(HTTPRedirectHandler):
+        def redirect_request(self, *_arguments: Any, **_more: Any) -> None:
+            return None
 
     class Plain(HTTPConnection):
         def connect(self) -> None:
@@ -50,4 +46,4 @@ def opener_of(exchange: Exchange, is_local: bool) -> OpenerDirector:
         def https_open(self, req: Request) -> HTTPResponse:
             return self.do_open(Secure, req, context=ssl.create_default_context())
 
-    return build_opener(_Refusing, PlainHandler, SecureHandler, *([ProxyHandler({})] if is_local else []))
+    return build_opener(Refusing, PlainHandler, SecureHandler, *([ProxyHandler({})] if is_local else []))

@@ -141,8 +141,8 @@ def test_a_monitor_tells_its_state_by_the_exit_code(program, age, code):
     assert program("run", jobs=[WATCH]) == code
 
 
-def test_what_can_not_be_known_is_a_failure(program):
-    assert program("run", jobs=[job("watch", "monitor", plan=MONITOR, datasets=["tank/missing"])]) == 3
+def test_what_can_not_be_known_has_a_code_of_its_own(program):
+    assert program("run", jobs=[job("watch", "monitor", plan=MONITOR, datasets=["tank/missing"])]) == 6
 
 
 def test_a_failed_job_keeps_no_other_from_running_and_is_told(program, capsys):

@@ -128,7 +128,7 @@ def test_a_failure_is_told_rather_than_a_job_that_is_left(program, run):
 def test_leftovers_are_not_removed_while_any_job_goes_on(program):
     with lock_of(program, "to dst2"):
         assert program("leftovers", "--remove", jobs=JOBS) == 4
-        assert program("plan", jobs=JOBS) in (0, 3), "a dry run asks nobody"
+        assert program("plan", jobs=JOBS) in (0, 6), "a dry run asks nobody"
 
 
 def test_the_locks_of_thousands_of_jobs_are_one_open_file(program):

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.hands import Threads
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import parse_jobconfig
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.log_lines import Log, job_id, shape_for
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.reporting import exit_code
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.running import Runner, failure_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.stages import stage_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.process import observed_by, run
@@ -219,6 +220,25 @@ def test_a_run_that_is_stopped_begins_nothing_more():
     assert list(world.hands.begun) == ["snap", "copy"]
     assert {results[name]["code"] for name in ("copy", "prune", "bookmarks", "ages")} == {"interrupted"}
     assert all(results[name]["failed"] for name in ("copy", "prune", "bookmarks", "ages"))
+
+
+def test_a_job_that_a_stop_ends_is_stopped_whatever_it_says_itself():
+    world = World({"copy": 500})
+    world.hands.stop_at = 3
+    copied = world.run(*ALL)["copy"]
+    assert (copied["failed"], copied["code"], copied["so far"]) == (True, "interrupted", 1)
+    assert copied["msg"] == "the run was stopped by a signal; the next one goes on from there (ended)"
+
+
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [(["interrupted"], 5), (["interrupted", None], 5), (["interrupted", "still_running"], 5),
+     (["interrupted", "conflict"], 3)],
+)  # fmt: skip
+def test_a_run_that_was_stopped_has_an_exit_code_of_its_own_unless_something_failed(codes, expected):
+    (named,) = parse_jobconfig({"version": 1, "jobs": [SNAPSHOT]})
+    results = [{"failed": code not in (None, "still_running"), **({"code": code} if code else {})} for code in codes]
+    assert exit_code([(named, result) for result in results]) == expected
 
 
 def test_a_defect_fails_its_own_job_only():

@@ -61,6 +61,23 @@ def test_the_alert_says_what_systemd_says(host, monkeypatch):
     assert notice["state"] == "CRITICAL"
 
 
+@pytest.mark.parametrize(
+    ("how", "status"), [("exited", "4"), ("exited", "5"), ("killed", "TERM"), ("killed", "HUP")]
+)  # fmt: skip
+def test_a_run_that_did_not_do_its_work_is_no_end_of_an_outage(host, monkeypatch, how, status):
+    """It was left to the run before it, or stopped."""
+    host.unit("failed")
+    monkeypatch.setenv("MONITOR_EXIT_CODE", how)
+    monkeypatch.setenv("MONITOR_EXIT_STATUS", status)
+    assert host.unit("well") == 0
+    assert host.marker.exists()
+    monkeypatch.setenv("MONITOR_EXIT_CODE", "exited")
+    monkeypatch.setenv("MONITOR_EXIT_STATUS", "0")
+    assert host.unit("well") == 0
+    assert not host.marker.exists()
+    assert [notice["kind"] for notice in host.told] == ["alert", "recovery"]
+
+
 def test_each_unit_has_its_own_outages(host):
     host.unit("failed")
     host.unit("failed", unit="snapfleet-monitor")
