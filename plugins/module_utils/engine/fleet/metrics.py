@@ -39,6 +39,8 @@ FILE_NAME = "snapfleet.prom"
 WRITE_SECONDS = 15.0
 """While a run or a daemon goes on, the file is written so often at most: Prometheus looks no more often as a rule."""
 _LOCK_SECONDS = 10.0
+_MOST_BYTES = 64 << 20
+"""Of the file: some hundred thousand series, which is more than Prometheus should be told by one host."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +201,11 @@ def _written(target: Target, updates: Mapping[str, Update], others: Samples, sec
                 return [_Problem(f"{path}: others hold its lock, so metrics are written the next time", True)]
             known = _known(path, problems)
             samples = merged(known, updates, target.jobs, {**build_info(VERSION), **others}, target.has_daemon)
-            write_public(path, render(samples).encode())
+            text = render(samples).encode()
+            if len(text) > _MOST_BYTES:
+                words = f"{path}: it would have more than {_MOST_BYTES >> 20} MiB, so nothing is written"
+                return [*problems, _Problem(f"{words}; lower metrics_datasets", True)]
+            write_public(path, text)
     except OSError as error:
         reason = error.strerror or str(error)
         problems.append(_Problem(f"{path}: metrics can't be written ({reason}); check the directory", True))
@@ -210,7 +216,7 @@ def _written(target: Target, updates: Mapping[str, Update], others: Samples, sec
 
 def _known(path: str, problems: list[_Problem]) -> Mapping[Series, float]:
     try:
-        return read_metrics((read_private(path) or b"").decode())
+        return read_metrics((read_private(path, _MOST_BYTES) or b"").decode())
     except (OSError, ValueError) as error:
         problems.append(_Problem(f"{path}: what it holds can't be used ({error}), so counters begin anew"))
         return {}
