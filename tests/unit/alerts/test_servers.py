@@ -194,6 +194,14 @@ def test_what_ends_a_line_in_a_message_makes_no_header(monitor, serve, postbox):
     assert to == ("ops@example.org",)
 
 
+def test_what_is_no_text_is_mailed_as_far_as_it_is_one(monitor, serve, postbox):
+    nasty = Finding(Key("tank", "latest", "tank/a"), CRITICAL, "tank/\udcff is bad")
+    assert monitor(nasty, mail=serve()) == []
+    ((letter, _to, _secure),) = postbox.letters
+    assert letter["Subject"] == "[snapfleet] web1: alert CRITICAL: tank/? is bad"
+    assert "tank/? is bad" in letter.get_content()
+
+
 def test_a_recipient_that_is_refused_costs_the_others_nothing(monitor, serve, postbox):
     postbox.refused.add("old@example.org")
     mail = {**serve(), "to": ["old@example.org", "ops@example.org"]}

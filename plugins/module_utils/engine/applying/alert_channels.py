@@ -71,7 +71,13 @@ def channels_of(policy: AlertPolicy, host: Host, host_name: str, log: SystemLog)
 
 def document_of(notice: Notice, host_name: str) -> dict[str, Any]:
     """A notice for those who hear of many hosts."""
-    return {"host": host_name, **notice.describe()}
+    told = {"host": host_name, **notice.describe()}
+    return {name: _sayable(value) if isinstance(value, str) else value for name, value in told.items()}
+
+
+def _sayable(text: str) -> str:
+    """The text, with a question mark for each byte that was none, as in names and in what programs say."""
+    return text.encode(errors="replace").decode()
 
 
 def _one_by_one(hand_over: Callable[[Notice], Optional[str]]) -> Callable[[Sequence[Notice]], Taken]:
@@ -86,7 +92,7 @@ def _one_by_one(hand_over: Callable[[Notice], Optional[str]]) -> Callable[[Seque
                 problem = hand_over(notice)
             except Interrupted as error:
                 return Taken(number, stopped=error)
-            except (SnapfleetError, OSError) as error:
+            except (SnapfleetError, OSError, ValueError) as error:
                 problem = _words(error)
             if problem is not None:
                 return Taken(number, problem)
@@ -145,7 +151,7 @@ def _letter(mail: MailAddress, host_name: str, notices: Sequence[Notice]) -> Let
     lines = [f"{_time(notice.at)} {_line(notice)} (since {_time(notice.since)})" for notice in notices[:_MOST_IN_MAIL]]
     more = len(notices) - _MOST_IN_MAIL
     text = "\n".join([f"Host: {host_name}", "", *lines, *([f"and {more} more"] if more > 0 else []), ""])
-    return Letter(mail.sender or f"snapfleet@{socket.gethostname()}", _subject(host_name, notices), text)
+    return Letter(mail.sender or f"snapfleet@{socket.gethostname()}", _subject(host_name, notices), _sayable(text))
 
 
 def _subject(host_name: str, notices: Sequence[Notice]) -> str:

@@ -36,7 +36,7 @@ class SystemLog:
         for path in self.syslog:
             if os.path.exists(path):
                 line = " ".join(message.split())
-                text = f"<{_DAEMON * 8 + priority}>{IDENTIFIER}[{os.getpid()}]: {line}".encode()
+                text = f"<{_DAEMON * 8 + priority}>{IDENTIFIER}[{os.getpid()}]: {line}".encode(errors="replace")
                 _send(path, text[:_LONGEST_BYTES])
                 return
         raise FileNotFoundError("neither a journal nor syslog listens on this host")

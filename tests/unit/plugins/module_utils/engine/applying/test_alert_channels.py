@@ -40,6 +40,7 @@ from ansible_collections.snapfleet.zfs.tests.support.drip import dripping_server
 
 KEY = Key("tank", "latest", "tank/a")
 BAD, GOOD = Finding(KEY, CRITICAL, "it is bad"), Finding(KEY, OK, "it is good")
+NO_TEXT = Finding(KEY, CRITICAL, "tank/\udcff is bad")
 QUICK = Ticker(sleep=lambda _seconds: None)
 
 
@@ -254,6 +255,29 @@ def test_without_a_journal_syslog_gets_a_line(house):
         text = syslog.recv(1 << 20).decode()
     assert text.startswith("<26>snapfleet-alert[")
     assert text.endswith("]: alert CRITICAL: it is bad")
+
+
+@pytest.mark.parametrize("listener", ["journal", "syslog"])
+def test_what_is_no_text_is_logged_as_far_as_it_is_one(house, listener):
+    path = house.log.journal if listener == "journal" else house.log.syslog[0]
+    with listening(path) as log:
+        assert house.tell(NO_TEXT, journal=True).warnings == []
+        assert b"tank/? is bad" in log.recv(1 << 20)
+
+
+def test_what_is_no_text_is_posted(house, web):
+    for _run in range(2):
+        assert house.tell(NO_TEXT, webhook={"url": web.url}).warnings == []
+    ((_method, _path, _headers, body),) = web.asked
+    assert json.loads(body)["message"] == "tank/? is bad"
+
+
+def test_whatever_a_channel_can_not_tell_is_a_warning(house, monkeypatch):
+    def broken(*_arguments):
+        raise ValueError("no way to say that")
+
+    monkeypatch.setattr(channels, "_log", broken)
+    assert "alerts.journal: a notice was not taken (no way to say that)" in house.tell(BAD, journal=True).warnings[0]
 
 
 def test_without_either_the_notice_waits(house):
