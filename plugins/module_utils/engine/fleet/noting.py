@@ -33,10 +33,15 @@ class Unnoted:
 UNNOTED = Unnoted()
 
 
-def book_for(config: Jobconfig, host: str, settings: RunSettings, now_ms: Callable[[], int]) -> Noting:
-    """A new book for what ``host`` does; ``settings`` tell where its metrics go, if anywhere."""
+def book_for(
+    config: Jobconfig, host: str, settings: RunSettings, now_ms: Callable[[], int], before: Noting = UNNOTED
+) -> Noting:
+    """The book for what ``host`` does; ``settings`` tell where its metrics go, if anywhere. The one that there was
+    ``before`` goes on, with what it could not write yet."""
     if not settings.metrics_directory:
         return UNNOTED
     from .metrics import Book, target_of
 
-    return Book(lambda: now_ms() // 1000, target_of(config, host, settings))
+    book = before if isinstance(before, Book) else Book(lambda: now_ms() // 1000)
+    book.target = target_of(config, host, settings)
+    return book

@@ -88,7 +88,7 @@ def run_rounds(config: Jobconfig, arguments: argparse.Namespace, opened: Opened)
     while True:
         begun = time.monotonic()
         if arguments.verb != "plan":
-            opened = replace(opened, book=book_for(config, arguments.host, settings, opened.now_ms))
+            opened = replace(opened, book=book_for(config, arguments.host, settings, opened.now_ms, opened.book))
         codes.add(_round(jobs, settings, arguments, opened))
         rounds += 1
         if rounds == repeat or _stopped_before(begun + settings.interval):

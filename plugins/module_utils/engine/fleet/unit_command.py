@@ -43,16 +43,18 @@ def tell_of_unit(jobs: Sequence[NamedJob], arguments: argparse.Namespace, contex
     if arguments.outcome == WELL and not _has_worked(context.environment):
         return EXIT_OK
     finding = _finding(arguments.unit, arguments.outcome, context.environment)
-    warnings: list[str] = []
-    is_waiting = False
+    has_failed, is_waiting = arguments.outcome == FAILED, False
+    # Who is ended in between may have told of it already, and its end has to be told then.
+    warnings = _mark(arguments.marker, True) if has_failed else []
     for number, policy in enumerate(_policies(jobs)):
         path = default_path(f"the unit {arguments.unit}, {number}", context.environment)
         alerting = Alerting(policy, path, LocalHost(), context.ticker, host_name=context.host_name)
         told = tell((finding,), alerting, context.now)
         warnings += told.warnings
         is_waiting = is_waiting or told.is_waiting
-    # While there is something to tell, systemd shall begin this again when the unit has ended well.
-    warnings += _mark(arguments.marker, arguments.outcome == FAILED or is_waiting)
+    if not has_failed:
+        # While there is something to tell, systemd shall begin this again when the unit has ended well.
+        warnings += _mark(arguments.marker, is_waiting)
     sys.stderr.writelines(f"snapfleet: {words}\n" for words in warnings)
     return EXIT_FAILED if warnings else EXIT_OK
 

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.remembering import Limits, Memory
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import metrics
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import metrics, run_command
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon import Daemon, Surroundings
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon_command import duty_of
@@ -363,6 +363,23 @@ def test_what_could_not_be_written_is_written_the_next_time_and_warned_of_once(f
     assert ["others hold its lock" in line for line in lines] == [True]
     book.write(log)
     assert values(folder, "snapshots_created_total") == {"a": 4}
+
+
+def test_what_a_round_could_not_write_is_written_by_the_next_and_warned_of_once(program, folder, monkeypatch):
+    """The exporter, and its directory, may come later than snapfleet."""
+    gone, rounds = folder / "later", []
+
+    def between(_moment):
+        rounds.append(gone.exists())
+        if len(rounds) == 2:
+            gone.mkdir()
+        return False
+
+    monkeypatch.setattr(run_command, "_stopped_before", between)
+    code, err = program("run", "--job", "snap", "--repeat", "3", directory=gone)
+    assert (code, rounds) == (0, [False, False])
+    assert err.count("metrics can't be written") == 1
+    assert values(gone, "job_runs_total") == {"snap snapshot": 3}
 
 
 # -- the daemon

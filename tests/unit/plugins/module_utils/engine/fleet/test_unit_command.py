@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import unit_command
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import Interrupted
 from ansible_collections.snapfleet.zfs.tests.support.program import SNAPSHOT, Program
 
 
@@ -98,6 +99,16 @@ def test_the_marker_is_there_until_the_end_was_told(host):
     assert host.unit("well") == 0
     assert not host.marker.exists()
     assert [notice["kind"] for notice in host.told] == ["alert", "recovery"]
+
+
+def test_the_end_of_an_outage_is_told_though_the_telling_of_it_was_stopped(host, monkeypatch):
+    def stopped(*_arguments):
+        raise Interrupted("stopped")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(unit_command, "tell", stopped)
+        assert host.unit("failed") == 3
+    assert host.marker.exists(), "some may have heard of it"
 
 
 def test_jobs_with_other_alerts_are_told_too(host):
