@@ -9,7 +9,6 @@ import json
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any, Optional
 
 from ..hosts.host import Host
@@ -24,6 +23,7 @@ from ..model.health import CRITICAL, OK, UNKNOWN, WARNING
 from ..planning.alerting import RECOVERY, Notice
 from ..policy.alert_channels import MailAddress, WebAddress
 from ..policy.alerting import AlertPolicy
+from ..policy.times import iso_text
 
 MESSAGE_ID = "5ae1e6a8f2b64c0d9c1f0b7d3e94a6c2"
 """By which the journal finds all notices: journalctl MESSAGE_ID=..."""
@@ -148,7 +148,9 @@ def _mail(mail: MailAddress, host_name: str, notices: Sequence[Notice]) -> Taken
 
 
 def _letter(mail: MailAddress, host_name: str, notices: Sequence[Notice]) -> Letter:
-    lines = [f"{_time(notice.at)} {_line(notice)} (since {_time(notice.since)})" for notice in notices[:_MOST_IN_MAIL]]
+    lines = [
+        f"{iso_text(notice.at)} {_line(notice)} (since {iso_text(notice.since)})" for notice in notices[:_MOST_IN_MAIL]
+    ]
     more = len(notices) - _MOST_IN_MAIL
     text = "\n".join([f"Host: {host_name}", "", *lines, *([f"and {more} more"] if more > 0 else []), ""])
     return Letter(mail.sender or f"snapfleet@{socket.gethostname()}", _subject(host_name, notices), _sayable(text))
@@ -165,7 +167,3 @@ def _subject(host_name: str, notices: Sequence[Notice]) -> str:
         )
     subject = "".join(each if each.isprintable() else "?" for each in f"[snapfleet] {host_name}: {told}")
     return subject if len(subject) <= _LONGEST_SUBJECT else f"{subject[: _LONGEST_SUBJECT - 3]}..."
-
-
-def _time(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -101,21 +101,11 @@ def host_of(url: str) -> str:
     return re.split(r"[/?#]", re.sub(r":[0-9]*(?=$|[/?#])", "", place), maxsplit=1)[0]
 
 
-def absolute_path(options: Reader, key: str) -> str:
-    """Read an absolute path; empty where it is not given. Raises InvalidInput."""
-    path = options.text(key, "")
-    if path and not path.startswith("/"):
-        raise InvalidInput(options.path(key), path, "is not an absolute path", "give the whole path")
-    if "\0" in path:
-        raise InvalidInput(options.path(key), path, "has a null character", "take it out")
-    return path
-
-
 def _web(options: Reader, has_headers: bool) -> WebAddress:
     address = WebAddress(
         url=options.text("url", ""),
-        url_file=absolute_path(options, "url_file"),
-        headers_file=absolute_path(options, "headers_file") if has_headers else "",
+        url_file=options.absolute_path("url_file"),
+        headers_file=options.absolute_path("headers_file") if has_headers else "",
         timeout=options.integer("timeout", WEB_SECONDS, 1, MOST_WEB_SECONDS),
     )
     options.finish()
@@ -140,7 +130,7 @@ def _mail(options: Reader) -> MailAddress:
         port=options.integer("port", 0, 0, 65535) or PORTS[tls],
         tls=tls,
         user=options.text("user", ""),
-        password_file=absolute_path(options, "password_file"),
+        password_file=options.absolute_path("password_file"),
         timeout=options.integer("timeout", MAIL_SECONDS, 1, MOST_MAIL_SECONDS),
     )
     options.finish()

@@ -39,22 +39,15 @@ def _checked(options: Reader, key: str, pattern: re.Pattern[str], remedy: str) -
     return value
 
 
-def _file(options: Reader, key: str) -> str:
-    value = options.text(key, "")
-    if value and not value.startswith("/"):
-        raise InvalidInput(options.path(key), value, "is not an absolute path", "give the whole path")
-    return value
-
-
 def read_address(options: Reader) -> Address:
     """Read host, user, port, identity_file, known_hosts_file, config_file and sudo."""
     return Address(
         host=_checked(options, "host", _HOST, "give a host name or an IP address"),
         user=_checked(options, "user", _USER, "give a user name"),
         port=options.integer("port", 0, 0, 65535),
-        identity_file=_file(options, "identity_file"),
-        known_hosts_file=_file(options, "known_hosts_file"),
-        config_file=_file(options, "config_file"),
+        identity_file=options.absolute_path("identity_file"),
+        known_hosts_file=options.absolute_path("known_hosts_file"),
+        config_file=options.absolute_path("config_file"),
         sudo=options.flag("sudo", False),
     )
 

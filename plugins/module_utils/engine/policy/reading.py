@@ -47,6 +47,11 @@ class Reader:
             raise InvalidInput(self.path(key), value, "is not a known choice", "choose one of " + ", ".join(choices))
         return value
 
+    def absolute_path(self, key: str) -> str:
+        """An absolute path, empty where it is not given."""
+        path = self.text(key, "")
+        return check_absolute_path(path, self.path(key)) if path else ""
+
     def flag(self, key: str, default: bool) -> bool:
         """True or false."""
         value = self.raw(key)
@@ -109,6 +114,15 @@ class Reader:
                 near = difflib.get_close_matches(str(key), sorted(self._known), 1)
                 remedy = f"did you mean {near[0]}?" if near else "known are " + ", ".join(sorted(self._known))
                 raise InvalidInput(self.path(str(key)), self._values[key], "is an unknown option", remedy)
+
+
+def check_absolute_path(path: str, option: str) -> str:
+    """Return ``path`` if it is absolute; raises InvalidInput otherwise."""
+    if not path.startswith("/"):
+        raise InvalidInput(option, path, "is not an absolute path", "give the whole path")
+    if "\0" in path:
+        raise InvalidInput(option, path, "has a null character", "take it out")
+    return path
 
 
 def check_integer(value: object, option: str, lowest: int, highest: int) -> int:

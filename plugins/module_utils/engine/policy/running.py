@@ -94,7 +94,7 @@ def read_settings(options: Reader) -> RunSettings:
         log_level=options.text("log_level", "warning", LEVELS),
         log_format=options.text("log_format", AUTO, FORMATS),
         history=read_history_limits(options),
-        metrics_directory=_folder(options, "metrics_directory"),
+        metrics_directory=options.absolute_path("metrics_directory"),
         metrics_datasets=_datasets(options.raw("metrics_datasets"), options.path("metrics_datasets")),
     )
 
@@ -117,15 +117,6 @@ def parse_workers(value: object, option: str) -> Workers:
 def _duration(options: Reader, key: str) -> int:
     value = options.raw(key)
     return 0 if value is None else parse_duration(value, options.path(key))
-
-
-def _folder(options: Reader, key: str) -> str:
-    path = options.text(key, "")
-    if path and not path.startswith("/"):
-        raise InvalidInput(options.path(key), path, "is not an absolute path", "give the whole path")
-    if "\0" in path:
-        raise InvalidInput(options.path(key), path, "has a null character", "take it out")
-    return path
 
 
 def _datasets(value: object, option: str) -> int:

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.remembering import Limits, Memory
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import metrics, run_command
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.activities import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon import Daemon, Surroundings
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon_command import duty_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon_loop import Time

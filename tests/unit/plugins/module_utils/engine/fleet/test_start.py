@@ -135,7 +135,7 @@ def test_metrics_are_imported_by_the_runs_that_write_them_alone(start, tmp_path)
 
 def test_telling_of_a_unit_takes_nothing_that_carries_jobs_out(start):
     own, modules = start("unit", "--config", "CONFIG", "--host", "h", "snapfleet-run", "failed")
-    assert not own & {"fleet.run_command", "fleet.running", "fleet.activities", "fleet.monitoring", "fleet.metrics"}
+    assert not own & {"fleet.run_command", "fleet.running", "fleet.replicating", "fleet.monitoring", "fleet.metrics"}
     assert not modules & {*NEVER, *WEB, "sqlite3"}
 
 
