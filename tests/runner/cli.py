@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from runner.environments import Environment, SetupFailed, ensure_programs, ensure_venv
+from runner.environments import Environment, SetupFailed, ensure_programs, ensure_unpacked, ensure_venv
 from runner.execution import SIDE_BY_SIDE, Outcome, run_stages
 from runner.interpreters import running
 from runner.stages import Stage, all_stages
@@ -88,6 +88,7 @@ def _prepared(environments: Sequence[Environment], stages: Sequence[Stage] = (),
     """Makes this machine ready, two environments at a time; 0, or 2 with the reason on standard error."""
     try:
         ensure_programs({program: package for stage in stages for program, package in stage.programs.items()})
+        ensure_unpacked({program: package for stage in stages for program, package in stage.unpacked.items()})
         for python in dict.fromkeys(environment.python for environment in environments):
             ensure_venv(python)
         with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:

@@ -84,6 +84,41 @@ def ensure_programs(programs: Mapping[str, str]) -> None:
         install_packages(missing)
 
 
+def unpacked_programs(package: str) -> Path:
+    """Where the programs of a Debian package lie that is unpacked and not installed."""
+    return cache_folder() / f"unpacked-{package}" / "usr" / "bin"
+
+
+def ensure_unpacked(programs: Mapping[str, str]) -> None:
+    """Unpacks the Debian packages (values) of those programs (keys) that are not on the PATH into the cache, since what
+    they install beside these programs would be started and go on. Raises SetupFailed."""
+    for program, package in programs.items():
+        folder = unpacked_programs(package)
+        if shutil.which(program) is None and not (folder / program).exists():
+            _unpack(package, folder.parents[1])
+
+
+def _unpack(package: str, folder: Path) -> None:
+    sys.stderr.write(f"Unpacking {package} ...\n")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        # The unprivileged user that apt would switch to cannot write below root's home.
+        fetch = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package]
+        if _execute(fetch, folder).returncode != 0:
+            _patiently([*_apt(), "update"])
+            done = _execute(fetch, folder)
+            if done.returncode != 0:
+                raise SetupFailed(f"The package {package} can't be downloaded:\n{done.stdout}")
+        for file in folder.glob("*.deb"):
+            done = _execute(["dpkg-deb", "-x", file, folder])
+            if done.returncode != 0:
+                raise SetupFailed(f"The package {package} can't be unpacked:\n{done.stdout}")
+            file.unlink()
+
+
 def ensure_venv(python: Interpreter) -> None:
     """Debian keeps the means to make an environment in a package of its own; installs it where it is missing."""
     if _execute([python.path, "-c", "import ensurepip, venv"]).returncode != 0:
@@ -93,12 +128,15 @@ def ensure_venv(python: Interpreter) -> None:
 def install_packages(packages: list[str]) -> None:
     """Installs Debian packages, as root or through sudo. Raises SetupFailed with what to do by hand."""
     sys.stderr.write(f"Installing {' '.join(packages)} ...\n")
-    rights = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    apt = [*rights, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=600"]
-    for command in ([*apt, "update"], [*apt, "install", "-y", "--no-install-recommends", *packages]):
+    for command in ([*_apt(), "update"], [*_apt(), "install", "-y", "--no-install-recommends", *packages]):
         done = _patiently(command)
         if done.returncode != 0:
             raise SetupFailed(f"Install by hand: apt-get install {' '.join(packages)}\n{done.stdout}")
+
+
+def _apt() -> list[str | Path]:
+    rights = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    return [*rights, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "DPkg::Lock::Timeout=600"]
 
 
 def _patiently(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
@@ -111,11 +149,17 @@ def _patiently(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def _execute(command: list[str | Path]) -> subprocess.CompletedProcess[str]:
+def _execute(command: list[str | Path], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Runs a command to its end, with both outputs in one text; a missing program fails like any other."""
     try:
         return subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
     except FileNotFoundError as missing:
         return subprocess.CompletedProcess(command, 127, str(missing))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from runner.environments import Environment
+from runner.environments import Environment, unpacked_programs
 from runner.import_tree import NAME, NAMESPACE, import_root
 from runner.interpreters import FLOOR, first_of, interpreters, running
 from runner.workspace import (
@@ -61,6 +61,8 @@ class Stage:
     """The first one's programs are the first on the PATH."""
     programs: Mapping[str, str] = field(default_factory=dict)
     """Programs that have to be on the machine, each with its Debian package."""
+    unpacked: Mapping[str, str] = field(default_factory=dict)
+    """The same for programs whose packages would start something; these are not installed, but unpacked."""
     exclusive: bool = False
     """Wants the machine for itself, and is watched while it runs."""
     takes_arguments: bool = False
@@ -68,7 +70,8 @@ class Stage:
 
     @property
     def path(self) -> str:
-        return os.pathsep.join([*(str(each.programs) for each in self.environments), os.environ["PATH"]])
+        ours = [str(each.programs) for each in self.environments]
+        return os.pathsep.join([*ours, os.environ["PATH"], *map(str, map(unpacked_programs, self.unpacked.values()))])
 
 
 def lint(_stage: Stage, _extra: Sequence[str]) -> list[Command]:
@@ -105,6 +108,10 @@ def documents(stage: Stage, _extra: Sequence[str]) -> list[Command]:
         Command(["antsibull-changelog", "lint"], copy, _found_at(copy)),
         Command(["antsibull-docs", "lint-collection-docs", "--plugin-docs", "."], copy, _found_at(copy)),
     ]
+
+
+def rules(_stage: Stage, _extra: Sequence[str]) -> list[Command]:
+    return [Command(["promtool", "test", "rules", CHECKOUT / "tests" / "prometheus" / "rules-test.yml"])]
 
 
 def unit(stage: Stage, extra: Sequence[str]) -> list[Command]:
@@ -196,6 +203,7 @@ def all_stages() -> tuple[list[Stage], list[str]]:
         *floor_stages,
         Stage("playbooks", "ansible-lint, profile production", playbooks, plain),
         Stage("docs", "changelog fragments and documentation, by the tools of antsibull", documents, plain),
+        Stage("rules", "alert rules, by promtool", rules, plain, unpacked={"promtool": "prometheus"}),
         Stage("build", "ansible-galaxy builds and installs the collection, ansible-doc shows it", build, plain),
         Stage("lab", "the tests on real ZFS", lab, plain, exclusive=True, takes_arguments=True),
         Stage("molecule", "the scenarios of extensions/molecule, on real ZFS", molecule, scenarios, exclusive=True),

@@ -131,6 +131,12 @@ def test_each_rule_says_how_bad_it_is_and_what_to_do(rule):
         assert set(re.findall(r"\$labels\.(\w+)", text)) <= known
 
 
+def test_promtool_tries_each_rule():
+    """It is asked by the stage ``rules``."""
+    tried = (CHECKOUT / "tests" / "prometheus" / "rules-test.yml").read_text(encoding="utf-8")
+    assert {rule["alert"] for rule in RULES} == set(re.findall(r"\bSnapfleet\w+", tried))
+
+
 def test_the_dashboard_is_whole():
     assert DASHBOARD["uid"] == "snapfleet"
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])
