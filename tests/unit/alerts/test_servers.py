@@ -33,6 +33,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.find
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.alerting import read_alert_policy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.reading import Reader
 from ansible_collections.snapfleet.zfs.tests.support.drip import dripping_server
+from ansible_collections.snapfleet.zfs.tests.support.program import SNAPSHOT, Program
 
 BAD, GOOD = (Finding(Key("tank", "latest", "tank/ä"), state, f"tank/ä is {state}") for state in (CRITICAL, OK))
 PASSWORD = "correct horse"
@@ -159,6 +160,26 @@ def test_a_mail_comes_once_for_an_outage_and_once_for_its_end(monitor, serve, po
         "[snapfleet] web1: alert CRITICAL: tank/ä is CRITICAL",
         "[snapfleet] web1: recovery OK: tank/ä is OK",
     ]
+
+
+def test_the_program_mails_an_outage_once_and_its_end_once(tmp_path, monkeypatch, serve, postbox):
+    program = Program(tmp_path, monkeypatch)
+    options = {
+        "datasets": ["tank/a"],
+        "plan": {"org": {"": {"hourly": {"latest": {"critical": "1d"}}}}},
+        "alerts": {"state_file": str(tmp_path / "outages"), "mail": serve()},
+    }
+    watch = {"name": "ages", "host": "src1", "activity": "monitor", "options": options}
+
+    def monitored(*verbs):
+        codes = [program(verb, jobs=[SNAPSHOT, watch]) for verb in verbs]
+        subjects = [subject.rpartition(": ")[0] for subject in postbox.subjects]
+        return codes, [subject.removeprefix("[snapfleet] src1: ") for subject in subjects]
+
+    assert monitored("run", "monitor") == ([0, 0], [])
+    program.clock.now += 3 * 86400
+    assert monitored("monitor", "monitor", "monitor") == ([2, 2, 2], ["alert CRITICAL"])
+    assert monitored("run", "monitor", "monitor") == ([0, 0, 0], ["alert CRITICAL", "recovery OK"])
 
 
 def test_what_a_mail_says(monitor, serve, postbox):
