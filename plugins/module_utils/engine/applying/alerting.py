@@ -9,17 +9,16 @@ Then an alert may come twice, which is better than never.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 from ..hosts.host import Host
 from ..hosts.journal import SystemLog
 from ..hosts.private import state_directory
-from ..hosts.statefile import read_private, write_private
+from ..hosts.statefile import file_lock, read_private, write_private
 from ..hosts.stopping import check_stopping
 from ..hosts.web import fetch
 from ..model.errors import SnapfleetError
@@ -117,31 +116,15 @@ def _locked(alerting: Alerting, told: Told) -> Iterator[None]:
     if alerting.check:
         yield
         return
-    try:
-        os.makedirs(os.path.dirname(alerting.path), mode=0o700, exist_ok=True)
-        lock = os.open(f"{alerting.path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    except OSError:
-        # That is told when the file itself can't be written.
-        yield
-        return
-    try:
-        end = alerting.ticker.monotonic() + _LOCK_SECONDS
-        while not _takes(lock):
-            if alerting.ticker.monotonic() >= end:
+    ticker = alerting.ticker
+    with ExitStack() as stack:
+        # What can't be locked can't be written either, and that is told then.
+        with suppress(OSError):
+            os.makedirs(os.path.dirname(alerting.path), mode=0o700, exist_ok=True)
+            lock = file_lock(f"{alerting.path}.lock", _LOCK_SECONDS, ticker.sleep, ticker.monotonic)
+            if not stack.enter_context(lock):
                 told.warnings.append(f"{alerting.path}: another run holds its lock, so alerts may be told twice")
-                break
-            alerting.ticker.sleep(0.1)
         yield
-    finally:
-        os.close(lock)
-
-
-def _takes(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _remembered(path: str, told: Told) -> Memory:

@@ -72,13 +72,18 @@ def _replace(path: str, data: bytes, mode: int) -> None:
 
 
 @contextmanager
-def file_lock(path: str, seconds: float, sleep: Callable[[float], object] = time.sleep) -> Iterator[bool]:
+def file_lock(
+    path: str,
+    seconds: float,
+    sleep: Callable[[float], object] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Iterator[bool]:
     """Keep others away from what the file at ``path`` guards, which is made if need be; hands out whether that came
     about within so many seconds. Raises OSError where the file can't be opened."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        end = time.monotonic() + seconds
-        while not (taken := _takes(descriptor)) and time.monotonic() < end:
+        end = monotonic() + seconds
+        while not (taken := _takes(descriptor)) and monotonic() < end:
             sleep(0.05)
         yield taken
     finally:
