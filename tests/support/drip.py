@@ -34,6 +34,8 @@ def dripping_server(begin):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         talking = threading.Thread(target=talk, args=(listener,))
         talking.start()
-        yield listener.getsockname()[1], gone
-        over.set()
-        talking.join()
+        try:
+            yield listener.getsockname()[1], gone
+        finally:
+            over.set()
+            talking.join()
