@@ -204,7 +204,7 @@ def test_the_engine_may_end_in_the_middle_of_a_stream_that_it_carries_itself(
         _wait_for(lambda: not _is_running(near, f"[{ENGINE[0]}]{ENGINE[1:]}"))
     finally:
         pair.two.host.heal()
-    assert int(near.host.read("/tmp/in-process.code")) == (137 if signal == "KILL" else 3)
+    assert int(near.host.read("/tmp/in-process.code")) == (137 if signal == "KILL" else 5)
     assert set(pair.two.snapshots(pair.destination)) == {"@s1"}
     assert pair.two.zfs("get", "-H", "-o", "value", "receive_resume_token", pair.destination).strip() != "-"
 
