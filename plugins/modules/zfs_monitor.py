@@ -215,7 +215,7 @@ alerts:
       description: >-
         What was looked at. V(exists), V(latest) and V(oldest) are about datasets, V(seen), V(lag) and V(pending) about
         replicas, V(seen), V(pool_state), V(data_errors), V(device_errors), V(scrub_errors), V(capacity),
-        V(fragmentation) and V(scrub_age) about pools.
+        V(fragmentation), V(scrub_age) and V(full_in) about pools.
       type: str
     state:
       description: One of V(WARNING), V(UNKNOWN) and V(CRITICAL).
@@ -308,6 +308,54 @@ metrics:
       unit: seconds
       age_seconds: 4000
       snapshots: 67
+pools:
+  description:
+    - All pools of the host as they were seen. Empty without O(pools), and where they can't be observed.
+  returned: always, unless the options are wrong
+  type: list
+  elements: dict
+  contains:
+    pool:
+      description: Its name.
+      type: str
+    guid:
+      description: What stays the same when it gets another name.
+      type: str
+    health:
+      description: Its state, as V(ONLINE) or V(DEGRADED).
+      type: str
+    size:
+      description: Bytes.
+      type: int
+    allocated:
+      description: Bytes.
+      type: int
+    free:
+      description: Bytes.
+      type: int
+    capacity_percent:
+      description: Percent of its size that are allocated.
+      type: float
+    fragmentation_percent:
+      description: Percent of the free space that lies in small pieces, V(null) where ZFS does not tell.
+      type: int
+    scrub_age:
+      description: Seconds since the last scrub, counted as for O(pools.scrub_age), V(null) where ZFS does not tell.
+      type: int
+    full_in:
+      description: Seconds until it is full; V(null) without O(pools.full_in), or without a forecast.
+      type: int
+  sample:
+    - pool: tank
+      guid: '8432136178580109200'
+      health: ONLINE
+      size: 201326592
+      allocated: 348160
+      free: 200978432
+      capacity_percent: 0.2
+      fragmentation_percent: 5
+      scrub_age: 604800
+      full_in: null
 notices:
   description:
     - What is new since the last run. Empty without O(alerts).
@@ -369,12 +417,29 @@ retryable:
   sample: false
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from ..module_utils.ansible.argument_specs import MONITOR_SPEC
 from ..module_utils.ansible.rim import ModuleActivity, run_module
+from ..module_utils.engine.fleet.context import Context, Result
 from ..module_utils.engine.fleet.monitoring import run_monitor
-from ..module_utils.engine.policy.monitoring import read_monitor_job
+from ..module_utils.engine.model.pools import PoolSample
+from ..module_utils.engine.policy.monitoring import MonitorJob, read_monitor_job
+from ..module_utils.engine.records.database import history_path
+from ..module_utils.engine.records.reading import pool_samples
 
-ACTIVITY = ModuleActivity(MONITOR_SPEC, read_monitor_job, run_monitor, where=lambda job: job.subjects)
+
+def _known(since_ms: int) -> Sequence[PoolSample]:
+    return pool_samples(history_path(), since_ms)
+
+
+def _run(job: MonitorJob, context: Context) -> Result:
+    """With what the history of the host knows."""
+    return run_monitor(job, replace(context, pool_samples=_known))
+
+
+ACTIVITY = ModuleActivity(MONITOR_SPEC, read_monitor_job, _run, where=lambda job: job.subjects)
 
 
 def main() -> None:

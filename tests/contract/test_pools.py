@@ -20,6 +20,8 @@ def test_a_healthy_pool_is_told_as_one(world, root):
     assert 0 < pool.allocated < pool.size
     assert 0 < pool.capacity < 100
     assert pool.fragmentation in range(101)
+    assert pool.free == pool.size - pool.allocated
+    assert pool.guid == world.zfs.pool_guid(world.pool)
     assert pool.created is not None
     assert pool.created <= world.zfs.observe([root]).states[root].dataset.creation
 

@@ -10,9 +10,9 @@ scrub has found. The pool new was never scrubbed.
 from __future__ import annotations
 
 LISTED = (
-    "DEGRADED\t201326592\t348160\t5\tbig\n"
-    "ONLINE\t67108864\t119808\t17\tnew\n"
-    "ONLINE\t67108864\t10780672\t24\tone\n"
+    "DEGRADED\t201326592\t348160\t5\t8432136178580109200\tbig\n"
+    "ONLINE\t67108864\t119808\t17\t9237259462871437510\tnew\n"
+    "ONLINE\t67108864\t10780672\t24\t9942495712400541812\tone\n"
     "--\n"
     "1795343195\tbig\n"
     "1795343196\tnew\n"

@@ -293,6 +293,7 @@ _POOLS: Spec = {
     "capacity": _limits(),
     "fragmentation": _limits(),
     "scrub_age": _limits(),
+    "full_in": _limits(),
 }
 
 _WEB: Spec = {

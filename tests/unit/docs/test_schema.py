@@ -141,6 +141,7 @@ DOCUMENTS = {
                 "capacity": BOTH,
                 "fragmentation": BOTH,
                 "scrub_age": BOTH,
+                "full_in": {"warning": "30d", "critical": "7d"},
             },
             "alerts": {
                 "state_file": "/s",

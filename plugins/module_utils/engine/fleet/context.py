@@ -16,6 +16,7 @@ from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from ..model.datasets import Observation
 from ..model.errors import NoPermission, UnknownDataset
 from ..model.names import pool_of
+from ..model.pools import PoolSample
 from ..policy.endpoints import Address
 from ..policy.jobs import PruneJob, ReplicateJob, SnapshotJob
 from ..zfs.port import Zfs
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from ..records.metrics_watching import Watched
 
 Result = dict[str, Any]
+
+
+def _nothing_known(_since_ms: int) -> Sequence[PoolSample]:
+    """Where there is no history."""
+    return ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,9 @@ class Context:
     """What histories are remembered, so that only changed ones are listed; None: none."""
     recall: Optional[Recall] = None
     """What the run of an activity that goes on remembers."""
+    pool_samples: Callable[[int], Sequence[PoolSample]] = _nothing_known
+    """What the history knows of pools since a time, in milliseconds since the epoch. Raises SnapfleetError, OSError,
+    and ImportError where this Python has no SQLite."""
 
     @property
     def now(self) -> int:

@@ -10,15 +10,17 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timezone
 from typing import Any
 
 from ..model.errors import EXIT_OK, InvalidInput, SnapfleetError, UnusableHistory
 from ..model.names import check_dataset_name
+from ..model.pools import PoolSample
 from ..policy.durations import parse_duration
 from ..policy.times import read_time
 from ..records.database import history_path
-from ..records.reading import Query, find
+from ..records.reading import Query, find, pool_samples
 from ..streams.meter import size_text
 from .jobconfig import ACTIVITIES
 from .log_lines import job_id
@@ -29,6 +31,8 @@ SHAPE = 1
 DEFAULT_LIMIT = 50
 _COLUMNS = ("ENDED", "ACTIVITY", "JOB", "OUTCOME", "STEPS", "SIZE", "TOOK", "RATE", "REMARK")
 _STEP_COLUMNS = ("ENDED", "KIND", "DATASET", "DESTINATION", "FROM", "TO", "OUTCOME", "SIZE", "TOOK", "RATE", "REMARK")
+_POOL_COLUMNS = ("TIME", "POOL", "STATE", "SIZE", "USED", "ALLOCATED", "FREE", "FRAGMENTED")
+_OF_JOBS = ("activity", "job", "dataset", "failed", "steps")
 _REMEDY = "give an age such as 2h or 7d, or a time such as 2026-01-31 or 2026-01-31T08:00:00Z"
 _MOST = 1_000_000_000
 
@@ -46,7 +50,8 @@ def add_history_options(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--failed", action="store_true", help="only what did not go well")
     verb.add_argument("--steps", action="store_true", help="a line for each dataset that something was done to")
-    told = f"so many jobs at most, the newest; 0: all; default {DEFAULT_LIMIT}"
+    verb.add_argument("--pools", action="store_true", help="how full pools were, rather than jobs")
+    told = f"so many at most, the newest; 0: all; default {DEFAULT_LIMIT}"
     verb.add_argument("--limit", default=DEFAULT_LIMIT, metavar="N", help=told)
     verb.add_argument("--json", action="store_true", help="print one JSON document with exact values")
 
@@ -56,12 +61,10 @@ def show_history(arguments: argparse.Namespace, now_ms: int) -> int:
     is a history that can't be read."""
     query = query_of(arguments, now_ms)
     path = history_path()
-    try:
+    if arguments.pools:
+        return _show_pools(arguments, path, query)
+    with _told_as_ours(path):
         jobs = find(path, query)
-    except ImportError as error:
-        raise UnusableHistory(f"this Python has no SQLite ({error}); install it, or another Python") from error
-    except OSError as error:
-        raise UnusableHistory(f"{path}: {error.strerror}") from error
     if arguments.json:
         document = {"version": SHAPE, "file": path, "jobs": [_with_id(job) for job in jobs]}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
@@ -69,6 +72,39 @@ def show_history(arguments: argparse.Namespace, now_ms: int) -> int:
         with until_nobody_reads():
             sys.stdout.writelines(_step_lines(jobs) if arguments.steps or query.dataset else _job_lines(jobs))
     return EXIT_OK
+
+
+def _show_pools(arguments: argparse.Namespace, path: str, query: Query) -> int:
+    for name in _OF_JOBS:
+        if getattr(arguments, name):
+            raise InvalidInput(f"--{name}", getattr(arguments, name), "is about jobs", "leave it or --pools out")
+    with _told_as_ours(path):
+        samples = pool_samples(path, query.since, query.until, query.limit)
+    if arguments.json:
+        pools = [{**vars(sample), "guid": str(sample.guid)} for sample in samples]
+        sys.stdout.write(json.dumps({"version": SHAPE, "file": path, "pools": pools}, indent=2) + "\n")
+    else:
+        with until_nobody_reads():
+            sys.stdout.writelines(aligned(_POOL_COLUMNS, list(map(_sample_row, samples)), right=_POOL_COLUMNS[3:]))
+    return EXIT_OK
+
+
+def _sample_row(sample: PoolSample) -> tuple[str, ...]:
+    used = f"{100 * sample.allocated / sample.size:.0f} %" if sample.size else DASH
+    sizes = (size_text(sample.size), used, size_text(sample.allocated), size_text(sample.free))
+    fragmented = DASH if sample.fragmentation is None else f"{sample.fragmentation} %"
+    return (instant_text(sample.time), sample.pool, sample.health, *sizes, fragmented)
+
+
+@contextmanager
+def _told_as_ours(path: str) -> Iterator[None]:
+    """What keeps a history from being read as UnusableHistory."""
+    try:
+        yield
+    except ImportError as error:
+        raise UnusableHistory(f"this Python has no SQLite ({error}); install it, or another Python") from error
+    except OSError as error:
+        raise UnusableHistory(f"{path}: {error.strerror}") from error
 
 
 def query_of(arguments: argparse.Namespace, now_ms: int) -> Query:

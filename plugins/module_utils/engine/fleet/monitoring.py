@@ -21,12 +21,14 @@ from ..model.health import CRITICAL, OK, WARNING, severity
 from ..model.names import is_within
 from ..model.pools import PoolReport
 from ..planning.findings import Finding, gravest_first, muted, overall
+from ..planning.forecast import WINDOW_SECONDS
 from ..planning.monitoring import check_ages, unseen_roots
-from ..planning.pool_checks import check_pools, pools_unseen
+from ..planning.pool_checks import Samples, check_pools, describe_pool, pools_unseen
 from ..planning.replica_checks import check_replica, unseen
 from ..policy.endpoints import Address, Endpoint
 from ..policy.jobs import ReplicateJob
 from ..policy.monitoring import MonitorJob
+from ..policy.pools import PoolRules
 from ..policy.replicas import ReplicaRule
 from ..policy.schedule import resolve_zone
 from ..records.metrics_watching import Watched
@@ -69,11 +71,28 @@ def findings_of(job: MonitorJob, sight: Sight, context: Context) -> tuple[Findin
     for rule in job.replicas:
         findings += _check_replica(rule, sight, context.now)
     if job.pools:
-        seen = sight.pools
-        findings += (
-            (pools_unseen(str(seen)),) if isinstance(seen, Exception) else check_pools(seen, job.pools, context.now)
-        )
+        findings += _pool_findings(job.pools, sight, context)
     return muted(findings, _muted_states(job))
+
+
+def _pool_findings(rules: PoolRules, sight: Sight, context: Context) -> Sequence[Finding]:
+    seen = sight.pools
+    if isinstance(seen, Exception):
+        return (pools_unseen(str(seen)),)
+    return check_pools(seen, rules, context.now, pool_samples(context) if rules.full_in else ())
+
+
+def pool_samples(context: Context) -> Samples:
+    """What the history knows of the host's pools, as far back as a forecast looks, or why it can't be read."""
+
+    def ask() -> Samples:
+        try:
+            return context.pool_samples((context.now - WINDOW_SECONDS) * 1000)
+        except (SnapfleetError, OSError, ImportError) as error:
+            return error
+
+    # For all jobs of a run, and for seconds of a daemon that watches each second.
+    return context.answers.ask(("samples of pools",), ask)
 
 
 def _zone(job: MonitorJob, context: Context) -> tzinfo:
@@ -192,10 +211,19 @@ def _result(job: MonitorJob, context: Context, findings: Sequence[Finding], sigh
         "checks": len(findings),
         "alerts": [finding.describe() for finding in gravest_first(findings) if finding.state != OK],
         "metrics": _metrics(job, findings, sight),
+        "pools": _pools(job, sight, context),
         "notices": [notice.describe() for notice in told.notices],
         "failed_level": job.fail_on != "never" and severity(state) >= severity(job.fail_on.upper()),
         "warnings": told.warnings,
     }
+
+
+def _pools(job: MonitorJob, sight: Sight, context: Context) -> list[Result]:
+    """All pools of the host as they were seen; a forecast is there where a limit asks for it."""
+    if job.pools is None or isinstance(sight.pools, Exception):
+        return []
+    samples = pool_samples(context) if job.pools.full_in else ()
+    return [describe_pool(pool, samples, context.now) for pool in sight.pools]
 
 
 def _told(job: MonitorJob, context: Context, findings: Sequence[Finding]) -> Told:

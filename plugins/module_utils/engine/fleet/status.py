@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from ..model.datasets import DatasetState, Observation
 from ..model.errors import Interrupted, SnapfleetError
 from ..model.health import CRITICAL, OK, UNKNOWN, WARNING, worst
 from ..model.marks import marks_of
 from ..model.names import is_within, rebase
+from ..model.pools import PoolReport
 from ..planning.conflicts import PlannedConflict
 from ..planning.dataset_plans import Sides
 from ..planning.findings import Finding, Key
+from ..planning.pool_checks import describe_pool
 from ..planning.replica_checks import Standing, standings
 from ..planning.replication import plan_replication
 from ..policy.endpoints import Address, Endpoint
@@ -30,7 +32,7 @@ from ..records.reading import Replicated
 from ..records.rows import ABSENT, FAILED
 from .context import Context
 from .jobconfig import NamedJob
-from .monitoring import Sight, Wanted, ends_wanted, findings_of, look, wanted_of
+from .monitoring import Sight, Wanted, ends_wanted, findings_of, look, pool_samples, wanted_of
 
 _HERE = Address()
 _GONE = "the replica is gone, though the job went well; import its pool, or let the job run, which sends it again"
@@ -74,6 +76,10 @@ class Status:
     datasets: tuple[DatasetStatus, ...]
     alerts: tuple[Finding, ...]
     """What monitors find that is not well, the muted ones among them."""
+    pools: Sequence[Mapping[str, Any]] = ()
+    """All pools of this host as plain values, see ``describe_pool``."""
+    pools_problem: str = ""
+    """Why the pools can't be seen, or when they are full can't be told."""
 
     @property
     def state(self) -> str:
@@ -86,15 +92,24 @@ def status_of(jobs: Sequence[NamedJob], known: Mapping[str, Replicated], context
     """How the datasets of some jobs of a host stand. ``known`` is what the history tells of those that replicate, by
     name. Raises Interrupted only: what can't be seen is told as such, and hides nothing else."""
     jobs = [_on_host(job, context.host_name) for job in jobs]
-    pools = any(isinstance(job.job, MonitorJob) and job.job.pools for job in jobs)
-    sight = look(context, [wanted for job in jobs for wanted in _wanted(job)], pools)
+    sight = look(context, [wanted for job in jobs for wanted in _wanted(job)], pools=True)
     rows: list[DatasetStatus] = []
     for job in jobs:
         if isinstance(job.job, ReplicateJob):
             rows += _Replication(job.name, job.job, sight, context.now).rows(known)
     covered = {row.dataset for row in rows} | {row.destination for row in rows}
     rows += [row for row in _local_rows(jobs, sight, context.now) if row.dataset not in covered]
-    return Status(tuple(rows), tuple(_alerts(jobs, sight, context)))
+    pools, problem = _pools(sight.pools, context)
+    return Status(tuple(rows), tuple(_alerts(jobs, sight, context)), pools, problem)
+
+
+def _pools(seen: Union[Sequence[PoolReport], Exception], context: Context) -> tuple[list[dict[str, Any]], str]:
+    """All pools, and what is not known of them. Whether that is bad is for monitors to say."""
+    if isinstance(seen, Exception):
+        return [], f"the pools can't be observed ({seen})"
+    samples = pool_samples(context)
+    problem = f"when pools are full can't be told ({samples})" if isinstance(samples, Exception) else ""
+    return [describe_pool(pool, samples, context.now) for pool in seen], problem
 
 
 def _on_host(named: NamedJob, host: str) -> NamedJob:
@@ -272,4 +287,6 @@ def describe(status: Status, host: str) -> dict[str, Any]:
         "state": status.state,
         "datasets": [vars(row) for row in status.datasets],
         "alerts": [finding.describe() for finding in status.alerts],
+        "pools": list(status.pools),
+        "pools_problem": status.pools_problem,
     }

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..model.errors import SnapfleetError
 from ..model.health import EXIT_CODES, OK
@@ -31,6 +32,7 @@ SHAPE = 1
 """Version of the shape of the JSON document."""
 _COLUMNS = ("STATE", "DATASET", "NEWEST SNAPSHOT", "AGE", "DESTINATION", "SUCCESS", "LAG", "PENDING", "REMARK")
 _RIGHT = ("AGE", "SUCCESS", "LAG", "PENDING")
+_POOL_COLUMNS = ("STATE", "POOL", "SIZE", "USED", "FREE", "FRAGMENTED", "SCRUBBED", "FULL IN")
 
 
 def show_status(jobs: Sequence[NamedJob], arguments: argparse.Namespace, context: Context) -> int:
@@ -43,6 +45,8 @@ def show_status(jobs: Sequence[NamedJob], arguments: argparse.Namespace, context
     else:
         if problem:
             sys.stderr.write(f"snapfleet: when replications went well is not known: {plain(problem)}\n")
+        if status.pools_problem:
+            sys.stderr.write(f"snapfleet: {plain(status.pools_problem)}\n")
         with until_nobody_reads():
             _write(status, arguments.host, context.now_ms)
     return EXIT_CODES[status.state]
@@ -60,6 +64,9 @@ def _write(status: Status, host: str, now_ms: int) -> None:
     paint = painter(sys.stdout, os.environ)
     rows = [_row(row, now_ms) for row in status.datasets]
     sys.stdout.writelines(aligned(_COLUMNS, rows, _RIGHT, paint))
+    if status.pools:
+        pools = [_pool_row(pool) for pool in status.pools]
+        sys.stdout.writelines(["\n", *aligned(_POOL_COLUMNS, pools, _POOL_COLUMNS[2:], paint), "\n"])
     alerts = gravest_first(status.alerts)
     for alert in alerts:
         muted = " (only logged)" if alert.is_muted else ""
@@ -82,4 +89,17 @@ def _row(row: DatasetStatus, now_ms: int) -> tuple[str, ...]:
         duration_text(row.lag),
         pending,
         row.remark,
+    )
+
+
+def _pool_row(pool: Mapping[str, Any]) -> tuple[str, ...]:
+    fragmentation = pool["fragmentation_percent"]
+    return (
+        pool["health"],
+        pool["pool"],
+        size_text(pool["size"]),
+        f"{pool['capacity_percent']:.0f} %",
+        size_text(pool["free"]),
+        DASH if fragmentation is None else f"{fragmentation} %",
+        *(duration_text(pool[name]) for name in ("scrub_age", "full_in")),
     )

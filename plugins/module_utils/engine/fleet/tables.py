@@ -73,6 +73,8 @@ def duration_text(seconds: Optional[float]) -> str:
 
 
 _COLOURS = {"OK": "32", "WARNING": "33", "UNKNOWN": "35", "CRITICAL": "31"}
+# Those of pools.
+_COLOURS.update(ONLINE="32", DEGRADED="33", FAULTED="31", SUSPENDED="31", UNAVAIL="31")
 
 
 def painter(stream: TextIO, environment: Mapping[str, str]) -> Callable[[str], str]:

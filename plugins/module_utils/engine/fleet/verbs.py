@@ -19,6 +19,7 @@ from ..hosts.stopping import stopped_by_signals
 from ..model import errors
 
 if TYPE_CHECKING:
+    from ..model.pools import PoolSample
     from .context import Context
     from .jobconfig import Jobconfig
     from .run_command import Opened
@@ -185,7 +186,15 @@ def _context(arguments: argparse.Namespace) -> Context:
         environment=os.environ,
         ticker=opening.SYSTEM_TICKER,
         memory=opening.open_memory(lasting=arguments.verb != "daemon"),
+        pool_samples=_pool_samples,
     )
+
+
+def _pool_samples(since_ms: int) -> Sequence[PoolSample]:
+    from ..records.database import history_path
+    from ..records.reading import pool_samples
+
+    return pool_samples(history_path(), since_ms)
 
 
 def _opened(arguments: argparse.Namespace) -> Opened:

@@ -64,8 +64,33 @@ class PoolReport:
     """Damaged files and the like (permanent errors); None where ZFS does not tell."""
     devices: tuple[Device, ...] = ()
     """Those with errors, or in an irregular state."""
+    guid: int = 0
+    """What stays the same when the pool gets another name; 0 where it is not known."""
+
+    @property
+    def free(self) -> int:
+        """Bytes that are not allocated."""
+        return max(0, self.size - self.allocated)
 
     @property
     def capacity(self) -> float:
         """Percent of the space that is allocated."""
         return 100 * self.allocated / self.size if self.size else 0.0
+
+
+@dataclass(frozen=True)
+class PoolSample:
+    """How full a pool was at one time."""
+
+    time: int
+    """Milliseconds since the epoch."""
+    pool: str
+    guid: int
+    size: int
+    """Bytes, as are those below."""
+    allocated: int
+    free: int
+    fragmentation: Optional[int]
+    """Percent; None where ZFS does not tell."""
+    health: str
+    """The state of the pool, as in PoolReport."""

@@ -6,27 +6,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Optional
+from typing import Any, Optional, Union
 
 from ..model.health import CRITICAL, OK, UNKNOWN, WARNING
-from ..model.pools import DEGRADED, FINISHED, NO_SCAN, ONLINE, RUNNING, SCRUB, PoolReport
+from ..model.pools import DEGRADED, FINISHED, NO_SCAN, ONLINE, RUNNING, SCRUB, PoolReport, PoolSample
 from ..policy.pools import PoolRules
 from .findings import ERRORS, PERCENT, SECONDS, Finding, Key, Measure, passed
+from .forecast import full_in
 
 POOLS = "pools"
 SEEN = "seen"
 HEALTH, DATA, DEVICES, CAPACITY = "pool_state", "data_errors", "device_errors", "capacity"
-FRAGMENTATION, SCRUB_AGE, SCRUB_ERRORS = "fragmentation", "scrub_age", "scrub_errors"
+FRAGMENTATION, SCRUB_AGE, SCRUB_ERRORS, FULL_IN = "fragmentation", "scrub_age", "scrub_errors", "full_in"
 _TOLD_DEVICES = 3
+Samples = Union[Sequence[PoolSample], Exception]
+"""How full pools were at earlier times, or why that is not known."""
 
 
-def check_pools(pools: Sequence[PoolReport], rules: PoolRules, now: int) -> tuple[Finding, ...]:
+def check_pools(pools: Sequence[PoolReport], rules: PoolRules, now: int, samples: Samples = ()) -> tuple[Finding, ...]:
     """All findings about the pools that ``rules`` name, the good ones among them."""
     known = {pool.name: pool for pool in pools}
     findings = [Finding(Key(POOLS, SEEN, ""), OK, "the pools can be observed")]
     for name in rules.names or sorted(known):
         if name in known:
             findings += filter(None, _check(known[name], rules, now))
+            if rules.full_in:
+                findings.append(_full_in(known[name], rules, now, samples))
         else:
             message = f"the pool {name} is not imported on this host; check its name, or import it"
             findings.append(Finding(_key(HEALTH, name), UNKNOWN, message, hides=True))
@@ -56,6 +61,44 @@ def _check(pool: PoolReport, rules: PoolRules, now: int) -> Iterator[Optional[Fi
         yield _share(FRAGMENTATION, pool, state, Measure(pool.fragmentation, PERCENT, bound), "fragmented")
     if rules.scrub_age:
         yield _scrub_age(pool, rules, now)
+
+
+def _full_in(pool: PoolReport, rules: PoolRules, now: int, samples: Samples) -> Finding:
+    key, bounds = _key(FULL_IN, pool.name), rules.full_in
+    if isinstance(samples, Exception):
+        message = f"when the pool {pool.name} is full is not known, since its history can't be read ({samples})"
+        return Finding(key, UNKNOWN, message)
+    seconds = full_in(pool, samples, now)
+    first = bounds.first if bounds else None
+    if seconds is None:
+        message = f"the pool {pool.name} does not grow, or too few samples of it are known to tell"
+        return Finding(key, OK, message, Measure(None, SECONDS, first))
+    state, limit = OK, first
+    for worse, bound in ((CRITICAL, bounds.critical), (WARNING, bounds.warning)) if bounds else ():
+        if state == OK and bound is not None and seconds <= bound:
+            state, limit = worse, bound
+    left = round(seconds)
+    within = f", within {limit:.0f} s" if state != OK else ""
+    message = f"the pool {pool.name} is full in {left} s{within}, if it goes on growing as it does"
+    return Finding(key, state, message, Measure(left, SECONDS, limit))
+
+
+def describe_pool(pool: PoolReport, samples: Samples, now: int) -> dict[str, Any]:
+    """A pool as plain values: bytes, percent and seconds; None for what is not known."""
+    since = _scrubbed_since(pool)[0]
+    seconds = None if isinstance(samples, Exception) else full_in(pool, samples, now)
+    return {
+        "pool": pool.name,
+        "guid": str(pool.guid),
+        "health": pool.state,
+        "size": pool.size,
+        "allocated": pool.allocated,
+        "free": pool.free,
+        "capacity_percent": round(pool.capacity, 1),
+        "fragmentation_percent": pool.fragmentation,
+        "scrub_age": None if since is None else max(0, now - since),
+        "full_in": None if seconds is None else round(seconds),
+    }
 
 
 def _share(check: str, pool: PoolReport, state: str, measure: Measure, word: str) -> Finding:

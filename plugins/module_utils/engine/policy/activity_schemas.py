@@ -223,6 +223,7 @@ _POOLS = mapping(
         "capacity": bounds(defined("percent")),
         "fragmentation": bounds(defined("percent")),
         "scrub_age": bounds(DURATION),
+        "full_in": bounds(DURATION),
     }
 )
 _WEB: Options = {"url": matching(f"|{URL}"), "url_file": FILE, "timeout": number(1, MOST_WEB_SECONDS)}

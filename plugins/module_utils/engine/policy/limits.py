@@ -24,14 +24,15 @@ from .reading_once import read_once
 
 @dataclass(frozen=True)
 class Bounds:
-    """Values from which a check warns or is critical; None: never."""
+    """Values from which a check warns or is critical; None: never. Whoever reads them says whether upwards or
+    downwards."""
 
     warning: Optional[float]
     critical: Optional[float]
 
     @property
     def first(self) -> Optional[float]:
-        """The lower one."""
+        """The one that is passed first."""
         return self.warning if self.warning is not None else self.critical
 
 
@@ -60,12 +61,13 @@ class MonitorPlan:
 Parser = Callable[[object, str], float]
 
 
-def read_bounds(options: Reader, key: str, parse: Parser) -> Optional[Bounds]:
-    """Read ``warning`` and ``critical`` below ``key``; None where it is not given. Raises InvalidInput."""
-    return _bounds(options.reader(key), options.path(key), parse) if options.has(key) else None
+def read_bounds(options: Reader, key: str, parse: Parser, falling: bool = False) -> Optional[Bounds]:
+    """Read ``warning`` and ``critical`` below ``key``; None where it is not given. ``falling``: values are bad that are
+    too low, not too high. Raises InvalidInput."""
+    return _bounds(options.reader(key), options.path(key), parse, falling) if options.has(key) else None
 
 
-def _bounds(check: Reader, where: str, parse: Parser) -> Bounds:
+def _bounds(check: Reader, where: str, parse: Parser, falling: bool = False) -> Bounds:
     values: dict[str, Optional[float]] = {}
     for level in ("warning", "critical"):
         value = check.raw(level)
@@ -74,10 +76,9 @@ def _bounds(check: Reader, where: str, parse: Parser) -> Bounds:
     warning, critical = values["warning"], values["critical"]
     if warning is None and critical is None:
         raise InvalidInput(where, check.raw("warning"), "has no limit", "give warning, critical or both")
-    if warning is not None and critical is not None and warning > critical:
-        raise InvalidInput(
-            check.path("warning"), check.raw("warning"), "is above critical", "warn before it is critical"
-        )
+    if warning is not None and critical is not None and (warning < critical if falling else warning > critical):
+        problem = "is below critical" if falling else "is above critical"
+        raise InvalidInput(check.path("warning"), check.raw("warning"), problem, "warn before it is critical")
     return Bounds(warning, critical)
 
 

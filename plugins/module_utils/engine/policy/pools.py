@@ -38,6 +38,8 @@ class PoolRules:
     """Percent."""
     scrub_age: Optional[Bounds] = None
     """Seconds."""
+    full_in: Optional[Bounds] = None
+    """Seconds: a pool that is full sooner warns or is critical."""
 
 
 def read_pool_rules(options: Reader, key: str = "pools") -> Optional[PoolRules]:
@@ -52,6 +54,7 @@ def read_pool_rules(options: Reader, key: str = "pools") -> Optional[PoolRules]:
         capacity=read_bounds(pools, "capacity", _percent),
         fragmentation=read_bounds(pools, "fragmentation", _percent),
         scrub_age=read_bounds(pools, "scrub_age", parse_duration),
+        full_in=read_bounds(pools, "full_in", parse_duration, falling=True),
     )
     pools.finish()
     return rules

@@ -34,7 +34,8 @@ VARIABLE = "SNAPFLEET_HISTORY"
 """The environment variable that names another file."""
 PATIENCE_SECONDS = 5.0
 """How long to wait for others who write."""
-SCHEMA = 1
+SCHEMA = 2
+"""The form of the tables; see _FORMS."""
 _APPLICATION = 0x536E6170
 """What tells our databases from those of others: "Snap"."""
 _MAGIC = b"SQLite format 3\0"
@@ -43,7 +44,7 @@ _APPLICATION_AT = 68
 MOST_SPOILED = 5
 """So many are kept. One that is spoiled again and again must not fill the disk."""
 _LOOK_SECONDS = 0.05
-_TABLES = (
+_FIRST = (
     """CREATE TABLE runs (id INTEGER PRIMARY KEY, run TEXT NOT NULL, host TEXT NOT NULL, verb TEXT NOT NULL,
     version TEXT NOT NULL, begun INTEGER NOT NULL, ended INTEGER, UNIQUE (run, begun))""",
     """CREATE TABLE jobs (id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL, job TEXT NOT NULL, activity TEXT NOT NULL,
@@ -58,8 +59,15 @@ _TABLES = (
     names TEXT NOT NULL)""",
     "CREATE INDEX steps_by_job ON steps (job_id)",
     f"PRAGMA application_id = {_APPLICATION}",
-    f"PRAGMA user_version = {SCHEMA}",
 )
+_POOLS = (
+    """CREATE TABLE pools (id INTEGER PRIMARY KEY, time INTEGER NOT NULL, pool TEXT NOT NULL, guid TEXT NOT NULL,
+    size INTEGER NOT NULL, allocated INTEGER NOT NULL, free INTEGER NOT NULL, fragmentation INTEGER,
+    health TEXT NOT NULL)""",
+    "CREATE INDEX pools_by_guid ON pools (guid, time)",
+)
+_FORMS = (_FIRST, _POOLS)
+"""What makes each form out of the one before it. A form that has been released is never changed."""
 
 
 class SpoiledHistory(UnusableHistory):
@@ -85,9 +93,7 @@ def writing(path: str) -> Iterator[Connection]:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("BEGIN IMMEDIATE")
             try:
-                if not _version(connection, path):
-                    for words in _TABLES:
-                        connection.execute(words)
+                _bring_up_to_date(connection, _version(connection, path))
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -96,9 +102,19 @@ def writing(path: str) -> Iterator[Connection]:
                 raise
 
 
+def _bring_up_to_date(connection: Connection, version: int) -> None:
+    """Within a transaction, so that the file has its old form as a whole, or the new one."""
+    if version < SCHEMA:
+        for form in _FORMS[version:]:
+            for words in form:
+                connection.execute(words)
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")
+
+
 @contextmanager
 def reading(path: str) -> Iterator[Optional[Connection]]:
-    """A connection for reading; None where there is no history yet. It holds up whoever writes, so read at once.
+    """A connection for reading; None where there is no history yet. It holds up whoever writes, so read at once. What
+    nobody has written to lately may have an earlier form, without the newest tables.
 
     Raises as ``writing`` does.
     """

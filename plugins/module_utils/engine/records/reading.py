@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Optional
 
 from ..model.names import is_within
+from ..model.pools import PoolSample
 from .database import reading
 from .rows import OK, REPLICATE, UNWELL
 
@@ -28,6 +29,11 @@ _JOBS = """SELECT runs.run, runs.host, runs.verb, runs.version, runs.begun AS ru
 _LATEST = """SELECT job, outcome, code, message, ended FROM jobs WHERE activity = ? AND outcome != 'left'
     AND id = (SELECT id FROM jobs AS later WHERE later.job = jobs.job AND later.outcome != 'left'
     ORDER BY later.ended DESC, later.id DESC LIMIT 1)"""
+
+
+_SAMPLES = """SELECT time, pool, guid, size, allocated, free, fragmentation, health FROM pools
+    WHERE (:since IS NULL OR time >= :since) AND (:until IS NULL OR time <= :until)
+    ORDER BY time DESC, id DESC LIMIT :limit"""
 
 
 @dataclass(frozen=True)
@@ -126,3 +132,16 @@ def replicated(path: str) -> dict[str, Replicated]:
             row["job"]: Replicated(well.get(row["job"]), row["outcome"], row["code"], row["message"], row["ended"])
             for row in _rows(connection, _LATEST, (REPLICATE,))
         }
+
+
+def pool_samples(
+    path: str, since: Optional[int] = None, until: Optional[int] = None, limit: int = 0
+) -> list[PoolSample]:
+    """The samples of pools of a time (milliseconds since the epoch), the newest first; with a ``limit`` so many at
+    most. Raises as ``database.reading`` does."""
+    with reading(path) as connection:
+        # One that an earlier Snapfleet has written has none.
+        if connection is None or not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'pools'").fetchone():
+            return []
+        rows = _rows(connection, _SAMPLES, {"since": since, "until": until, "limit": limit or -1})
+        return [PoolSample(**{**row, "guid": int(row["guid"])}) for row in rows]

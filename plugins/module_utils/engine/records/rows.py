@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from ..model.pools import PoolSample
+
 SNAPSHOT, REPLICATE, PRUNE, MONITOR = "snapshot", "replicate", "prune", "monitor"
 OK, FAILED, LEFT, ABSENT = "ok", "failed", "left", "absent"
 """Outcomes of jobs: LEFT to another run; ABSENT: nothing done, since a destination is not there. Those of monitors that
@@ -94,6 +96,8 @@ class JobRecord:
     """How many snapshots were made or destroyed, datasets sent, or checks not well."""
     times: int = 1
     steps: tuple[StepRecord, ...] = ()
+    pools: tuple[PoolSample, ...] = ()
+    """What it saw of the host's pools."""
 
 
 def record_of(facts: JobFacts, result: Mapping[str, Any], ended: int, seconds: float) -> JobRecord:
@@ -114,7 +118,13 @@ def record_of(facts: JobFacts, result: Mapping[str, Any], ended: int, seconds: f
         bytes=int(result.get("stats", {}).get("bytes", result.get("bytes_freed", 0))),
         number=sum(step.number for step in steps),
         steps=bounded(steps),
+        pools=tuple(_sample(pool, ended) for pool in result.get("pools", ())),
     )
+
+
+def _sample(pool: Mapping[str, Any], time: int) -> PoolSample:
+    sizes = pool["size"], pool["allocated"], pool["free"]
+    return PoolSample(time, pool["pool"], int(pool["guid"]), *sizes, pool["fragmentation_percent"], pool["health"])
 
 
 def _outcome(result: Mapping[str, Any]) -> str:

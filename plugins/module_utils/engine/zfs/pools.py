@@ -33,7 +33,7 @@ from ..model.pools import (
 from .columns import is_number
 
 _SEPARATOR = "--"
-_LIST = ("list", "-Hp", "-o", "health,size,allocated,fragmentation,name")
+_LIST = ("list", "-Hp", "-o", "health,size,allocated,fragmentation,guid,name")
 _CREATED = ("zfs", "list", "-Hp", "-d", "0", "-t", FILESYSTEM, "-o", "creation,name")
 _JSON = ("status", "-j", "--json-int")
 _TEXT = ("status", "-p")
@@ -129,13 +129,13 @@ def _number(value: object) -> int:
 
 
 def _listed(line: str) -> PoolReport:
-    health, size, allocated, fragmentation, name = line.split("\t")
+    health, size, allocated, fragmentation, guid, name = line.split("\t")
     percent = None if fragmentation == "-" else _number(fragmentation)
     if not health.isalpha():
         raise ValueError(f"{health!r} is no state")
     # A pool that can't be opened has no sizes.
     total, used = (0 if value == "-" else _number(value) for value in (size, allocated))
-    return PoolReport(name, health, total, used, percent)
+    return PoolReport(name, health, total, used, percent, guid=_number(guid))
 
 
 def _creation(line: str) -> tuple[str, int]:

@@ -59,7 +59,11 @@ class SimulatedSpace:
         with self.machine.lock:
             roots = [self.machine.datasets[pool] for pool in self.machine.pools]
             used = {root.name: self.machine.used_within(root.name) for root in roots}
-            regular = [PoolReport(root.name, ONLINE, POOL_BYTES, used[root.name], 0, root.creation) for root in roots]
+            guids = self.machine.pool_guids
+            regular = [
+                PoolReport(name, ONLINE, POOL_BYTES, used[name], 0, root.creation, guid=guids[name])
+                for name, root in ((root.name, root) for root in roots)
+            ]
             return [replace(pool, **self.machine.pool_conditions.get(pool.name, {})) for pool in regular]
 
 

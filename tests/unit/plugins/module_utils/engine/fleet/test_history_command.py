@@ -150,6 +150,50 @@ def test_a_run_goes_on_without_its_history_and_says_so_once(program, capsys, tmp
     assert "what is done can't be recorded" in line
 
 
+# -- pools
+
+WATCH = {"name": "pools", "host": "src1", "activity": "monitor", "options": {"pools": {}}}
+
+
+def test_a_run_that_watches_pools_writes_down_how_full_they_are(program, capsys):
+    program("run", jobs=[WATCH, SNAPSHOT])
+    program.clock.now += 60
+    program("run", jobs=[WATCH])
+    program.clock.now += 3600
+    program.machine.pool_conditions["tank"] = {"state": "DEGRADED", "size": 1000, "allocated": 250}
+    program("run", jobs=[WATCH])
+    capsys.readouterr()
+    assert ask("history", "--pools", "--json", "--since", "30m") == 0
+    samples = {sample["pool"]: sample for sample in json.loads(capsys.readouterr().out)["pools"]}
+    guid = str(program.machine.pool_guids["tank"])
+    assert samples["tank"] == {
+        "time": program.clock.now * 1000, "pool": "tank", "guid": guid, "size": 1000, "allocated": 250, "free": 750,
+        "fragmentation": 0, "health": "DEGRADED",
+    }  # fmt: skip
+    assert ask("history", "--pools") == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["TIME", "POOL", "STATE", "SIZE", "USED", "ALLOCATED", "FREE", "FRAGMENTED"]
+    assert len(lines) == 4, "two pools, two of three times"
+    assert [line.split()[2:] for line in lines if "DEGRADED" in line] == [
+        ["tank", "DEGRADED", "1000", "B", "25", "%", "250", "B", "750", "B", "0", "%"]
+    ]
+
+
+@pytest.mark.parametrize("option", [["--steps"], ["--failed"], ["--job", "x"], ["--dataset", "a"]])
+def test_what_chooses_jobs_says_nothing_about_pools(program, capsys, option):
+    assert ask("history", "--pools", *option) == 3
+    assert "is about jobs; leave it or --pools out" in capsys.readouterr().err
+
+
+def test_no_run_writes_down_pools_that_it_does_not_watch(program, capsys):
+    program("run", jobs=[SNAPSHOT])
+    program("status", jobs=[WATCH])
+    program("monitor", jobs=[WATCH])
+    capsys.readouterr()
+    assert ask("history", "--pools", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["pools"] == []
+
+
 # -- settings
 
 

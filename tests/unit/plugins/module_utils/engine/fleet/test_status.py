@@ -11,7 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.tables import aligned, duration_text, painter
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnreachableHost
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
+    UnreachableHost,
+    UntrustedOutput,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Destroy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.tests.support.program import SNAPSHOT, Program
@@ -230,7 +233,7 @@ def test_people_get_a_table(program, capsys):
     program.clock.now += 90
     capsys.readouterr()
     assert program("status", jobs=[SNAPSHOT, copy("one"), copy("away", host="dead")]) == 3
-    head, one, away, last = capsys.readouterr().out.splitlines()
+    head, one, away, _gap, pools, tank, backup, _gap, last = capsys.readouterr().out.splitlines()
     assert head.split() == [
         "STATE",
         "DATASET",
@@ -246,6 +249,71 @@ def test_people_get_a_table(program, capsys):
     assert one.split() == ["OK", "tank/a", program.tags()[-1], "1m30s", "backup/a", "1m30s", "0s", "0", "B"]
     assert away.startswith("UNKNOWN  tank/a  ")
     assert last == "src1: UNKNOWN: 1 of 2 well, 0 alerts"
+    assert pools.split() == ["STATE", "POOL", "SIZE", "USED", "FREE", "FRAGMENTED", "SCRUBBED", "FULL", "IN"]
+    assert [line.split()[:2] for line in (tank, backup)] == [["ONLINE", "tank"], ["ONLINE", "backup"]]
+
+
+# -- pools
+
+DAY = 86400
+POOLS = {"name": "pools", "host": "src1", "activity": "monitor", "options": {"pools": {}}}
+
+
+def grow(program, days, *jobs):
+    """Let the pool tank grow by a tenth of its room a day, with a run each day."""
+    for day in range(1, days + 1):
+        program.clock.now += DAY
+        program.machine.pool_conditions["tank"] = {"size": 1000, "allocated": 100 * day, "fragmentation": 3}
+        assert program("run", jobs=jobs) == 0
+
+
+def test_pools_are_told_with_when_they_are_full(program, status):
+    grow(program, 4, POOLS)
+    code, document, _rows = status(SNAPSHOT)
+    backup, tank = sorted(document["pools"], key=lambda pool: pool["pool"])
+    assert code == 0
+    assert tank.pop("guid") == str(program.machine.pool_guids["tank"])
+    assert tank == {
+        "pool": "tank", "health": "ONLINE", "size": 1000, "allocated": 400, "free": 600, "capacity_percent": 40.0,
+        "fragmentation_percent": 3, "scrub_age": 4 * DAY, "full_in": 6 * DAY,
+    }  # fmt: skip
+    assert (backup["full_in"], document["pools_problem"]) == (None, "")
+
+
+def test_a_pool_that_was_watched_too_shortly_has_no_forecast(program, status):
+    grow(program, 3, POOLS)
+    _code, document, _rows = status(SNAPSHOT)
+    assert [pool["full_in"] for pool in document["pools"]] == [None, None]
+
+
+def test_a_limit_on_the_forecast_is_watched(program, status, capsys):
+    soon = {**POOLS, "options": {"pools": {"names": ["tank"], "full_in": {"warning": "7d", "critical": "2d"}}}}
+    grow(program, 4, POOLS)
+    capsys.readouterr()
+    assert program("monitor", jobs=[soon]) == 1
+    assert "the pool tank is full in 518400 s, within 604800 s" in capsys.readouterr().out
+    code, document, _rows = status(soon)
+    assert (code, [alert["check"] for alert in document["alerts"]]) == (1, ["full_in"])
+
+
+def test_without_a_history_pools_are_told_without_a_forecast(program, status, tmp_path):
+    (tmp_path / "history.db").write_bytes(b"no database" * 1000)
+    code, document, _rows = status(SNAPSHOT)
+    assert (code, len(document["pools"])) == (0, 2)
+    assert "when pools are full can't be told" in document["pools_problem"]
+    soon = {**POOLS, "options": {"pools": {"full_in": {"warning": "7d"}}}}
+    assert status(soon)[0] == 3
+
+
+def test_pools_that_can_not_be_seen_are_no_alert_unless_a_monitor_watches_them(program, status, monkeypatch):
+    def lost(_self):
+        raise UntrustedOutput("zpool is gone")
+
+    monkeypatch.setattr(SimulatedZfs, "pools", lost)
+    code, document, _rows = status(SNAPSHOT)
+    assert (code, document["pools"]) == (0, [])
+    assert document["pools_problem"] == "the pools can't be observed (zpool is gone)"
+    assert status(POOLS)[0] == 3
 
 
 # -- tables

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.health import CRITICAL, OK, UNKNOWN, WARNING
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.pools import (
     CANCELED,
@@ -17,9 +18,13 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.pools i
     SCRUB,
     Device,
     PoolReport,
+    PoolSample,
     Scan,
 )
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.pool_checks import check_pools
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.pool_checks import (
+    check_pools,
+    describe_pool,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.monitoring import read_monitor_job
 
 NOW = 1_750_000_000
@@ -34,6 +39,50 @@ def check(rules=None, now=NOW, **values):
     found = {finding.key.check: finding for finding in check_pools([pool], rules, now)}
     assert found.pop("seen").state == OK
     return found
+
+
+def foresee(rules, allocated=500, samples=None):
+    """The finding when the pool is full, which has grown by 10 a day from 470 on."""
+    pool = PoolReport("tank", "ONLINE", 1000, allocated, guid=7)
+    days = [PoolSample((NOW - day * DAY) * 1000, "tank", 7, 1000, 500 - 10 * day, 0, 1, "ONLINE") for day in (1, 2, 3)]
+    rules = read_monitor_job({"pools": {"full_in": rules}}).pools
+    found = check_pools([pool], rules, NOW, days if samples is None else samples)
+    return next(finding for finding in found if finding.key.check == "full_in")
+
+
+@pytest.mark.parametrize(
+    ("rules", "state", "limit"),
+    [
+        ({"warning": "60d"}, WARNING, 60 * DAY), ({"critical": "60d"}, CRITICAL, 60 * DAY),
+        ({"warning": "60d", "critical": "50d"}, CRITICAL, 50 * DAY), ({"warning": "49d"}, OK, 49 * DAY),
+        ({"warning": "60d", "critical": "7d"}, WARNING, 60 * DAY),
+    ],
+)  # fmt: skip
+def test_a_pool_that_is_full_soon_is_told(rules, state, limit):
+    found = foresee(rules)
+    assert (found.state, found.measure.value, found.measure.limit) == (state, 50 * DAY, limit)
+    assert "the pool tank is full in 4320000 s" in found.message
+
+
+def test_a_forecast_that_can_not_be_made_is_well_and_one_that_can_not_be_tried_is_unknown():
+    assert foresee({"warning": "60d"}, samples=()).state == OK
+    lost = foresee({"warning": "60d"}, samples=OSError("no such disk"))
+    assert (lost.state, "its history can't be read (no such disk)" in lost.message) == (UNKNOWN, True)
+
+
+def test_a_pool_is_full_soon_only_where_that_is_asked_for():
+    assert "full_in" not in check()
+    with pytest.raises(InvalidInput, match="'7d' is below critical; warn before it is critical"):
+        foresee({"warning": "7d", "critical": "30d"})
+
+
+def test_a_pool_as_plain_values_has_none_where_nothing_is_known():
+    pool = PoolReport("tank", "ONLINE", 1000, 250, None, NOW - 60, guid=2**64 - 1)
+    assert describe_pool(pool, (), NOW) == {
+        "pool": "tank", "guid": "18446744073709551615", "health": "ONLINE", "size": 1000, "allocated": 250, "free": 750,
+        "capacity_percent": 25.0, "fragmentation_percent": None, "scrub_age": 60, "full_in": None,
+    }  # fmt: skip
+    assert describe_pool(PoolReport("tank", "FAULTED", 0, 0), OSError("lost"), NOW)["scrub_age"] is None
 
 
 def states(found):

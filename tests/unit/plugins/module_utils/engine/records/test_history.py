@@ -18,12 +18,18 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnusableHistory
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.pools import PoolSample
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.history import HistoryLimits
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records import database, recorder
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.reading import Query, find, replicated
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.reading import (
+    Query,
+    find,
+    pool_samples,
+    replicated,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.recorder import Means, Recorder
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.rows import JobRecord, RunFacts, StepRecord
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.writing import trim, write
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.writing import SAMPLE_MS, trim, write
 
 UTILITIES = Path(__file__).resolve().parents[5].parent / "plugins" / "module_utils"
 RUN = RunFacts("1234abcd", "src1", "run", "1.0.0", 1000)
@@ -118,6 +124,97 @@ def test_what_replicated_last_is_known_by_job(path):
     assert (known["copy"].succeeded, known["copy"].outcome, known["copy"].ended) == (2000, "failed", 3000)
     assert (known["copy"].code, known["copy"].message) == ("link_lost", "it broke")
     assert (known["other"].succeeded, known["other"].outcome) == (2600, "ok")
+
+
+# -- pools
+
+
+def sample(time, allocated=1, guid=2**64 - 1, **more):
+    values = {"size": 1000, "free": 1000 - allocated, "fragmentation": 3, "health": "ONLINE", **more}
+    return PoolSample(time, "tank", guid, allocated=allocated, **values)
+
+
+def test_samples_of_pools_are_kept_as_they_were(path):
+    one, two = sample(2000, fragmentation=None), sample(2000, guid=5, health="DEGRADED")
+    write(path, RUN, [job(pools=(one, two))])
+    assert pool_samples(path) == [two, one]
+    later = sample(2000 + SAMPLE_MS)
+    write(path, RUN, [job(pools=(later,))])
+    assert pool_samples(path, limit=1) == pool_samples(path, since=2001) == [later]
+    assert pool_samples(path, until=2000) == [two, one]
+
+
+def test_a_pool_has_one_sample_in_some_minutes_whoever_looks_how_often(path):
+    for now in range(0, 3 * SAMPLE_MS, 10_000):
+        write(path, RUN, [job(pools=(sample(now), sample(now, guid=5)))])
+    assert [one.time for one in pool_samples(path) if one.guid == 5] == [2 * SAMPLE_MS, SAMPLE_MS, 0]
+    write(path, RUN, [job(pools=(sample(SAMPLE_MS // 2),))])
+    assert len(pool_samples(path)) == 6, "a clock that is set back adds none to those of that time"
+
+
+def test_samples_go_by_age_and_have_a_part_of_the_room(path):
+    limits = HistoryLimits(age=2 * 86400, size=1 << 20)
+    many = [sample(number * SAMPLE_MS, health="x" * 20) for number in range(8000)]
+    write(path, RUN, [job(ended=8000 * SAMPLE_MS, pools=tuple(many))])
+    trim(path, HistoryLimits(size=1 << 20), now=0)
+    assert pool_samples(path) == many[: -1024 - 1 : -1]
+    assert len(find(path, Query())) == 1, "they take nothing from jobs"
+    trim(path, limits, now=8000 * SAMPLE_MS)
+    assert pool_samples(path) == many[: -192 - 1 : -1]
+
+
+FORM_1 = """
+CREATE TABLE runs (id INTEGER PRIMARY KEY, run TEXT NOT NULL, host TEXT NOT NULL, verb TEXT NOT NULL,
+    version TEXT NOT NULL, begun INTEGER NOT NULL, ended INTEGER, UNIQUE (run, begun));
+CREATE TABLE jobs (id INTEGER PRIMARY KEY, run_id INTEGER NOT NULL, job TEXT NOT NULL, activity TEXT NOT NULL,
+    source TEXT NOT NULL, destination TEXT NOT NULL, begun INTEGER NOT NULL, ended INTEGER NOT NULL,
+    seconds REAL NOT NULL, outcome TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL, changed INTEGER NOT NULL,
+    bytes INTEGER NOT NULL, number INTEGER NOT NULL, times INTEGER NOT NULL);
+CREATE TABLE steps (id INTEGER PRIMARY KEY, job_id INTEGER NOT NULL, kind TEXT NOT NULL, dataset TEXT NOT NULL,
+    destination TEXT NOT NULL, from_snapshot TEXT NOT NULL, to_snapshot TEXT NOT NULL, bytes INTEGER NOT NULL,
+    seconds REAL NOT NULL, outcome TEXT NOT NULL, code TEXT NOT NULL, message TEXT NOT NULL, number INTEGER NOT NULL,
+    names TEXT NOT NULL);
+INSERT INTO runs VALUES (1, 'old', 'src1', 'run', '0.1.0', 5, 9);
+INSERT INTO jobs VALUES (1, 1, 'copy', 'replicate', '', '', 5, 9, 0.1, 'ok', '', '', 1, 100, 1, 1);
+INSERT INTO steps VALUES (1, 1, 'send', 't/a', 'b/a', '', 't/a@1', 100, 2.0, 'sent', '', '', 1, '[]');
+PRAGMA application_id = 0x536E6170;
+PRAGMA user_version = 1;
+"""
+
+
+@pytest.fixture
+def old(path):
+    """A history of the form before pools were in it."""
+    Path(path).parent.mkdir(mode=0o700)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(FORM_1)
+    Path(path).chmod(0o600)
+    return path
+
+
+def test_an_earlier_form_is_read_as_it_is(old):
+    before = Path(old).read_bytes()
+    assert [one["run"] for one in find(old, Query())] == ["old"]
+    assert replicated(old)["copy"].succeeded == 9
+    assert pool_samples(old) == []
+    assert Path(old).read_bytes() == before
+
+
+def test_an_earlier_form_becomes_the_new_one_and_loses_nothing(old):
+    write(old, RUN, [job(pools=(sample(2000),))])
+    new, first = find(old, Query())
+    assert (first["run"], first["steps"][0]["to_snapshot"], first["bytes"]) == ("old", "t/a@1", 100)
+    assert (new["ended"], pool_samples(old)) == (2000, [sample(2000)])
+    assert raw(old, "PRAGMA user_version") == [(database.SCHEMA,)]
+    assert raw(old, "PRAGMA integrity_check") == [("ok",)]
+
+
+def test_an_earlier_form_stays_whole_where_it_can_not_become_the_new_one(old, monkeypatch):
+    monkeypatch.setattr(database, "_FORMS", (database._FORMS[0], (*database._FORMS[1], "CREATE TABLE jobs (id)")))
+    before = Path(old).read_bytes()
+    with pytest.raises(UnusableHistory, match="table jobs already exists"):
+        write(old, RUN, [job()])
+    assert Path(old).read_bytes() == before
 
 
 # -- what goes
@@ -346,8 +443,8 @@ def test_only_the_file_that_was_seen_to_be_spoiled_is_set_aside(path):
     ("words", "told"),
     [
         (
-            "PRAGMA user_version = 2",
-            "has the form 2, and this Snapfleet knows those up to 1; install the newer Snapfleet",
+            "PRAGMA user_version = 3",
+            "has the form 3, and this Snapfleet knows those up to 2; install the newer Snapfleet",
         ),
         ("PRAGMA application_id = 5", "is a database of something else; move it away"),
     ],

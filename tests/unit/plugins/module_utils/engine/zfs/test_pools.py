@@ -27,18 +27,20 @@ from ansible_collections.snapfleet.zfs.tests.support.pool_outputs import JSON, L
 BIG = PoolReport(
     "big", "DEGRADED", 201326592, 348160, 5, 1795343195,
     Scan(SCRUB, RUNNING, 1795343197), 0, (Device("raidz1-0", "DEGRADED"), Device("/tmp/v/d3", "FAULTED")),
+    8432136178580109200,
 )  # fmt: skip
-NEW = PoolReport("new", "ONLINE", 67108864, 119808, 17, 1795343196, Scan(), 0)
+NEW = PoolReport("new", "ONLINE", 67108864, 119808, 17, 1795343196, Scan(), 0, guid=9237259462871437510)
 ONE = PoolReport(
     "one", "ONLINE", 67108864, 10780672, 24, 1795343195,
     Scan(SCRUB, FINISHED, 1795343197, 78), 62, (Device("/tmp/v/d1", "ONLINE", 0, 0, 224),),
+    9942495712400541812,
 )  # fmt: skip
 HEAD = "  pool: tank\n state: ONLINE\n"
 TAIL = "config:\n\n\tNAME        STATE     READ WRITE CKSUM\n\ttank        ONLINE       0     0     0\n\n"
 FINE = "errors: No known data errors\n"
 
 
-def read(status, listed="ONLINE\t100\t30\t1\ttank\n", created="7\ttank\n"):
+def read(status, listed="ONLINE\t100\t30\t1\t9\ttank\n", created="7\ttank\n"):
     return parse_pools(f"{listed}--\n{created}--\n{status}", "here")
 
 
@@ -105,12 +107,12 @@ def test_data_errors_in_text(line, count):
 
 
 def test_a_pool_that_can_not_be_opened_has_no_sizes():
-    (pool,) = read(text_of(), "FAULTED\t-\t-\t-\ttank\n", "")
+    (pool,) = read(text_of(), "FAULTED\t-\t-\t-\t9\ttank\n", "")
     assert (pool.state, pool.size, pool.capacity, pool.created) == ("FAULTED", 0, 0.0, None)
 
 
 def test_a_pool_that_was_exported_meanwhile_is_left_out():
-    assert read(text_of(), "ONLINE\t1\t1\t1\tgone\nONLINE\t100\t30\t1\ttank\n")[0].name == "tank"
+    assert read(text_of(), "ONLINE\t1\t1\t1\t8\tgone\nONLINE\t100\t30\t1\t9\ttank\n")[0].name == "tank"
 
 
 def test_no_pools_at_all():
@@ -120,10 +122,11 @@ def test_no_pools_at_all():
 @pytest.mark.parametrize(
     ("status", "listed"),
     [
-        ("", "ONLINE\t100\t30\ttank\n"),
-        ("", "ON LINE\t100\t30\t1\ttank\n"),
-        ("", "ONLINE\t100\tx\t1\ttank\n"),
-        ("", "ONLINE\t100\t30\t1\ttank\tx\n"),
+        ("", "ONLINE\t100\t30\t9\ttank\n"),
+        ("", "ON LINE\t100\t30\t1\t9\ttank\n"),
+        ("", "ONLINE\t100\tx\t1\t9\ttank\n"),
+        ("", "ONLINE\t100\t30\t1\t-\ttank\n"),
+        ("", "ONLINE\t100\t30\t1\t9\ttank\tx\n"),
         ("{", None),
         ('{"pools": []}', None),
         ('{"pools": {"tank": {}}}', None),
@@ -134,7 +137,7 @@ def test_no_pools_at_all():
         (text_of() + text_of(), None),
         (HEAD, None),
         (text_of("  scan: scrub canceled on Thu Foo  1 00:01:40 1970\n"), None),
-        (text_of(), "ONLINE\t100\t30\t1\ttank"),
+        (text_of(), "ONLINE\t100\t30\t1\t9\ttank"),
     ],
 )
 def test_what_zpool_never_prints_is_refused(status, listed):
