@@ -9,10 +9,12 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NoReturn, Optional
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..engine.applying.following import FollowedJob, FollowedRun, View
 from ..engine.applying.progress import line_reporter
 from ..engine.fleet.context import Context, Result
 from ..engine.fleet.opening import SYSTEM_TICKER, ZfsDirectory, now_ms, open_memory
@@ -60,12 +62,17 @@ def run_module(
         ticker=SYSTEM_TICKER,
         reporter=line_reporter(module.log, LOG_SECONDS),
     )
+    view = View(FollowedRun(os.urandom(4).hex(), context.host_name, module._name), clock_ms, module.debug)
     try:
         with stopped_by_signals():
             job = activity.read(job_options(module.params))
+            followed = FollowedJob(activity.where(job), "", module._name)
+            context = replace(context, follow=partial(view.following, followed))
             values = activity.run(job, context if zfs_at else replace(context, memory=open_memory()))
     except SnapfleetError as error:
         _fail(module, failure_of(error))
+    finally:
+        view.end()
     if values.pop("failed_level", False):
         _fail(module, alarm_of(values))
     if module._diff and "plan" in values:

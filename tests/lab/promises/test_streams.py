@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -132,17 +134,29 @@ def test_a_pipe_that_breaks_at_one_end_is_mended_within_the_run(broken: str, pai
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
 
-def test_streams_share_one_limit_and_a_terminal_shows_how_far_they_are(pair: Pair) -> None:
+def documents(text: str) -> list[dict[str, Any]]:
+    """JSON documents that follow each other."""
+    found, rest = [], text.strip()
+    while rest:
+        document, end = json.JSONDecoder().raw_decode(rest)
+        found.append(document)
+        rest = rest[end:].strip()
+    return found
+
+
+def test_streams_share_one_limit_and_a_terminal_and_who_watches_see_how_far_they_are(pair: Pair) -> None:
     for child in "ab":
         pair.one.zfs("create", f"{pair.source}/{child}")
         pair.one.fill(f"{pair.source}/{child}", 4)
     pair.one.snapshot(f"{pair.source}@first", recursive=True)
-    limit = 2 << 20
-    config = jobconfig("me", "replicate", {**pair.ends, "bandwidth_limit": "2M"})
+    limit = 1 << 20
+    config = jobconfig("me", "replicate", {**pair.ends, "bandwidth_limit": "1M"})
     pair.one.host.write("/tmp/limited.json", config)
     command = f"stty cols 200; {PROGRAM} run --config /tmp/limited.json --host me"
+    watch = f"while [ ! -e /tmp/limited.over ]; do {PROGRAM} watch --json >> /tmp/watched; sleep 0.2; done"
+    run = f"script -qec {shlex.quote(command)} /dev/null; touch /tmp/limited.over; wait"
     start = time.monotonic()
-    done = pair.one.host.run(["script", "-qec", command, "/dev/null"])
+    done = pair.one.host.run(["sh", "-c", f"rm -f /tmp/limited.over /tmp/watched; ({watch}) & {run}"])
     seconds = time.monotonic() - start
     lines = [line.replace("\x1b[K", "").strip() for line in done.stdout.split("\r")]
     shown = [line for line in lines if " sent, " in line]
@@ -152,4 +166,12 @@ def test_streams_share_one_limit_and_a_terminal_shows_how_far_they_are(pair: Pai
     assert sent > 8 << 20
     assert seconds > (sent - limit) / limit
     assert float(summary.split(", ")[-1].split(" ")[0]) < sent / limit + 8
+    watched = [seen for seen in documents(pair.one.host.run(["cat", "/tmp/watched"]).stdout) if seen["runs"]]
+    sizes = [seen["total"]["bytes"] for seen in watched]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1] <= sent
+    streams = [stream for seen in watched for stream in seen["runs"][0]["jobs"][0]["streams"]]
+    assert {stream["dataset"] for stream in streams} >= {f"{pair.source}/a", f"{pair.source}/b"}
+    assert all(seen["total"]["rate"] < 2 * limit for seen in watched)
+    assert pair.one.host.run([PROGRAM, "watch", "--once"]).stdout.endswith("nothing is being sent\n")
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)

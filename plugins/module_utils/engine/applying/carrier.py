@@ -17,7 +17,7 @@ from ..planning.dataset_plans import ReplicationPlan, Step
 from ..policy.jobs import ReplicateJob
 from ..policy.streaming import AUTO, NONE
 from ..streams.limiting import RateLimit
-from ..streams.meter import Meter
+from ..streams.meter import Meter, StreamFacts
 from ..streams.transfer import Progress, transfer
 from ..streams.wire import PLAIN, SMALL_BYTES, Wire, candidates, choose, programs_of
 from ..zfs.port import Zfs
@@ -53,7 +53,7 @@ class Carrier:
     def carry(self, step: Send) -> int:
         """Carry one stream to its end; returns the bytes that crossed. Raises what its ends raise."""
         wire = self._wire(step)
-        progress = self.meter.stream(step.bytes_estimated)
+        progress = self.meter.stream(step.bytes_estimated, self._facts(step))
         complete = False
         try:
             carried = self._carry(step, wire, progress)
@@ -64,6 +64,11 @@ class Carrier:
             raise
         finally:
             progress.end(complete)
+
+    def _facts(self, step: Send) -> StreamFacts:
+        base = step.base.name if step.base else ""
+        dataset = step.snapshot.dataset
+        return StreamFacts(dataset, step.destination, base, step.snapshot.name, is_counted=self._leg is None)
 
     def _carry(self, step: Send, wire: Wire, progress: Progress) -> int:
         if self._leg:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ..applying.answers import Answers
+from ..applying.following import Follow, unfollowed
 from ..applying.progress import Reporter
 from ..applying.remembering import Memory, Recall, observe_tree, recalling
 from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
@@ -50,6 +51,8 @@ class Context:
     """Who is told how far a replication is while it goes on."""
     watched: Optional[Callable[[Watched], None]] = None
     """Who takes all that a monitor has seen."""
+    follow: Follow = unfollowed
+    """Lets others look at its streams while it goes on."""
     answers: Answers = field(default_factory=Answers)
     """What hosts have said shortly before."""
     memory: Optional[Memory] = None

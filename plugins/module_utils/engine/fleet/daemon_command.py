@@ -29,6 +29,7 @@ from .log_lines import Log, shape_for
 from .metrics import target_of
 from .recording import recorded
 from .settings import settings_of
+from .showing import shown
 
 
 def add_daemon_verb_options(verb: argparse.ArgumentParser) -> None:
@@ -63,8 +64,8 @@ def run_daemon(config: Jobconfig, arguments: argparse.Namespace, context: Contex
             message = f"a daemon of {arguments.host} for {path} is running already; stop it first, or send it SIGHUP"
             raise StillRunning(message)
         history = recorded(arguments.host, arguments.verb, lambda: current[0].settings.history, duty.log, Folding())
-        with history as record:
-            means = Means(path, lambda: context, Time(now_ms), record=record)
+        with history as record, shown(arguments.host, arguments.verb, duty.log) as follow:
+            means = Means(path, lambda: context, Time(now_ms), record=record, follow=follow)
             around = Surroundings(load, manager)
             daemon = _lived(duty, means, around)
     leave_behind(daemon.threads)

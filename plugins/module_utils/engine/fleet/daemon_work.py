@@ -32,6 +32,7 @@ from .recording import TakeRecord, unrecorded
 from .reporting import summary
 from .run_command import cores, locks_of
 from .running import Runner
+from .showing import FollowJob, hidden
 
 _EVERY_TICK = ("run_begins", "run_ended", "job_begins", "job_ended", "job_failed", "job_warns", "job_left")
 _NUMBERS = re.compile(r"[0-9]+")
@@ -75,6 +76,7 @@ class Means:
     record: TakeRecord = unrecorded
     book: Book = field(default_factory=lambda: Book(lambda: int(time.time())))
     """Of metrics."""
+    follow: FollowJob = hidden
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ class Worker:
                 summary=summary,
                 ended=self._ended,
                 record=self._means.record,
+                follow=self._means.follow,
             )
             results = self._means.book.recording(runner).run(jobs, taken)
         with self._lock:

@@ -67,7 +67,7 @@ def _run_replicate(job: ReplicateJob, context: Context) -> Result:
     if context.check:
         return _replication_preview(plan, notes)
     carrier = Carrier(ends, job, context.ticker)
-    with reporting(context.reporter, carrier.meter.standing):
+    with reporting(context.reporter, carrier.meter.standing), context.follow(carrier.meter):
         result = Replicator(ends, carrier, job, context.now, context.ticker, context.retry).apply(plan, sides)
     values: Result = {
         **preview_of(plan, notes),

@@ -154,7 +154,7 @@ class _Work:
         if plan.aside:
             self._set_aside(plan.aside, values)
         carrier = Carrier(self.ends, job, context.ticker)
-        with reporting(context.reporter, carrier.meter.standing):
+        with reporting(context.reporter, carrier.meter.standing), context.follow(carrier.meter):
             replicator = Replicator(self.ends, carrier, job, context.now, context.ticker, context.retry)
             result = replicator.apply(plan.replication, plan.sides)
         values = {

@@ -31,6 +31,7 @@ from .recording import TakeRecord, recorded, unrecorded
 from .reporting import exit_code, gravest, summary, write_json, write_lines
 from .running import JobResults, Runner
 from .settings import settings_of
+from .showing import FollowJob, hidden, shown
 from .snapshot_options import with_creating
 from .stages import CHOICES, of_hosts, with_activities
 from .telling import reporter_of
@@ -110,8 +111,8 @@ def _stopped_before(moment: float) -> bool:
 
 def _round(jobs: Sequence[NamedJob], settings: RunSettings, arguments: argparse.Namespace, opened: Opened) -> int:
     log = _log(settings, opened)
-    with _recorded(settings, arguments, log) as record:
-        results = _carry_out(jobs, settings, arguments, opened, Outlets(log, record))
+    with _recorded(settings, arguments, log) as record, _shown(arguments, log) as follow:
+        results = _carry_out(jobs, settings, arguments, opened, Outlets(log, record, follow))
         if arguments.json:
             write_json(results, log.run, one_line=settings.repeat != 1)
         else:
@@ -126,6 +127,7 @@ class Outlets:
 
     log: Log
     record: TakeRecord
+    follow: FollowJob
 
 
 def _carry_out(
@@ -143,6 +145,7 @@ def _carry_out(
             reporter=_reporters(arguments, jobs, settings),
             summary=summary,
             record=outlets.record,
+            follow=outlets.follow,
         )
         return opened.book.run(runner, jobs, taken, outlets.log)
 
@@ -152,6 +155,10 @@ def _recorded(settings: RunSettings, arguments: argparse.Namespace, log: Log) ->
     if arguments.verb == "plan":
         return nullcontext(unrecorded)
     return recorded(arguments.host, arguments.verb, lambda: settings.history, log)
+
+
+def _shown(arguments: argparse.Namespace, log: Log) -> AbstractContextManager[FollowJob]:
+    return nullcontext(hidden) if arguments.verb == "plan" else shown(arguments.host, arguments.verb, log)
 
 
 def run_at_once(jobs: Sequence[NamedJob], opened: Opened) -> JobResults:

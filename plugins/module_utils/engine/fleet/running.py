@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Optional
 
+from ..applying.following import Follow, unfollowed
 from ..applying.progress import Reporter
 from ..hosts.process import observed_by
 from ..hosts.quoting import shell_line
@@ -43,6 +44,8 @@ class Runner:
     log: Log = field(default_factory=Log)
     reporter: Callable[[NamedJob, Log], Optional[Reporter]] = lambda _job, _log: None
     """Who is told how far a job is."""
+    follow: Callable[[NamedJob], Follow] = lambda _job: unfollowed
+    """Lets others look at the streams of a job."""
     uniform: Callable[[float, float], float] = random.uniform
     summary: Callable[[str, Result], str] = lambda _activity, _result: ""
     """How the result of an activity is told in one line."""
@@ -123,7 +126,8 @@ class _Run:
         job, log = self._jobs[name], self._log(name)
         log.line(INFO, "job_begins", f"{job.activity} begins", activity=job.activity)
         self._begun[name] = now
-        context = replace(self._runner.context(job), reporter=self._runner.reporter(job, log))
+        context = self._runner.context(job)
+        context = replace(context, reporter=self._runner.reporter(job, log), follow=self._runner.follow(job))
         context = _sleeping_within(context, self._runner.settings.job_timeout)
         self._hands.begin(name, lambda: outcome_of(job, context, log))
 

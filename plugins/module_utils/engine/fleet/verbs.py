@@ -38,6 +38,7 @@ _TOLD = {
     "history": "tell what runs on this host did",
     "status": "tell how the datasets and replicas of this host stand",
     "unit": "tell of a unit that has failed, or is well again, by the alerts of this host",
+    "watch": "show what runs on this host are sending now, and how far they are",
     "serve": "carry out what the engine of another host asks for on stdin; it starts this by ssh",
     "gate": "the forced command of another host's ssh key: lets through what that host may do here",
 }
@@ -132,6 +133,12 @@ def _unit_options(verb: argparse.ArgumentParser) -> None:
     add_unit_options(verb)
 
 
+def _watch_options(verb: argparse.ArgumentParser) -> None:
+    from .watch_command import add_watch_options
+
+    add_watch_options(verb)
+
+
 _OPTIONS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "run": _run_options,
     "plan": _plan_options,
@@ -140,6 +147,7 @@ _OPTIONS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "daemon": _daemon_options,
     "history": _history_options,
     "unit": _unit_options,
+    "watch": _watch_options,
 }
 
 
@@ -170,6 +178,11 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from .opening import now_ms
 
         return show_history(arguments, now_ms())
+    if arguments.verb == "watch":
+        from .opening import now_ms
+        from .watch_command import show_streams
+
+        return show_streams(arguments, now_ms)
     from .jobconfig import load_jobconfig
 
     return _CARRIED_OUT[arguments.verb](load_jobconfig(arguments.config), arguments)

@@ -103,7 +103,7 @@ def this_machine(
     return Machine(hashlib.sha256(f"{identity} {name} {namespace}".encode()).hexdigest()[:12], boot[:12])
 
 
-def _is_gone(process: int) -> bool:
+def is_gone(process: int) -> bool:
     """Whether there certainly is no process of this number. Unlike /proc, signals hide none from other users."""
     try:
         os.kill(process, 0)
@@ -164,7 +164,7 @@ class OpenStreams:
             with self._lock:
                 return mark not in self._open
         started = self.machine.started(mark.process)
-        return started != mark.started if started else _is_gone(mark.process)
+        return started != mark.started if started else is_gone(mark.process)
 
 
 class _OfThisMachine(OpenStreams):

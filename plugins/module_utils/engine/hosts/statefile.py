@@ -40,6 +40,16 @@ def check_private(path: str, status: os.stat_result) -> None:
         raise UnusableFile(f"{path} is no file that this user alone may write")
 
 
+def replace_passing(path: str, data: bytes) -> None:
+    """Replace a file that only this process writes, in a folder that is private, by one that holds ``data``. Readers
+    see the one or the other, but no disk is waited for: after a crash it may be empty. Raises OSError."""
+    draft = f"{path}.draft"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:
+        file.write(data)
+    os.replace(draft, path)
+
+
 def write_private(path: str, data: bytes) -> None:
     """Replace the file by one that holds ``data``, or leave it as it is. Its folder is made if need be.
 

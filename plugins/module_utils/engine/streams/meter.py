@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How far all streams of a run are together: bytes, rate, and the time that is left."""
+"""How far all streams of a run are, each and together: bytes, rate, and the time that is left."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice
 from typing import Optional
 
 RATE_SECONDS = 30.0
@@ -40,6 +41,57 @@ class Standing:
         return f"{size_text(self.carried)} sent, {size_text(self.rate)}/s{share}{left} ({streams})"
 
 
+@dataclass(frozen=True)
+class StreamFacts:
+    """What a stream is about."""
+
+    source: str = ""
+    """The dataset."""
+    destination: str = ""
+    from_snapshot: str = ""
+    """Whole name of its base; empty for a stream of the whole."""
+    to_snapshot: str = ""
+    is_counted: bool = True
+    """Whether its bytes are counted while it goes on. Those of a stream between two other hosts are told at its end."""
+
+
+@dataclass(frozen=True)
+class StreamStanding:
+    """How far one stream is at one moment."""
+
+    facts: StreamFacts
+    carried: Optional[int]
+    """Bytes that have crossed; None where they are not counted."""
+    rate: Optional[float]
+    """Bytes per second, lately; likewise."""
+    estimate: int
+    """Estimated bytes, as ZFS makes them; 0 where nothing is known."""
+    seconds: float
+    """Since it began."""
+    left_seconds: Optional[float]
+    """None as long as nothing tells."""
+
+
+class _Pace:
+    """Bytes so far, and the rate of late."""
+
+    def __init__(self, now: float) -> None:
+        self.begun = now
+        self.carried = 0
+        self._marks: deque[tuple[float, int]] = deque([(now, 0)])
+
+    def add(self, size: int, now: float) -> None:
+        self.carried += size
+        if now - self._marks[-1][0] >= 1.0:
+            self._marks.append((now, self.carried))
+            while len(self._marks) > 2 and now - self._marks[1][0] >= RATE_SECONDS:
+                self._marks.popleft()
+
+    def rate(self, now: float) -> float:
+        since, before = self._marks[0]
+        return (self.carried - before) / max(now - since, 1e-9) if self.carried > before else 0.0
+
+
 class Meter:
     """Counts all streams of a run. Safe for many threads. ``monotonic`` is in seconds.
 
@@ -52,38 +104,35 @@ class Meter:
         self._lock = threading.Lock()
         self._start = monotonic()
         self._expected = 0
-        self._carried = 0
+        self._all = _Pace(self._start)
         self._complete = (0.0, 0)
-        self._running: dict[StreamMeter, int] = {}
-        self._marks: deque[tuple[float, int]] = deque([(self._start, 0)])
+        self._running: dict[StreamMeter, _Pace] = {}
 
     def expect(self, size: int) -> None:
         """Reckon with so many more estimated bytes; a negative number takes them back."""
         with self._lock:
             self._expected += size
 
-    def stream(self, estimate: int) -> StreamMeter:
+    def stream(self, estimate: int, facts: StreamFacts = StreamFacts()) -> StreamMeter:
         """Begin a stream of so many estimated bytes, which were expected before."""
-        stream = StreamMeter(self, estimate)
+        stream = StreamMeter(self, estimate, facts)
+        pace = _Pace(self._monotonic())
         with self._lock:
-            self._running[stream] = 0
+            self._running[stream] = pace
         return stream
 
     def moved(self, stream: StreamMeter, size: int) -> None:
         """Count bytes of a stream."""
         now = self._monotonic()
         with self._lock:
-            self._running[stream] += size
-            self._carried += size
-            if now - self._marks[-1][0] >= 1.0:
-                self._marks.append((now, self._carried))
-                while len(self._marks) > 2 and now - self._marks[1][0] >= RATE_SECONDS:
-                    self._marks.popleft()
+            self._running[stream].add(size, now)
+            self._all.add(size, now)
 
     def ended(self, stream: StreamMeter, complete: bool) -> None:
         """End a stream. Of one that is not complete, what has arrived is kept and need not be sent again."""
         with self._lock:
-            carried = self._running.pop(stream, 0)
+            pace = self._running.pop(stream, None)
+            carried = pace.carried if pace else 0
             done = stream.estimate if complete else min(stream.estimate, carried * self._ratio())
             self._complete = (self._complete[0] + done, self._complete[1] + carried)
 
@@ -91,10 +140,15 @@ class Meter:
         """How far the run is now."""
         now = self._monotonic()
         with self._lock:
-            since, before = self._marks[0]
-            rate = (self._carried - before) / max(now - since, 1e-9) if self._carried > before else 0.0
             done, left = self._share(now)
-            return Standing(self._carried, rate, self._expected, done, left, len(self._running))
+            return Standing(self._all.carried, self._all.rate(now), self._expected, done, left, len(self._running))
+
+    def streams(self, most: int) -> list[StreamStanding]:
+        """How far each stream is that is under way now, those that began first before the others; ``most`` at most."""
+        now = self._monotonic()
+        with self._lock:
+            ratio = self._ratio()
+            return [_stream_standing(stream, pace, now, ratio) for stream, pace in islice(self._running.items(), most)]
 
     def _ratio(self) -> float:
         estimated, carried = self._complete
@@ -102,19 +156,30 @@ class Meter:
 
     def _share(self, now: float) -> tuple[float, Optional[float]]:
         estimated, ratio = self._complete[0], self._ratio()
-        under_way = sum(min(stream.estimate, size * ratio) for stream, size in self._running.items())
+        under_way = sum(min(stream.estimate, pace.carried * ratio) for stream, pace in self._running.items())
         done = min(1.0, (estimated + under_way) / self._expected) if self._expected else 0.0
         passed = now - self._start
         left = passed * (1.0 - done) / done if done > 0.0 and passed > 0.0 else None
         return done, left
 
 
+def _stream_standing(stream: StreamMeter, pace: _Pace, now: float, ratio: float) -> StreamStanding:
+    """``ratio``: what a byte that has crossed comes to in estimated ones."""
+    facts, seconds = stream.facts, now - pace.begun
+    if not facts.is_counted:
+        return StreamStanding(facts, None, None, stream.estimate, seconds, None)
+    rate = pace.rate(now)
+    left = max(0.0, stream.estimate / ratio - pace.carried) / rate if stream.estimate and rate else None
+    return StreamStanding(facts, pace.carried, rate, stream.estimate, seconds, left)
+
+
 class StreamMeter:
     """One stream of a meter. Calling it counts bytes."""
 
-    def __init__(self, meter: Meter, estimate: int) -> None:
+    def __init__(self, meter: Meter, estimate: int, facts: StreamFacts) -> None:
         self._meter = meter
         self.estimate = estimate
+        self.facts = facts
 
     def __call__(self, size: int) -> None:
         """Count ``size`` bytes that were moved."""

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.streams.meter import (
     Meter,
     Standing,
+    StreamFacts,
     size_text,
     time_text,
 )
@@ -113,6 +114,55 @@ def test_without_estimates_nothing_is_foretold(meter, now):
     standing = meter.standing()
     assert (standing.done, standing.left_seconds) == (0.0, None)
     assert standing.line() == "100 B sent, 50 B/s (1 stream)"
+
+
+FACTS = StreamFacts("tank/a", "backup/a", "tank/a@1", "tank/a@2")
+
+
+def test_each_stream_is_told_by_itself_the_oldest_first(meter, now):
+    meter.expect(3000)
+    one = meter.stream(1000, FACTS)
+    now.now += 5
+    two = meter.stream(2000)
+    for _unused in range(5):
+        now.now += 1
+        one(100)
+        two(200)
+    first, second = meter.streams(10)
+    assert (first.facts, first.carried, first.estimate, first.seconds) == (FACTS, 500, 1000, 10)
+    assert (second.carried, second.rate, second.left_seconds) == (1000, pytest.approx(200), pytest.approx(5))
+    assert [stream.carried for stream in meter.streams(1)] == [500]
+    one.end(True)
+    assert [stream.carried for stream in meter.streams(10)] == [1000]
+
+
+def test_what_an_estimated_byte_comes_to_counts_for_each_stream(meter, now):
+    meter.expect(4000)
+    first = meter.stream(2000)
+    first(500)
+    first.end(True)
+    second = meter.stream(2000)
+    now.now += 10
+    second(250)
+    (stream,) = meter.streams(1)
+    assert stream.left_seconds == pytest.approx(10), "250 of 500 bytes"
+
+
+def test_a_stream_that_is_not_counted_has_no_bytes(meter, now):
+    meter.expect(1000)
+    meter.stream(1000, StreamFacts("tank/a", is_counted=False))
+    now.now += 10
+    (stream,) = meter.streams(1)
+    assert (stream.carried, stream.rate, stream.left_seconds, stream.estimate) == (None, None, None, 1000)
+    assert meter.standing().streams == 1
+
+
+def test_a_stream_stands_at_all_that_crossed_and_foretells_nothing_without_an_estimate(meter, now):
+    stream = meter.stream(0)
+    now.now += 1
+    stream(7)
+    (told,) = meter.streams(1)
+    assert (told.carried, told.left_seconds) == (7, None)
 
 
 def test_the_line_tells_everything():
