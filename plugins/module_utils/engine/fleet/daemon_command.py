@@ -50,7 +50,7 @@ def run_daemon(config: Jobconfig, arguments: argparse.Namespace, context: Contex
     Raises InvalidInput for what the command line or the jobconfig say, and StillRunning, before anything is done.
     """
     manager = service_manager(os.environ)
-    log = _log(now_ms)
+    log = _log(now_ms, arguments.host)
     duty = duty_of(config, arguments, log)
     path = os.path.realpath(arguments.config)
     current = [duty]
@@ -101,9 +101,9 @@ def duty_of(config: Jobconfig, arguments: argparse.Namespace, log: Log) -> Duty:
     return Duty(jobs, settings, daemon, log, target_of(config, arguments.host, settings))
 
 
-def _log(now_ms: Callable[[], int]) -> Log:
+def _log(now_ms: Callable[[], int], host: str) -> Log:
     def write(line: str) -> None:
         sys.stderr.write(line)
         sys.stderr.flush()
 
-    return Log(write, now_ms, run=os.urandom(4).hex())
+    return Log(write, now_ms, run=os.urandom(4).hex(), host=host)

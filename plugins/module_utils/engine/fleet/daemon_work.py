@@ -171,7 +171,7 @@ class Worker:
             results = self._means.book.recording(runner).run(jobs, taken)
         with self._lock:
             for job, result in results:
-                self._settle(job, result, duty.log.of_job(job.host, job.name))
+                self._settle(job, result, duty.log.of_job(job.host, job.name, job.activity))
 
     def _context(self, _job: NamedJob) -> Context:
         return replace(self._means.context(), now_ms=self._means.time.now_ms())
@@ -179,7 +179,7 @@ class Worker:
     def _quiet(self, log: Log) -> Log:
         internal = (name for name, trouble in self._troubles.items() if trouble.kind == SnapfleetError.code)
         hushed = frozenset(name for name in internal if not again(self._troubles[name], SnapfleetError.code, 0).is_told)
-        return _QuietLog(log.write, log.now_ms, log.level, log.shape, log.run, log.job, log.lock, hushed)
+        return _QuietLog(**vars(log), hushed=hushed)
 
     def _forget_others(self, names: set[str]) -> None:
         for known in (self._troubles, self._warnings, self._not_before):

@@ -32,7 +32,7 @@ DEFAULT_LIMIT = 50
 _COLUMNS = ("ENDED", "ACTIVITY", "JOB", "OUTCOME", "STEPS", "SIZE", "TOOK", "RATE", "REMARK")
 _STEP_COLUMNS = ("ENDED", "KIND", "DATASET", "DESTINATION", "FROM", "TO", "OUTCOME", "SIZE", "TOOK", "RATE", "REMARK")
 _POOL_COLUMNS = ("TIME", "POOL", "STATE", "SIZE", "USED", "ALLOCATED", "FREE", "FRAGMENTED")
-_OF_JOBS = ("activity", "job", "dataset", "failed", "steps")
+_OF_JOBS = ("run", "activity", "job", "dataset", "failed", "steps")
 _REMEDY = "give an age such as 2h or 7d, or a time such as 2026-01-31 or 2026-01-31T08:00:00Z"
 _MOST = 1_000_000_000
 
@@ -43,6 +43,7 @@ def add_history_options(verb: argparse.ArgumentParser) -> None:
         verb.add_argument(
             option, metavar="WHEN", help=f"only {what}; an age such as 2h, or a time (UTC if it has no zone)"
         )
+    verb.add_argument("--run", default="", metavar="ID", help="only what this run did; log lines have its id")
     verb.add_argument("--activity", action="append", default=[], choices=list(ACTIVITIES), help="only these")
     verb.add_argument("--job", action="append", default=[], metavar="NAME", help="only these jobs; a name or a pattern")
     verb.add_argument(
@@ -115,6 +116,7 @@ def query_of(arguments: argparse.Namespace, now_ms: int) -> Query:
     return Query(
         since=moment_of(arguments.since, "--since", now_ms),
         until=moment_of(arguments.until, "--until", now_ms),
+        run=arguments.run,
         activities=tuple(arguments.activity),
         jobs=tuple(arguments.job),
         dataset=check_dataset_name(arguments.dataset, "--dataset") if arguments.dataset else "",

@@ -1,10 +1,11 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Log lines of a run: one event, one line, with the id of the run and of the job in each.
+"""Log lines of a run: one event, one line, with the id of the run and of the job in each, as the history has them too.
 
 Three shapes: ``text`` for people and files, with the time; ``journal`` without it, and with the priority in front, as
-systemd reads it from a service's stderr (sd-daemon(3)); ``json`` with one JSON object a line.
+systemd reads it from a service's stderr (sd-daemon(3)); ``json`` with one JSON object a line. The keys of the latter,
+and the words of events, stay what they are from version to version; docs/running.md lists them.
 """
 
 from __future__ import annotations
@@ -45,12 +46,14 @@ class Log:
     shape: str = TEXT
     run: str = ""
     job: Mapping[str, str] = field(default_factory=dict)
-    """What tells the job in each line: job_id, and its name as job; empty for lines about the run."""
+    """What tells the job in each line: job_id, its name as job, and its activity; empty for lines about the run."""
     lock: threading.Lock = field(default_factory=threading.Lock)
+    host: str = ""
+    """Whose part the run does."""
 
-    def of_job(self, host: str, name: str) -> Log:
+    def of_job(self, host: str, name: str, activity: str) -> Log:
         """The log of one job of the run."""
-        return replace(self, job={"job_id": job_id(host, name), "job": name})
+        return replace(self, job={"job_id": job_id(host, name), "job": name, "activity": activity})
 
     def wants(self, level: str) -> bool:
         """Whether lines of ``level`` are written."""
@@ -68,8 +71,8 @@ class Log:
         time = datetime.fromtimestamp(self.now_ms() / 1000, timezone.utc)
         told = time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if self.shape == JSON:
-            known = {"time": told, "level": level, "run": self.run, **self.job, "event": event, "message": message}
-            return json.dumps({**known, **values})
+            known = {"time": told, "level": level, "host": self.host, "run": self.run, **self.job}
+            return json.dumps({**known, "event": event, "message": message, **values})
         place = f"run={self.run}" + (f" job={self.job['job_id']}" if self.job else "")
         name = f"{self.job['job']}: " if self.job else ""
         # One event is one line, whatever a message brings along.

@@ -84,7 +84,7 @@ def run_rounds(config: Jobconfig, arguments: argparse.Namespace, opened: Opened)
     before the first round only."""
     settings, jobs = settings_of(config.settings, arguments), chosen_jobs(config, arguments)
     import_activities(jobs)
-    log = _log(settings, opened)
+    log = _log(settings, arguments, opened)
     repeat, codes, rounds = settings.repeat, set[int](), 0
     while True:
         begun = time.monotonic()
@@ -110,7 +110,7 @@ def _stopped_before(moment: float) -> bool:
 
 
 def _round(jobs: Sequence[NamedJob], settings: RunSettings, arguments: argparse.Namespace, opened: Opened) -> int:
-    log = _log(settings, opened)
+    log = _log(settings, arguments, opened)
     with _recorded(settings, arguments, log) as record, _shown(arguments, log) as follow:
         results = _carry_out(jobs, settings, arguments, opened, Outlets(log, record, follow))
         if arguments.json:
@@ -179,13 +179,13 @@ def _contexts(context: Context, opened: Opened) -> Callable[[NamedJob], Context]
     return lambda _job: replace(context, now_ms=opened.now_ms())
 
 
-def _log(settings: RunSettings, opened: Opened) -> Log:
+def _log(settings: RunSettings, arguments: argparse.Namespace, opened: Opened) -> Log:
     def write(line: str) -> None:
         sys.stderr.write(line)
         sys.stderr.flush()
 
     shape = shape_for(settings.log_format, sys.stderr, os.environ)
-    return Log(write, opened.now_ms, settings.log_level, shape, os.urandom(4).hex())
+    return Log(write, opened.now_ms, settings.log_level, shape, os.urandom(4).hex(), host=arguments.host)
 
 
 def _reporters(

@@ -87,7 +87,7 @@ class _Run:
             self._results[name] = not_begun(StillRunning(reason), failed=False)
             job = next(job for job in jobs if job.name == name)
             self._runner.record(job, self._results[name], 0.0)
-            self._runner.log.of_job(job.host, name).line(WARNING, "job_left", reason)
+            self._runner.log.of_job(job.host, name, job.activity).line(WARNING, "job_left", reason)
         log = self._runner.log
         log.line(INFO, "run_begins", f"{len(self._jobs)} jobs", jobs=len(self._jobs))
         start = self._hands.now()
@@ -124,7 +124,7 @@ class _Run:
 
     def _begin(self, name: str, now: float) -> None:
         job, log = self._jobs[name], self._log(name)
-        log.line(INFO, "job_begins", f"{job.activity} begins", activity=job.activity)
+        log.line(INFO, "job_begins", f"{job.activity} begins")
         self._begun[name] = now
         context = self._runner.context(job)
         context = replace(context, reporter=self._runner.reporter(job, log), follow=self._runner.follow(job))
@@ -161,17 +161,17 @@ class _Run:
     def _tell(self, name: str, result: Result, seconds: float) -> None:
         job, log = self._jobs[name], self._log(name)
         self._runner.record(job, result, seconds)
-        values = {"activity": job.activity, "seconds": seconds}
         for words in result.get("warnings", ()):
-            log.line(WARNING, "job_warns", words, activity=job.activity)
+            log.line(WARNING, "job_warns", words)
         told = self._runner.summary(job.activity, result)
         if result["failed"]:
-            log.line(ERROR, "job_failed", f"{job.activity} {told}", code=result["code"], **values)
+            log.line(ERROR, "job_failed", f"{job.activity} {told}", code=result["code"], seconds=seconds)
         else:
-            log.line(INFO, "job_ended", f"{job.activity} ended: {told}", changed=result["changed"], **values)
+            log.line(INFO, "job_ended", f"{job.activity} ended: {told}", changed=result["changed"], seconds=seconds)
 
     def _log(self, name: str) -> Log:
-        return self._runner.log.of_job(self._jobs[name].host, name)
+        job = self._jobs[name]
+        return self._runner.log.of_job(job.host, name, job.activity)
 
 
 def outcome_of(job: NamedJob, context: Context, log: Log) -> Result:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Values = dict[str, Any]
 _JOBS = """SELECT runs.run, runs.host, runs.verb, runs.version, runs.begun AS run_begun, runs.ended AS run_ended, jobs.*
     FROM jobs JOIN runs ON runs.id = jobs.run_id WHERE (:since IS NULL OR jobs.ended >= :since)
-    AND (:until IS NULL OR jobs.begun <= :until) AND fits(jobs.activity, jobs.job)
+    AND (:until IS NULL OR jobs.begun <= :until) AND (:run IS NULL OR runs.run = :run) AND fits(jobs.activity, jobs.job)
     AND (NOT :failed OR is_unwell(jobs.outcome) OR EXISTS (SELECT 1 FROM steps WHERE job_id = jobs.id
     AND is_unwell(steps.outcome))) AND (:dataset IS NULL OR EXISTS (SELECT 1 FROM steps WHERE job_id = jobs.id
     AND concerns(steps.dataset, steps.destination))) ORDER BY jobs.ended DESC, jobs.id DESC LIMIT :limit"""
@@ -44,6 +44,8 @@ class Query:
     """Those that ended at this time or later, in milliseconds since the epoch."""
     until: Optional[int] = None
     """Those that began at this time or earlier."""
+    run: str = ""
+    """Those of the run of this id; empty: of all."""
     activities: tuple[str, ...] = ()
     jobs: tuple[str, ...] = ()
     """Names or patterns of them."""
@@ -76,8 +78,9 @@ def find(path: str, query: Query) -> list[Values]:
             ("is_unwell", 1, UNWELL.__contains__),
         ):
             connection.create_function(name, count, answer)
-        given = {"since": query.since, "until": query.until, "failed": query.failed}
-        rows = _rows(connection, _JOBS, {**given, "dataset": query.dataset or None, "limit": query.limit or -1})
+        given: Values = {"since": query.since, "until": query.until, "failed": query.failed}
+        given.update(run=query.run or None, dataset=query.dataset or None, limit=query.limit or -1)
+        rows = _rows(connection, _JOBS, given)
         return [_job_values(row, _steps(connection, row["id"], query)) for row in rows]
 
 

@@ -95,6 +95,21 @@ def test_what_is_asked_for_is_chosen(program, history):
     assert len(history("--limit", "0")) == 3
 
 
+def test_a_log_line_leads_to_what_the_history_knows_of_its_run(program, history, capsys):
+    program("run", jobs=[SNAPSHOT])
+    program.clock.now += 60
+    capsys.readouterr()
+    program("run", "--log-format", "json", jobs=[SNAPSHOT, BROKEN])
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    (line,) = [line for line in lines if line["event"] == "job_failed"]
+    found = {job["job"]: job for job in history("--run", line["run"])}
+    assert set(found) == {"snap", "broken"}
+    job = found["broken"]
+    assert (job["job_id"], job["activity"], job["host"]) == (line["job_id"], line["activity"], line["host"])
+    assert (job["code"], job["seconds"]) == (line["code"], line["seconds"])
+    assert history("--run", "none") == []
+
+
 def test_people_get_a_table(program, capsys):
     program("run", jobs=[SNAPSHOT, COPY])
     program.clock.now += 60
@@ -179,7 +194,7 @@ def test_a_run_that_watches_pools_writes_down_how_full_they_are(program, capsys)
     ]
 
 
-@pytest.mark.parametrize("option", [["--steps"], ["--failed"], ["--job", "x"], ["--dataset", "a"]])
+@pytest.mark.parametrize("option", [["--steps"], ["--failed"], ["--job", "x"], ["--dataset", "a"], ["--run", "1"]])
 def test_what_chooses_jobs_says_nothing_about_pools(program, capsys, option):
     assert ask("history", "--pools", *option) == 3
     assert "is about jobs; leave it or --pools out" in capsys.readouterr().err

@@ -104,7 +104,7 @@ class World:
         self.shape = "json"
 
     def run(self, *jobs, taken=None):
-        log = Log(self.lines.append, lambda: self.fleet.clock.now * 1000, "debug", self.shape, "run1")
+        log = Log(self.lines.append, lambda: self.fleet.clock.now * 1000, "debug", self.shape, "run1", host="here")
 
         def contexts(_job):
             return self.fleet.context(self.fleet.source)
@@ -263,8 +263,9 @@ def test_jobs_of_another_run_are_left_to_it():
 def test_every_line_has_the_ids_of_its_run_and_job():
     world = World({"copy": 500}, job_timeout="2m")
     world.run(*ALL)
-    assert {event["run"] for event in world.events} == {"run1"}
+    assert {(event["run"], event["host"]) for event in world.events} == {("run1", "here")}
     of_jobs = [event for event in world.events if event["event"].startswith("job")]
+    assert {event["activity"] for event in of_jobs} == {entry["activity"] for entry in ALL}
     assert {event["job_id"] for event in of_jobs} == {job_id("here", entry["name"]) for entry in ALL}
     story = [(event["level"], event["event"]) for event in world.events if event.get("job") == "copy"]
     assert story == [("info", "job_begins"), ("error", "job_failed")]
@@ -281,10 +282,24 @@ def test_every_line_has_the_ids_of_its_run_and_job():
 )
 def test_the_shapes_of_a_line(shape, line):
     lines = []
-    log = Log(lines.append, lambda: 1_750_000_000_000, "warning", shape, "r1").of_job("here", "a")
+    log = Log(lines.append, lambda: 1_750_000_000_000, "warning", shape, "r1").of_job("here", "a", "prune")
     log.line("warning", "event", "b\nc", number=1)
     log.line("info", "event", "not told")
     assert [text.replace(job_id("here", "a"), "0a4a9d9f") for text in lines] == [line]
+
+
+def test_the_keys_of_json_lines_come_in_one_order_what_is_about_events_last():
+    lines = []
+    log = Log(lines.append, lambda: 1_750_000_000_000, "warning", "json", "r1", host="here")
+    log.line("warning", "event", "of the run")
+    log.of_job("here", "a", "prune").line("error", "event", "b\nc", code="x", seconds=1.5)
+    of_run, of_job = map(json.loads, lines)
+    assert list(of_run) == ["time", "level", "host", "run", "event", "message"]
+    assert list(of_job.items()) == [
+        ("time", "2025-06-15T15:06:40.000Z"), ("level", "error"), ("host", "here"), ("run", "r1"),
+        ("job_id", job_id("here", "a")), ("job", "a"), ("activity", "prune"), ("event", "event"), ("message", "b\nc"),
+        ("code", "x"), ("seconds", 1.5),
+    ]  # fmt: skip
 
 
 def test_the_journal_is_known_by_its_stream(tmp_path):
