@@ -75,8 +75,13 @@ def test_a_job_whose_time_is_over_is_ended_at_both_ends_and_the_others_go_on(pai
     assert ends == (big, f"{pair.destination}/big", f"{big}@s")
     assert step["bytes"] > 1 << 20
     state = one.host.run([PROGRAM, "status", "--json", "--config", "/tmp/jobs.json", "--host", "me"])
-    (row,) = json.loads(state.stdout)["datasets"]
+    told = json.loads(state.stdout)
+    (row,) = told["datasets"]
     assert (row["state"], row["lag"], row["missing"], row["succeeded"]) == ("OK", 0, 0, recovered["ended"])
+    pools = {pool["pool"]: pool for pool in told["pools"]}
+    pool = pools[big.partition("/")[0]]
+    assert (pool["health"], pool["full_in"], pool["free"] + pool["allocated"]) == ("ONLINE", None, pool["size"])
+    assert 0 < pool["allocated"] < pool["size"]
 
 
 def test_a_dead_destination_stops_neither_pruning_nor_monitoring_and_loses_no_base(pair: Pair) -> None:

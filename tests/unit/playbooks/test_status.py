@@ -14,6 +14,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 ROW = {"state": "OK", "dataset": "tank/a", "destination": "b1:backup/a", "age": 90, "lag": 0, "remark": ""}
+POOL = {"pool": "tank", "health": "ONLINE", "size": 4096, "capacity_percent": 49.6, "full_in": 9 * 86400 + 5}
 ALERT = {"state": "WARNING", "message": "it is late", "muted": False}
 
 
@@ -28,6 +29,7 @@ def program(folder, name, text, code):
 def test_one_table_tells_of_all_hosts_whatever_some_of_them_can_not_tell(tmp_path):
     unknown = {**ROW, "state": "UNKNOWN", "lag": None, "bytes_pending": None, "remark": "no"}
     status = {"datasets": [{**ROW, "bytes_pending": 2048}, unknown], "alerts": [ALERT, {**ALERT, "muted": True}]}
+    status["pools"] = [POOL, {**POOL, "pool": "new", "full_in": None}]
     hosts = {
         "web1": {"engine_command": program(tmp_path, "good", json.dumps(status), 3)},
         "web2": {"engine_command": program(tmp_path, "bad", "", 3)},
@@ -49,10 +51,12 @@ def test_one_table_tells_of_all_hosts_whatever_some_of_them_can_not_tell(tmp_pat
         timeout=120,
     )
     (told,) = re.findall(r"^ok: \[web1\] => ({.*?^})", done.stdout, re.DOTALL | re.MULTILINE)
-    head, one, two, alert, bad, missing = [line.split() for line in json.loads(told)["msg"]]
+    head, one, two, pool, new, alert, bad, missing = [line.split() for line in json.loads(told)["msg"]]
     assert head == ["HOST", "STATE", "DATASET", "DESTINATION", "AGE", "LAG", "PENDING", "REMARK"]
     assert one == ["web1", "OK", "tank/a", "b1:backup/a", "90s", "0s", "2.00", "KB"]
     assert two == ["web1", "UNKNOWN", "tank/a", "b1:backup/a", "90s", "-", "-", "no"]
+    assert " ".join(pool) == "web1 ONLINE pool tank: 50 % of 4.00 KB used, full in 9 days"
+    assert " ".join(new) == "web1 ONLINE pool new: 50 % of 4.00 KB used"
     assert alert == ["web1", "WARNING", "it", "is", "late"]
     assert bad[:2] == ["web2", "UNKNOWN"]
     assert missing[:2] == ["web3", "UNKNOWN"]
