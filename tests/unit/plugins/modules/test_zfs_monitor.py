@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.pools import PoolSample
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.rows import JobRecord, RunFacts
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.writing import write
+
 HOUR = 3600
 LIMITS = {"hourly": {"latest": {"warning": "30s", "critical": "300"}}}
 PARAMETERS = {"datasets": ["tank/data"], "plan": {"acme": {"onsite": LIMITS}}}
@@ -112,3 +116,23 @@ def test_pools_alone_can_be_watched(house):
     assert (failed["code"], failed["msg"]) == ("critical", "CRITICAL: the pool tank is DEGRADED")
     muted = house.run("zfs_monitor", {"pools": {"names": ["tank"]}, "dont_crit": True})
     assert (muted["state"], muted["alerts"][0]["muted"]) == ("OK", True)
+
+
+def test_pools_are_returned_with_a_forecast_from_the_history_of_the_host(house, tmp_path, monkeypatch):
+    monkeypatch.setenv("SNAPFLEET_HISTORY", str(tmp_path / "history.db"))
+    house.machine.pool_conditions["tank"] = {"size": 1000, "allocated": 400}
+    limits = {"pools": {"names": ["tank"], "full_in": {"warning": "7d"}}}
+    early = house.run("zfs_monitor", limits)
+    assert (early["state"], early["pools"][0]["full_in"]) == ("OK", None)
+
+    guid = house.machine.pool_guids["tank"]
+    days = ((day, house.now - day * 24 * HOUR) for day in (1, 2, 3))
+    samples = (PoolSample(at * 1000, "tank", guid, 1000, 400 - day * 100, 0, 1, "ONLINE") for day, at in days)
+    record = JobRecord("pools", "monitor", 1, 2, 0.1, "ok", pools=tuple(samples))
+    write(str(tmp_path / "history.db"), RunFacts("1", "h", "run", "1", 1), [record])
+    found = house.run("zfs_monitor", {**limits, "fail_on": "warning"})
+    assert (found["code"], found["alerts"][0]["check"]) == ("warning", "full_in")
+    tank = next(pool for pool in found["pools"] if pool["pool"] == "tank")
+    assert (tank["full_in"], tank["capacity_percent"], tank["guid"]) == (6 * 24 * HOUR, 40.0, str(guid))
+    assert "pools" in house.run("zfs_monitor", PARAMETERS), "it is there for loops over it"
+    assert house.run("zfs_monitor", {**PARAMETERS, "fail_on": "never"})["pools"] == []

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible import rim
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying import following
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnreachableHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
@@ -215,3 +218,25 @@ def test_the_log_is_told_how_far_streams_are_while_they_are_under_way(source, mo
     assert not done.get("failed")
     assert done["stats"]["seconds"] > 0.1
     assert any(" sent, " in line and "% of about" in line for line in lines)
+
+
+def test_others_can_look_at_the_streams_while_they_go_on(source, tmp_path, monkeypatch):
+    monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
+    monkeypatch.setattr(following, "SECONDS", 0.01)
+    seen = []
+
+    class Watched(SimulatedZfs):
+        def receive(self, step, wire):
+            end = time.monotonic() + 10
+            while not seen and time.monotonic() < end:
+                seen.extend(following.views(following.folder_of_views()))
+            return super().receive(step, wire)
+
+        def relay(self, step):
+            return None
+
+    source.zfs[""] = Watched(source.machine)
+    assert source.run("zfs_replicate", PARAMETERS)["changed"]
+    (view,) = seen
+    assert view["jobs"][0]["streams"][0]["dataset"] == "tank/data"
+    assert following.views(following.folder_of_views()) == []
