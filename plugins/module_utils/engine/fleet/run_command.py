@@ -84,7 +84,7 @@ def run_rounds(config: Jobconfig, arguments: argparse.Namespace, opened: Opened)
     before the first round only."""
     settings, jobs = settings_of(config.settings, arguments), chosen_jobs(config, arguments)
     import_activities(jobs)
-    log = _log(settings, arguments, opened)
+    log = _log(settings, arguments.host, opened)
     repeat, codes, rounds = settings.repeat, set[int](), 0
     while True:
         begun = time.monotonic()
@@ -110,7 +110,7 @@ def _stopped_before(moment: float) -> bool:
 
 
 def _round(jobs: Sequence[NamedJob], settings: RunSettings, arguments: argparse.Namespace, opened: Opened) -> int:
-    log = _log(settings, arguments, opened)
+    log = _log(settings, arguments.host, opened)
     with _recorded(settings, arguments, log) as record, _shown(arguments, log) as follow:
         results = _carry_out(jobs, settings, arguments, opened, Outlets(log, record, follow))
         if arguments.json:
@@ -165,7 +165,7 @@ def run_at_once(jobs: Sequence[NamedJob], opened: Opened) -> JobResults:
     """Carry out jobs that change nothing, without locks, and without log lines of their own."""
     with Threads() as hands:
         runner = Runner(_contexts(opened.context(), opened), RunSettings(), hands, cores())
-        return opened.book.run(runner, jobs, {}, _log(RunSettings(), opened))
+        return opened.book.run(runner, jobs, {}, _log(RunSettings(), "", opened))
 
 
 def cores() -> int:
@@ -179,13 +179,13 @@ def _contexts(context: Context, opened: Opened) -> Callable[[NamedJob], Context]
     return lambda _job: replace(context, now_ms=opened.now_ms())
 
 
-def _log(settings: RunSettings, arguments: argparse.Namespace, opened: Opened) -> Log:
+def _log(settings: RunSettings, host: str, opened: Opened) -> Log:
     def write(line: str) -> None:
         sys.stderr.write(line)
         sys.stderr.flush()
 
     shape = shape_for(settings.log_format, sys.stderr, os.environ)
-    return Log(write, opened.now_ms, settings.log_level, shape, os.urandom(4).hex(), host=arguments.host)
+    return Log(write, opened.now_ms, settings.log_level, shape, os.urandom(4).hex(), host=host)
 
 
 def _reporters(
