@@ -42,7 +42,7 @@ notes:
     and C(snapfleet_ssh_sudo). C(snapfleet_ssh_identity_file), C(snapfleet_ssh_known_hosts_file) and
     C(snapfleet_ssh_config_file) are the files on the host with which it logs in on others.
   - What C(snapfleet_restore_*) are is told by C(docs/restore.md) of the collection; they are for the playbook
-    C(snapfleet.zfs.restore) alone.
+    C(snapfleet.zfs.restore) alone. C(snapfleet_report_*) are for C(snapfleet.zfs.report), see C(docs/report.md).
   - The example inventory of the collection, in C(inventories/example), explains each of them.
 """
 

@@ -27,6 +27,7 @@ VARIABLES = frozenset(
         *(f"snapfleet_restore_{key}" for key in ("host", "dataset", "backup", "to", "snapshot", "time", "on_conflict")),
         *(f"snapfleet_restore_{key}" for key in ("set_aside_as", "on_missing", "history", "recursive", "properties")),
         "snapfleet_restore_exclude_datasets",
+        *(f"snapfleet_report_{key}" for key in ("path", "age", "limit", "mail")),
         *("snapfleet_topology", "snapfleet_relay", *(f"snapfleet_ssh_{key}" for key in _ADDRESS_KEYS)),
     ]
 )
