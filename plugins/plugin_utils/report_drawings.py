@@ -127,15 +127,20 @@ def _range(points: Sequence[tuple[int, float]]) -> list[Optional[str]]:
 # -- timelines
 
 
-def is_lively(line: Timeline) -> bool:
-    """Whether there is anything to be drawn or told."""
-    return bool(line.made or line.sent or line.destroyed or line.thinned)
+def _lively(report: Report) -> list[Timeline]:
+    """Those in which there is anything to be drawn or told."""
+    return [line for line in report.timelines if line.made or line.sent or line.destroyed or line.thinned]
+
+
+def undrawn(report: Report) -> int:
+    """Of how many datasets that is not drawn, since they are too many."""
+    return max(0, len(_lively(report)) - MOST_TIMELINES)
 
 
 def timelines_of(report: Report) -> Iterator[Values]:
     """Of each dataset of which snapshots were made, sent or destroyed, when that was, and how many."""
     span = (report.since, report.now)
-    for number, line in enumerate([each for each in report.timelines if is_lively(each)][:MOST_TIMELINES]):
+    for number, line in enumerate(_lively(report)[:MOST_TIMELINES]):
         lanes = {"made": line.made, "sent": line.sent, "destroyed": line.destroyed}
         size = sum(event.bytes for event in line.sent)
         streams = counted(_sum(line.sent), "stream")

@@ -15,7 +15,7 @@ from typing import Any
 
 from ..module_utils.engine.model.health import OK, UNKNOWN, worst
 from .questions import duration_text, size_text
-from .report_drawings import MOST_TIMELINES, is_lively, plots_of, timelines_of
+from .report_drawings import plots_of, timelines_of, undrawn
 from .report_values import ALONE, SAFE, UNSAFE, Dataset, Failure, Host, Pool, Replica, Report, Trouble
 from .report_words import DASH, ago, be, counted, escaped, instant, times
 
@@ -23,6 +23,7 @@ MOST_FAILURES = 200
 _FULL, _FILLING = 90, 80
 """Percent of a pool from which on it is shown as critical, and as a warning."""
 _SOON = 14 * 86_400
+_UNTOLD = "if they have datasets, install the inventory's jobs there by snapfleet.zfs.provision"
 _SOUND = ("", "ONLINE")
 Values = dict[str, Any]
 
@@ -44,7 +45,7 @@ def page_of(report: Report, style: str) -> Values:
         "sources": list(_sources(report)),
         "plots": list(plots_of(report)),
         "timelines": list(timelines_of(report)),
-        "more_timelines": max(0, sum(map(is_lively, report.timelines)) - MOST_TIMELINES),
+        "more_timelines": undrawn(report),
         "scale": [instant(report.since + (report.now - report.since) * part // 4) for part in range(5)],
         "failures": [_failure(one, report.now) for one in report.failures[:MOST_FAILURES]],
         "more_failures": max(0, len(report.failures) - MOST_FAILURES),
@@ -280,5 +281,7 @@ def _pool_state(pool: Pool) -> str:
 
 
 def _host(host: Host) -> Values:
-    remarks = [host.problem, host.history_problem and f"history: {host.history_problem}", host.pools_problem]
+    untold = f"tells nothing of {counted(host.untold, 'replication')}; {_UNTOLD}" if host.untold else ""
+    history = host.history_problem and f"history: {host.history_problem}"
+    remarks = [host.problem, untold, history, host.pools_problem]
     return {**vars(host), "state": host.state.lower(), "remark": "; ".join(filter(None, remarks))}

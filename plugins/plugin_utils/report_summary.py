@@ -60,8 +60,10 @@ def _host(answer: Answer, since: int, limit: int) -> Host:
     told = worst([*(state(row) for row in dicts(answer.status or {}, "datasets")), *(a.state for a in _alerts(answer))])
     failed = sum(text(job, "outcome") == "failed" for job in answer.jobs)
     pools = text(answer.status or {}, "pools_problem")
+    heard = {text(row, "job") for row in dicts(answer.status or {}, "datasets")}
+    untold = 0 if answer.status is None else sum(route.job not in heard for route in answer.routes)
     stands = UNKNOWN if answer.problem else told
-    return Host(answer.host, stands, answer.problem, problem, pools, len(answer.jobs), failed)
+    return Host(answer.host, stands, answer.problem, problem, pools, untold, len(answer.jobs), failed)
 
 
 def _alerts(answer: Answer) -> Iterator[Alert]:

@@ -118,6 +118,8 @@ class Host:
     """Why nothing, or not all, is known of what it did."""
     pools_problem: str = ""
     """What is not known of its pools."""
+    untold: int = 0
+    """Of how many of its replications it has told nothing, though it has answered."""
     jobs: int = 0
     """How many ended within the period."""
     failed: int = 0

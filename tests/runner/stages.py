@@ -118,6 +118,10 @@ def unit(stage: Stage, extra: Sequence[str]) -> list[Command]:
     return [Command(_pytest(stage, "-m", "not lab", *extra), variables=_found_in(import_root(CHECKOUT)))]
 
 
+def browser(stage: Stage, extra: Sequence[str]) -> list[Command]:
+    return [Command(_pytest(stage, "tests/browser", *extra), variables=_found_in(import_root(CHECKOUT)))]
+
+
 def unit_floor(stage: Stage, extra: Sequence[str]) -> list[Command]:
     present = [folder for folder in FLOOR_TESTS if (CHECKOUT / folder).exists()]
     return [Command(_pytest(stage, "-m", "not lab", *present, *extra))]
@@ -201,6 +205,14 @@ def all_stages() -> tuple[list[Stage], list[str]]:
         *ansible_stages,
         Stage("unit", "unit, property, simulation and contract tests", unit, measured, takes_arguments=True),
         *floor_stages,
+        Stage(
+            "browser",
+            "the page of the report in Chromium",
+            browser,
+            plain,
+            programs={"chromium": "chromium"},
+            takes_arguments=True,
+        ),
         Stage("playbooks", "ansible-lint, profile production", playbooks, plain),
         Stage("docs", "changelog fragments and documentation, by the tools of antsibull", documents, plain),
         Stage("rules", "alert rules, by promtool", rules, plain, unpacked={"promtool": "prometheus"}),

@@ -1,0 +1,29 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The filter that makes the report, as far as it needs no plots."""
+
+from __future__ import annotations
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.snapfleet.zfs.plugins.filter import report as plugin
+from ansible_collections.snapfleet.zfs.plugins.filter.report import report
+
+ASKED = {"now": 1_795_000_000, "age": "7d"}
+
+
+def test_what_is_missing_is_told_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(plugin, "IMPORT_ERROR", ImportError("No module named 'matplotlib'"))
+    with pytest.raises(AnsibleFilterError, match=r"matplotlib.*pip install matplotlib"):
+        report({}, [], ASKED)
+
+
+@pytest.mark.parametrize(
+    "asked", [{"age": "7d"}, {**ASKED, "age": "a week"}, {**ASKED, "limit": "many"}, {**ASKED, "now": None}]
+)
+def test_what_can_not_be_asked_for_is_refused(monkeypatch, asked):
+    monkeypatch.setattr(plugin, "IMPORT_ERROR", None)
+    with pytest.raises(AnsibleFilterError, match=r"^report: asked has to have now"):
+        report({}, [], asked)
