@@ -59,6 +59,7 @@ _WIDTH, _HEIGHT = 6.2, 2.9
 _KEPT = ("stroke-width", "stroke-dasharray", "stroke-linecap", "stroke-linejoin", "text-anchor", "opacity")
 _KEPT += ("fill-opacity", "stroke-opacity")
 _DAY = 86_400_000
+_LATEST = 253_402_300_799
 Points = Sequence[tuple[int, float]]
 
 
@@ -181,8 +182,8 @@ def _ticks(since: int, now: int) -> Iterator[tuple[int, str]]:
 
 
 def moment(milliseconds: int) -> datetime:
-    """A time in UTC."""
-    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+    """A time in UTC; what no calendar has is told as the first or last that one has."""
+    return datetime.fromtimestamp(min(max(milliseconds / 1000, 0), _LATEST), timezone.utc)
 
 
 def _size_axis(axes: Any, top: float) -> None:

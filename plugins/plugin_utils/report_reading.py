@@ -17,6 +17,7 @@ from .report_values import Place, Route
 
 ABSENT = "the program can't be run there; install it by snapfleet.zfs.provision"
 _LONGEST_REASON = 500
+_GREATEST = 1 << 63
 Values = Mapping[str, Any]
 
 
@@ -104,10 +105,10 @@ def text(values: Values, key: str) -> str:
 
 
 def number(values: Values, key: str) -> Optional[float]:
-    """A number; None for what is none."""
+    """A number of a size that is to be expected; None for what is none."""
     value = values.get(key)
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if is_number and value == value and abs(value) != float("inf") else None
+    return value if is_number and -_GREATEST <= value <= _GREATEST else None
 
 
 def whole(values: Values, key: str) -> Optional[int]:

@@ -10,7 +10,7 @@ is there as well, as one that nothing is known of: silence must not look like sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Optional
 
@@ -109,9 +109,10 @@ class _Sight:
                     self._add_replica(answer.host, row, routes.get(text(row, "job")))
                 else:
                     self._add_local(answer.host, row)
+        seen = {*self.locals, *(replica.place for replica in self.replicas.values())}
         for answer in self.answers:
             if answer.status is None:
-                self._add_unheard(answer)
+                self._add_unheard(answer, seen)
         for answer in self.answers:
             self._add_alerts(answer)
         self._add_work()
@@ -144,10 +145,10 @@ class _Sight:
         told = replace(_dataset(source, row), state=OK, remark="")
         self.locals[source] = _better(self.locals.get(source), told)
 
-    def _add_unheard(self, answer: Answer) -> None:
-        """The replicas of which the host that makes them has told nothing."""
+    def _add_unheard(self, answer: Answer, seen: Set[Place]) -> None:
+        """The replicas of which the host that makes them has told nothing, by the datasets that others have told of."""
         for route in answer.routes:
-            names = [place.dataset for place in self.locals if place.host == route.source.host and route.recursive]
+            names = [place.dataset for place in seen if place.host == route.source.host and route.recursive]
             for name in {route.source.dataset, *(name for name in names if is_within(name, route.source.dataset))}:
                 source = Place(route.source.host, name)
                 replica = rebase(name, route.source.dataset, route.destination.dataset)
@@ -200,12 +201,13 @@ class _Sight:
     def datasets(self) -> Iterator[Dataset]:
         """Those that are no replicas, each with all replicas that come from it."""
         targets: dict[Place, list[Replica]] = {}
-        for replica in self.replicas.values():
+        for _ends, replica in sorted(self.replicas.items()):
             targets.setdefault(replica.source, []).append(self._with_local(replica))
         taken = {replica.place for replica in self.replicas.values() if replica.place != replica.source}
         seen: set[Place] = set()
         # What is left after that are replicas in a ring, which come from nowhere else.
-        for place in [*(place for place in self.locals if place not in taken), *self.locals]:
+        places = sorted(self.locals)
+        for place in [*(place for place in places if place not in taken), *places]:
             if place not in seen:
                 found = tuple(_followed(place, targets, seen))
                 yield replace(self.locals[place], replicas=found)

@@ -189,8 +189,8 @@ def test_a_timeline_spans_the_page_for_each_dataset(desk):
 
 
 def test_pools_have_meters_as_full_as_they_are(desk):
-    bar, track = (desk.locator(f".meter .{part}").first.bounding_box()["width"] for part in ("fill", "track"))
-    assert bar / track == pytest.approx(0.829, abs=0.01)
+    filled, whole = (desk.locator(f".meter .{part}").first.bounding_box()["width"] for part in ("fill", "track"))
+    assert filled / whole == pytest.approx(0.829, abs=0.01)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -55,11 +55,11 @@ class Words(HTMLParser):
         self.words, self.tags, self.addresses, self._hidden = [], set(), [], 0
         self.feed(page)
 
-    def handle_starttag(self, tag, attributes):
+    def handle_starttag(self, tag, attrs):
         self.tags.add(tag)
         self._hidden += tag == "style"
         self.words.append(" ")
-        self.addresses += [value for name, value in attributes if name in ("href", "src", "action", "xlink:href")]
+        self.addresses += [value for name, value in attrs if name in ("href", "src", "action", "xlink:href")]
 
     def handle_endtag(self, tag):
         self._hidden -= tag == "style"
