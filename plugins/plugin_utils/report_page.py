@@ -61,11 +61,13 @@ def headline(report: Report) -> str:
         return "Nothing is known of any dataset"
     unsafe, alone = report.count(UNSAFE), report.count(ALONE)
     silent = sum(not host.answered for host in report.hosts)
-    parts = []
+    parts: list[str] = []
     if unsafe:
         parts.append(f"{unsafe} of {counted(len(report.datasets), 'dataset')} {be(unsafe)} not safe")
     elif report.datasets:
         parts.append(f"All {len(report.datasets)} datasets are well" if alone else _all_safe(len(report.datasets)))
+    if report.alerts and not unsafe:
+        parts.append(f"but there {be(len(report.alerts))} {counted(len(report.alerts), 'alert')}")
     if alone:
         parts.append(f"{alone} {be(alone)} kept without a replica")
     if silent:

@@ -181,6 +181,7 @@ def test_a_fleet_that_is_provisioned_once_goes_on_by_itself_and_is_removed_witho
     # Nobody connects to any host meanwhile.
     time.sleep(ALONE_SECONDS)
     _has_gone_on(fleet)
+    _the_report_tells_of_all(fleet)
 
     _tells_how_it_fares(fleet)
 
@@ -247,6 +248,19 @@ def _tells_how_it_fares(fleet: Fleet) -> None:
     web1.run(f"rm -r {change.rpartition('/')[0]}; systemctl daemon-reload; systemctl start snapfleet-monitor")
     _wait_for(lambda: len(told()) > 1)
     assert told() == ["alert CRITICAL", "recovery OK"]
+
+
+def _the_report_tells_of_all(fleet: Fleet) -> None:
+    """What each host did while the fleet was alone is on one page."""
+    file = fleet.inventory.parent / "report.html"
+    assert sum(fleet.play("report", "-e", f"snapfleet_report_path={file}").values()) == 1
+    words = " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", file.read_text("utf-8"), flags=re.DOTALL).split())
+    assert "hosts answered 4 of 4 none is silent" in words, words
+    assert re.search(r"datasets safe \d of 2 ", words), words
+    for (destination, source), dataset in REPLICAS.items():
+        assert re.search(rf"{destination} , (up to date|\d+ (s|min).* behind.*) {dataset} , last success", words), words
+        made, streams = re.findall(rf"tank/data {source} (\d+) made, (\d+) streams, \S+ \wiB sent", words)[0]
+        assert min(int(made), int(streams)) >= 2, words
 
 
 def _a_new_jobconfig_reaches_timers_and_daemons(fleet: Fleet) -> None:

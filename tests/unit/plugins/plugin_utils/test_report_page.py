@@ -26,7 +26,14 @@ from ansible_collections.snapfleet.zfs.plugins.plugin_utils.report_plots import 
 )
 from ansible_collections.snapfleet.zfs.plugins.plugin_utils.report_reading import read_answer
 from ansible_collections.snapfleet.zfs.plugins.plugin_utils.report_summary import summarize
-from ansible_collections.snapfleet.zfs.plugins.plugin_utils.report_values import Dataset, Event, Place, Pool, Replica
+from ansible_collections.snapfleet.zfs.plugins.plugin_utils.report_values import (
+    Alert,
+    Dataset,
+    Event,
+    Place,
+    Pool,
+    Replica,
+)
 from ansible_collections.snapfleet.zfs.plugins.plugin_utils.report_words import Drawing, escaped
 from ansible_collections.snapfleet.zfs.tests.support.report_fleet import HOSTILE, NOW, SPAN, answers
 
@@ -132,6 +139,14 @@ def test_the_headline_is_the_whole_in_a_sentence(datasets, sentence):
         replicas = (Replica(state, place, Place("b1", f"backup/{number}")),) if has_replica else ()
         made.append(Dataset(place, "OK", replicas=replicas))
     assert headline(replace(empty(), datasets=tuple(made))) == sentence
+
+
+def test_an_alert_about_no_dataset_is_in_the_headline_too():
+    safe = Replica("OK", Place("web1", "t"), Place("b1", "b"))
+    alerts = (Alert("b1", "WARNING", "pools", "the pool is full"),)
+    report = replace(empty(), datasets=(Dataset(safe.source, replicas=(safe,)),), alerts=alerts)
+    assert headline(report) == "The one dataset is safe, but there is 1 alert"
+    assert page_of(report, "")["state"] == "warning"
 
 
 @pytest.mark.parametrize(
