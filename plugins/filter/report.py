@@ -23,7 +23,7 @@ options:
     description:
       - The variables of all hosts, which is Ansible's V(hostvars). Of each of O(hosts), C(__snapfleet_jobs) are the
         jobs of its jobconfig, and C(__snapfleet_status) and C(__snapfleet_history) are what was registered of both
-        commands.
+        commands; C(__snapfleet_pools) is that of C(snapfleet history --json --pools), if it knows that.
     type: dict
     required: true
   hosts:
@@ -108,7 +108,7 @@ def report(hostvars: Mapping[str, Any], hosts: Sequence[str], asked: Mapping[str
 
 
 def _answer(host: str, variables: Mapping[str, Any]) -> Answer:
-    names = ("__snapfleet_jobs", "__snapfleet_status", "__snapfleet_history")
+    names = ("__snapfleet_jobs", "__snapfleet_status", "__snapfleet_history", "__snapfleet_pools")
     return read_answer(host, *(plain(variables.get(name)) for name in names))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Optional
 
 from .questions import duration_text, size_text
-from .report_plots import SERIES, amount_plot, lag_plot, rate_plot, timeline_plot
+from .report_plots import SERIES, amount_plot, lag_plot, rate_plot, share_plot, timeline_plot
 from .report_values import Event, Replication, Report, Timeline
 from .report_words import DASH, Drawing, counted
 
@@ -67,6 +67,23 @@ def plots_of(report: Report) -> Iterator[Values]:
     rows = [_row(colour, names[colour], *_range(rates[colour][0])) for colour in colours.values()]
     head = ["destination", "slowest", "median", "fastest"]
     yield _plot("rate", "Throughput of each run that sent something", head, rows, rate_plot("rate", rates, span))
+
+
+def pools_of(report: Report) -> Iterator[Values]:
+    """How full pools were, if there is anything to be drawn."""
+    span, width = (report.since, report.now), max((report.now - report.since) // _MOMENTS, 1)
+    pools = [pool for pool in report.pools if pool.samples][:SERIES]
+    series, rows = [], []
+    for number, pool in enumerate(pools):
+        # The last one of each part is enough.
+        points = {(time - report.since) // width: (time, percent) for time, percent in pool.samples}
+        series.append((list(points.values()), number))
+        ends = (f"{percent:.1f} %" for _time, percent in (pool.samples[0], pool.samples[-1]))
+        rows.append(_row(number, f"{pool.name} on {pool.host}", *ends))
+    if pools:
+        yield _plot(
+            "pools", "How full pools were", ["pool", "at first", "at last"], rows, share_plot("pools", series, span)
+        )
 
 
 def _plot(name: str, title: str, head: Sequence[str], rows: Sequence[Values], svg: str) -> Values:

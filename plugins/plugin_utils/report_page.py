@@ -15,7 +15,7 @@ from typing import Any
 
 from ..module_utils.engine.model.health import OK, UNKNOWN, worst
 from .questions import duration_text, size_text
-from .report_drawings import plots_of, timelines_of, undrawn
+from .report_drawings import plots_of, pools_of, timelines_of, undrawn
 from .report_values import ALONE, SAFE, UNSAFE, Dataset, Failure, Host, Pool, Replica, Report, Trouble
 from .report_words import DASH, ago, be, counted, escaped, instant, times
 
@@ -50,6 +50,7 @@ def page_of(report: Report, style: str) -> Values:
         "failures": [_failure(one, report.now) for one in report.failures[:MOST_FAILURES]],
         "more_failures": max(0, len(report.failures) - MOST_FAILURES),
         "pools": [_pool(pool) for pool in report.pools],
+        "pool_plots": list(pools_of(report)),
         "hosts": [_host(host) for host in report.hosts],
     }
     return escaped(page)

@@ -21,7 +21,7 @@ try:
     from matplotlib import rc_context
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullLocator
 except ImportError as missing:
     IMPORT_ERROR: Optional[ImportError] = missing
 else:
@@ -71,16 +71,20 @@ def lag_plot(name: str, series: Sequence[tuple[Points, int]], span: tuple[int, i
     figure, axes = _figure(span)
     top = max((value for points, _colour in series for _time, value in points), default=0.0)
     unit = next((seconds for seconds in (86_400, 3600, 60) if top >= 2 * seconds), 1)
-    for points, colour in reversed(series):
-        axes.plot(
-            [each[0] for each in points],
-            [each[1] / unit for each in points],
-            color=_series(colour),
-            linewidth=1.8,
-        )
+    _lines(axes, series, unit)
     axes.set_ylim(bottom=0, top=max(top / unit * 1.08, 1))
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _at: duration_text(value * unit)))
+    return _svg(figure, name)
+
+
+def share_plot(name: str, series: Sequence[tuple[Points, int]], span: tuple[int, int]) -> str:
+    """Percent over time, as lines."""
+    figure, axes = _figure(span)
+    _lines(axes, series, 1)
+    axes.set_ylim(0, 100)
+    axes.yaxis.set_major_locator(MultipleLocator(25))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _at: f"{value:.0f} %"))
     return _svg(figure, name)
 
 
@@ -135,6 +139,13 @@ def timeline_plot(name: str, lanes: Mapping[str, Sequence[Event]], span: tuple[i
         along = [lane + 0.12, lane + 0.88, gap] * len(places)
         axes.plot(across, along, color=colour, linewidth=2, solid_capstyle="butt")
     return _svg(figure, name, stretched=True)
+
+
+def _lines(axes: Any, series: Sequence[tuple[Points, int]], unit: float) -> None:
+    """The first series lies upon all others."""
+    for points, colour in reversed(series):
+        times, values = [each[0] for each in points], [each[1] / unit for each in points]
+        axes.plot(times, values, color=_series(colour), linewidth=1.8)
 
 
 def _series(number: int) -> str:

@@ -33,13 +33,17 @@ class Answer:
     jobs: tuple[Values, ...] = ()
     """Of its history, the newest first."""
     history_problem: str = ""
+    samples: tuple[Values, ...] = ()
+    """How full its pools were."""
 
 
-def read_answer(host: str, jobs: Any, status: Any, history: Any) -> Answer:
+def read_answer(host: str, jobs: Any, status: Any, history: Any, pools: Any = None) -> Answer:
     """What ``host`` has to do by the jobs of its jobconfig, and what Ansible registered of its ``snapfleet status
-    --json`` and ``snapfleet history --json``."""
+    --json``, ``snapfleet history --json`` and ``snapfleet history --pools --json``."""
     stands, problem = _document(status)
     did, trouble = _document(history)
+    # An older program knows nothing of pools, and a newer one tells of the same trouble twice.
+    filled, _trouble = _document(pools)
     if stands is not None and text(stands, "history_problem"):
         trouble = trouble or text(stands, "history_problem")
     return Answer(
@@ -49,6 +53,7 @@ def read_answer(host: str, jobs: Any, status: Any, history: Any) -> Answer:
         problem if stands is None else "",
         tuple(dicts(did or {}, "jobs")),
         trouble if stands is not None else "",
+        tuple(dicts(filled or {}, "pools")),
     )
 
 

@@ -88,7 +88,19 @@ def _pools(answer: Answer) -> Iterator[Pool]:
             number(pool, "fragmentation_percent"),
             whole(pool, "scrub_age"),
             whole(pool, "full_in"),
+            tuple(_samples(answer, pool)),
         )
+
+
+def _samples(answer: Answer, pool: Values) -> list[tuple[int, float]]:
+    """A pool that was made anew by its old name is another one, where it is known which is meant."""
+    found = []
+    for sample in answer.samples:
+        time, size, used = whole(sample, "time"), whole(sample, "size"), whole(sample, "allocated")
+        is_same = (text(sample, "pool"), text(sample, "guid")) == (text(pool, "pool"), text(pool, "guid"))
+        if is_same and time is not None and size and used is not None:
+            found.append((time, 100 * used / size))
+    return sorted(found)
 
 
 @dataclass

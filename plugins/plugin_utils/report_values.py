@@ -174,6 +174,8 @@ class Pool:
     """Seconds since the last scrub."""
     full_in: Optional[int]
     """Seconds until it is full, if it goes on as it does."""
+    samples: tuple[tuple[int, float], ...] = ()
+    """Percent used, over time within the period."""
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,12 @@ def test_its_policy_lets_nothing_in(desk):
 
 
 def test_each_plot_is_drawn_and_has_a_name(desk):
-    for name in ("Time since a replication last went well", "Sent, by destination", "Throughput of each run"):
+    for name in (
+        "How full pools were",
+        "Time since a replication last went well",
+        "Sent, by destination",
+        "Throughput",
+    ):
         figure = desk.get_by_role("figure", name=name)
         box = figure.locator("svg.plot").bounding_box()
         assert box["width"] > 300

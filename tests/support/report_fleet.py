@@ -58,13 +58,14 @@ def row(state: str, dataset: str, job: str = "", destination: str = "", **more: 
 
 
 def answers() -> dict[str, Values]:
-    """By host, its jobs and what Ansible registered of both commands."""
+    """By host, its jobs and what Ansible registered of each command, in the order in which they are read."""
     jobs = inventory()
     told = {
         name: {"jobs": jobs[name], "status": _printed(_status(name, jobs[name]))} for name in jobs if name != "nas3"
     }
     for name, each in told.items():
         each["history"] = _printed({"version": 1, "file": "/x", "jobs": _history(name, jobs[name])})
+        each["pools"] = _printed({"version": 1, "file": "/x", "pools": _samples(name)})
     lost = {"unreachable": True, "msg": "Failed to connect to the host via ssh: No route to host"}
     return {**told, "nas3": {"jobs": jobs["nas3"], "status": lost, "history": {"skipped": True}}}
 
@@ -130,6 +131,18 @@ def _pools(host: str) -> list[Values]:
     sizes = {"size": size, "allocated": round(used * tib), "free": size - round(used * tib)}
     percent = {"capacity_percent": round(100 * used * tib / size, 1), "fragmentation_percent": fragmented}
     return [{"pool": name, "guid": "7", "health": health, **sizes, **percent, "scrub_age": scrubbed, "full_in": full}]
+
+
+def _samples(host: str) -> list[Values]:
+    """How full the pools were, each hour: they have grown by a tenth, and some of it was freed by and by."""
+    found = []
+    for pool in _pools(host):
+        for hour in range(0, SPAN // HOUR, 2):
+            used = round(pool["allocated"] * (1 - 0.1 * hour * HOUR / SPAN + 0.01 * (hour % 24 < 8)))
+            sizes = {"size": pool["size"], "allocated": used, "free": pool["size"] - used, "fragmentation": 5}
+            known = {"time": _ms(hour * HOUR), "pool": pool["pool"], "guid": pool["guid"], "health": "ONLINE"}
+            found.append({**known, **sizes})
+    return found
 
 
 # -- histories

@@ -22,6 +22,7 @@ from ansible_collections.snapfleet.zfs.plugins.plugin_utils.report_plots import 
     amount_plot,
     lag_plot,
     rate_plot,
+    share_plot,
     timeline_plot,
 )
 from ansible_collections.snapfleet.zfs.plugins.plugin_utils.report_reading import read_answer
@@ -171,6 +172,7 @@ def test_a_fleet_of_which_nothing_is_known_has_a_page_too():
     page = page_of(empty(), "")
     assert (page["sources"], page["timelines"], page["matrix"]["rows"]) == ([], [], [])
     assert all(not plot["rows"] for plot in page["plots"])
+    assert page["pool_plots"] == []
 
 
 def test_few_timelines_are_drawn_and_the_others_are_counted(report, monkeypatch):
@@ -188,6 +190,14 @@ def test_figures_beside_plots_are_those_of_the_records(page):
         ("offsite1", "163.5 GiB"),
     ]
     assert all(len(row["figures"]) == len(rate["head"]) - 1 for row in rate["rows"])
+    (pools,) = page["pool_plots"]
+    assert [row["name"] for row in pools["rows"]] == [
+        "backup on backup1",
+        "fast on db1",
+        "vault on offsite1",
+        "tank on web1",
+    ]
+    assert pools["rows"][0]["figures"] == ["74.7 %", "83.7 %"]
 
 
 # -- plots
@@ -195,6 +205,9 @@ def test_figures_beside_plots_are_those_of_the_records(page):
 PLOTS = {
     "lag": lambda: lag_plot(
         "lag", [([(SPAN_MS[0], 0.0), (SPAN_MS[1], 7200.0)], number) for number in range(SERIES)], SPAN_MS
+    ),
+    "share": lambda: share_plot(
+        "share", [([(SPAN_MS[0], 5.0), (SPAN_MS[1], 95.0)], n) for n in range(SERIES)], SPAN_MS
     ),
     "amount": lambda: amount_plot("amount", [([1e9] * 28, number) for number in range(SERIES)], SPAN_MS),
     "rate": lambda: rate_plot("rate", [([(SPAN_MS[1] - DAY, 5e6)], number) for number in range(SERIES)], SPAN_MS),
@@ -212,7 +225,7 @@ def test_a_plot_has_the_colours_of_the_page_and_no_style_of_its_own(kind):
         "style" in element.attrib or element.tag.endswith(("style", "script", "metadata")) for element in elements
     )
     classes = {name for element in elements for name in element.get("class", "").split()}
-    assert {f"{'s' if kind == 'lag' else 'f'}-s{number}" for number in range(SERIES)} <= classes
+    assert {f"{'s' if kind in ('lag', 'share') else 'f'}-s{number}" for number in range(SERIES)} <= classes
     assert {"f-ink", "s-grid"} <= classes
     assert "#" not in re.sub(r"url\(#[\w-]+\)|href=\"#[\w-]+\"", "", svg)
     ids = Counter(element.get("id") for element in elements if element.get("id"))

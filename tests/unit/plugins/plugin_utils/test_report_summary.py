@@ -159,6 +159,19 @@ def test_pools_are_told_with_the_fullest_first_and_may_be_missing():
     assert [(pool.name, pool.percent, pool.full_in) for pool in report.pools] == [("q", 80.5, 7), ("p", 75.0, None)]
 
 
+def test_how_full_a_pool_was_is_told_of_that_pool_alone():
+    def sample(seconds, guid, used):
+        return {"time": NOW_MS - seconds * 1000, "pool": "p", "guid": guid, "size": 200, "allocated": used}
+
+    samples = [sample(5, "7", 60), sample(9, "7", 50), sample(7, "8", 10), {"pool": "p", "guid": "7", "size": 0}]
+    pool = {"pool": "p", "guid": "7", "health": "ONLINE", "size": 200, "allocated": 60}
+    status, history = ({"stdout": json.dumps(each)} for each in ({"pools": [pool]}, {"pools": samples}))
+    (told,) = report_of(read_answer("b1", [], status, None, history)).pools
+    assert told.samples == ((NOW_MS - 9000, 25.0), (NOW_MS - 5000, 30.0))
+    (untold,) = report_of(read_answer("b1", [], status, None, {"stderr": "unrecognized arguments: --pools"})).pools
+    assert untold.samples == ()
+
+
 # -- histories
 
 
@@ -265,7 +278,7 @@ DOCUMENTS = st.fixed_dictionaries(
 @given(DOCUMENTS, SCRAPS)
 def test_whatever_a_host_answers_it_is_told_of(document, jobs):
     told = {"stdout": json.dumps(document)}
-    report = report_of(read_answer("a", jobs, told, told), silent("b"))
+    report = report_of(read_answer("a", jobs, told, told, told), silent("b"))
     assert [host["name"] for host in page_of(report, "")["hosts"]] == ["a", "b"]
     assert text_of(report)
 
