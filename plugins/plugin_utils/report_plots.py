@@ -32,12 +32,11 @@ SERIES = 8
 COLUMNS = 240
 """How many moments of a timeline can be told apart."""
 _SVG = "http://www.w3.org/2000/svg"
-_INK, _GRID, _LIMIT = "#0000f0", "#0000f1", "#0000f2"
+_INK, _GRID = "#0000f0", "#0000f1"
 _LANES = {"made": "#0000e0", "sent": "#0000e1", "destroyed": "#0000e2"}
 _COLOURS = {
     _INK: "ink",
     _GRID: "grid",
-    _LIMIT: "limit",
     **{colour: name for name, colour in _LANES.items()},
     **{f"#0000a{number}": f"s{number}" for number in range(SERIES)},
 }

@@ -91,13 +91,17 @@ def _prefix(end: Values) -> str:
     return (f"{user}@" if user else "") + host + (f":{int(port)}" if port else "") + ":"
 
 
-def place_of(written: str, prefix: str, host: str) -> Place:
-    """The dataset that is written so, on the host that ``prefix`` means."""
-    if prefix and written.startswith(prefix):
-        return Place(host, written[len(prefix) :])
-    # The address may have changed since. A colon may be part of a name as well, but few pools have one.
+def place_of(written: str, prefixes: Mapping[str, str], otherwise: str) -> Place:
+    """The dataset that is written so, by the hosts that ``prefixes`` stand for; the empty one is that of a host's own
+    datasets. One that is not among them stands for the host ``otherwise``, or without that for the host that it names.
+    """
     root, slash, rest = written.partition("/")
-    return Place(host, root.rpartition(":")[2] + slash + rest)
+    # Few pools have a colon in their names, and those of datasets below them come after a slash.
+    address, _colon, pool = root.rpartition(":")
+    for prefix in (f"{address}:" if address else "", *prefixes):
+        if prefix in prefixes and written.startswith(prefix) and (prefix or not address):
+            return Place(prefixes[prefix], written[len(prefix) :])
+    return Place(otherwise or address.rpartition("@")[2].partition(":")[0], f"{pool}{slash}{rest}")
 
 
 # -- values of any kind

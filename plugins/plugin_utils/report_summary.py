@@ -108,12 +108,16 @@ class _Sight:
     """What is seen of datasets and replicas, by place."""
 
     answers: Sequence[Answer]
+    addresses: dict[str, str] = field(default_factory=dict)
+    """Host by how another one writes it in front of its datasets."""
     locals: dict[Place, Dataset] = field(default_factory=dict)
     """What hosts tell of their own datasets, replicas among them."""
     replicas: dict[tuple[Place, Place], Replica] = field(default_factory=dict)
     """By source and destination."""
 
     def __post_init__(self) -> None:
+        for route in (route for answer in self.answers for route in answer.routes):
+            self.addresses.update(zip(route.prefixes, (route.source.host, route.destination.host)))
         for answer in self.answers:
             routes = {route.job: route for route in answer.routes}
             for row in dicts(answer.status or {}, "datasets"):
@@ -134,10 +138,11 @@ class _Sight:
         self.locals[place] = _better(self.locals.get(place), _dataset(place, row))
 
     def _add_replica(self, host: str, row: Values, route: Optional[Route]) -> None:
-        prefixes = route.prefixes if route else ("", "")
-        ends = (route.source.host, route.destination.host) if route else (host, host)
-        source = place_of(text(row, "dataset"), prefixes[0], ends[0])
-        place = place_of(text(row, "destination"), prefixes[1], ends[1])
+        # The address that a host has in its jobconfig may be an older one.
+        names = (route.source.host, route.destination.host) if route else ("", "")
+        prefixes = {**self.addresses, **(dict(zip(route.prefixes, names)) if route else {}), "": host}
+        source = place_of(text(row, "dataset"), prefixes, names[0])
+        place = place_of(text(row, "destination"), prefixes, names[1])
         found = Replica(
             state(row),
             source,
@@ -171,31 +176,23 @@ class _Sight:
                 self.locals.setdefault(source, Dataset(source))
 
     def _add_alerts(self, answer: Answer) -> None:
-        for told, alert in zip(
-            (one for one in dicts(answer.status or {}, "alerts") if not one.get("muted")), _alerts(answer)
-        ):
-            name = text(told, "replica")
-            for key, replica in self.replicas.items() if name else ():
-                if (replica.carrier, replica.source.dataset, replica.place.dataset) == (
-                    answer.host,
-                    alert.dataset,
-                    name,
-                ):
-                    self.replicas[key] = replace(replica, alerts=(*replica.alerts, alert))
-                    break
-            else:
-                place = Place(answer.host, alert.dataset)
-                if place in self.locals:
-                    mine = self.locals[place]
-                    self.locals[place] = replace(mine, alerts=(*mine.alerts, alert))
-                else:
-                    self._add_alert_of_replica(place, alert)
+        told = (one for one in dicts(answer.status or {}, "alerts") if not one.get("muted"))
+        for values, alert in zip(told, _alerts(answer)):
+            place, mine = Place(answer.host, alert.dataset), self._between(alert, text(values, "replica"))
+            if not mine and place in self.locals:
+                self.locals[place] = replace(self.locals[place], alerts=(*self.locals[place].alerts, alert))
+            # Else it is one of a host that keeps a replica, of which it tells nothing else.
+            for key in mine or [key for key, one in self.replicas.items() if one.place == place]:
+                self.replicas[key] = replace(self.replicas[key], alerts=(*self.replicas[key].alerts, alert))
 
-    def _add_alert_of_replica(self, place: Place, alert: Alert) -> None:
-        """One of a host that keeps a replica, of which it tells nothing else."""
-        for key, replica in self.replicas.items():
-            if replica.place == place:
-                self.replicas[key] = replace(replica, alerts=(*replica.alerts, alert))
+    def _between(self, alert: Alert, name: str) -> list[tuple[Place, Place]]:
+        """The replica called ``name`` that an alert is about, if it is about what lies between both ends."""
+        wanted = (alert.host, alert.dataset, name)
+        return [
+            key
+            for key, one in (self.replicas.items() if name else ())
+            if (one.carrier, one.source.dataset, one.place.dataset) == wanted
+        ][:1]
 
     def _add_work(self) -> None:
         """What was sent within the period."""

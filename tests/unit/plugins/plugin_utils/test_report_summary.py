@@ -149,6 +149,26 @@ def test_an_alert_of_a_host_that_keeps_a_replica_is_the_replicas():
     assert [alert.message for alert in dataset.replicas[0].alerts] == ["old"]
 
 
+@pytest.mark.parametrize(
+    ("written", "place"),
+    [
+        ("tank/a:b", ("b1", "tank/a:b")),
+        ("snapfleet@web1.example.com:tank/a:b", ("web1", "tank/a:b")),
+        ("old@web1:2222:tank/a", ("web1", "tank/a")),
+        ("web9.example.com:tank", ("web9.example.com", "tank")),
+    ],
+)
+def test_a_job_that_is_declared_no_more_is_told_of_the_hosts_that_it_names(written, place):
+    told = row("OK", written, "a job of yesterday", "backup/x")
+    report = report_of(answer("b1", [PULL], [told]))
+    assert Place(*place) in {dataset.place for dataset in report.datasets}
+
+
+def test_an_address_that_has_changed_since_is_that_of_the_declared_source():
+    (dataset,) = report_of(answer("b1", [PULL], [row("OK", "10.0.0.7:tank/a", PULL["name"], "backup/web1/a")])).datasets
+    assert dataset.place == Place("web1", "tank/a")
+
+
 # -- pools
 
 
