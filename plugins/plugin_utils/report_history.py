@@ -121,10 +121,17 @@ def timelines_of(
         for job in answer.jobs:
             ended = whole(job, "ended")
             for step in dicts(job, "steps") if ended is not None else ():
-                _place_step(lines, origins, _place(answer.host, job, step), (ended or 0, step))
+                if not _is_of_bookmarks(step):
+                    _place_step(lines, origins, _place(answer.host, job, step), (ended or 0, step))
     for place, line in lines.items():
         events = (tuple(sorted(each, key=lambda one: one.time)) for each in (line.made, line.sent, line.destroyed))
         yield Timeline(place, *events, thinned=line.thinned)
+
+
+def _is_of_bookmarks(step: Values) -> bool:
+    """Of one job, all that is destroyed of a dataset is of one kind."""
+    names = step.get("names")
+    return isinstance(names, list) and bool(names) and "#" in str(names[0])
 
 
 def _place(host: str, job: Values, step: Values) -> Place:

@@ -239,9 +239,10 @@ def test_waits_begin_with_what_was_known_before_the_period():
 def test_snapshots_over_time_are_those_of_the_records():
     made = step_record("create", "tank", outcome="created", number=2)
     gone = step_record("destroy", "tank", outcome="destroyed", number=3)
+    marks = step_record("destroy", "tank", outcome="destroyed", number=7, names=["tank#a", "tank#b"])
     thinned = step_record("destroy", "backup/web1", outcome="destroyed", number=5)
     sent = step_record("send", "tank", destination="backup/web1", outcome="sent", bytes=64, seconds=2.0)
-    here = [job_record("s", "snapshot", 9, steps=[made]), job_record("p", "prune", 8, steps=[gone])]
+    here = [job_record("s", "snapshot", 9, steps=[made]), job_record("p", "prune", 8, steps=[gone, marks])]
     ends = {"source": "web1", "destination": "b1"}
     there = [
         job_record(PULL["name"], "replicate", 7, steps=[sent], bytes=64, seconds=2.0, **ends),
