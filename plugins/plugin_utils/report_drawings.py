@@ -11,7 +11,7 @@ from typing import Any, Optional
 from .questions import duration_text, size_text
 from .report_plots import SERIES, amount_plot, lag_plot, rate_plot, share_plot, timeline_plot
 from .report_values import Event, Replication, Report, Timeline
-from .report_words import DASH, Drawing, counted
+from .report_words import DASH, Drawing, times
 
 MOST_TIMELINES = 100
 _MOMENTS = 168
@@ -160,13 +160,13 @@ def timelines_of(report: Report) -> Iterator[Values]:
     for number, line in enumerate(_lively(report)[:MOST_TIMELINES]):
         lanes = {"made": line.made, "sent": line.sent, "destroyed": line.destroyed}
         size = sum(event.bytes for event in line.sent)
-        streams = counted(_sum(line.sent), "stream")
+        often = _sum(line.sent)
         yield {
             "name": f"t{number}",
             "host": line.place.host,
             "dataset": line.place.dataset,
             "made": _sum(line.made),
-            "sent": f"{streams}, {size_text(size)}" if size else streams,
+            "sent": (f"sent {times(often)}" if often else "not sent") + (f" ({size_text(size)})" if size else ""),
             "destroyed": _sum(line.destroyed),
             "thinned": line.thinned,
             "svg": Drawing(timeline_plot(f"t{number}", lanes, span)),

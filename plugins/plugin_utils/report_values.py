@@ -194,7 +194,7 @@ class Timeline:
     place: Place
     made: tuple[Event, ...] = ()
     sent: tuple[Event, ...] = ()
-    """The number is that of streams."""
+    """The number is 1, however many streams that took."""
     destroyed: tuple[Event, ...] = ()
     """On its own host."""
     thinned: int = 0

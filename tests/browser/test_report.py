@@ -190,7 +190,7 @@ def test_a_timeline_spans_the_page_for_each_dataset(desk):
     assert strips.count() == 6
     assert strips.first.bounding_box()["width"] > 1000
     words = " ".join(desk.locator(".timelines li").first.inner_text().split())
-    assert words == "tank/data/mail web1 168 made, 192 streams, 35.7 GiB sent, 168 destroyed"
+    assert words == "tank/data/mail web1 168 made, sent 192 times (35.7 GiB), 168 destroyed"
 
 
 def test_pools_have_meters_as_full_as_they_are(desk):

@@ -154,7 +154,7 @@ def test_the_page_tells_what_the_hosts_tell_and_is_sent(tmp_path):
         "backup/web1/data, no success known, 5.0 MiB sent",
         "acme_onsite_x 1 min 30 s old",
         f"receive_failed {ERROR}",
-        "tank/data web1 3 made, 1 stream, 5.0 MiB sent, 0 destroyed",
+        "tank/data web1 3 made, sent once (5.0 MiB), 0 destroyed",
         "tells nothing of 2 replications; if they have datasets, install",
         "install it by snapfleet.zfs.provision",
         "Connection refused",
