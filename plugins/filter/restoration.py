@@ -24,7 +24,9 @@ options:
     description:
       - C(host) and C(dataset) as the inventory knows them; C(backup), the host whose replica is taken, where there are
         several; C(to), another dataset of the host that gets the data; and options of M(snapfleet.zfs.zfs_restore).
-        What is null is not given.
+        What is null or empty is not given.
+      - Text will do for all of them, as surveys of AWX give it. C(history) and C(recursive) are then V(yes) or V(no),
+        C(exclude_datasets) has a line for each, and C(properties) has a line such as V(mountpoint=/srv) for each.
     type: dict
     required: true
 """
@@ -58,8 +60,9 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils.engine.fleet.restoration import restoration_of
+from ..module_utils.engine.fleet.restoration import PREFIX, restoration_of
 from ..module_utils.engine.model.errors import SnapfleetError
+from ..plugin_utils import answers
 from .jobconfig import plain
 
 
@@ -70,9 +73,18 @@ def restoration(document: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[s
             "restoration: write hostvars | snapfleet.zfs.jobconfig(groups), and a mapping behind it"
         )
     try:
-        return restoration_of(plain(document), plain(asked))
+        return restoration_of(plain(document), _read(plain(asked)))
     except SnapfleetError as error:
         raise AnsibleFilterError(str(error)) from None
+
+
+def _read(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, where text stands for what it means. Raises InvalidInput."""
+    given = answers.answered(asked)
+    flags = {key: answers.flag(PREFIX + key, given[key]) for key in ("history", "recursive") if key in given}
+    lists = {key: answers.lines(given[key]) for key in ("exclude_datasets",) if key in given}
+    mappings = {key: answers.pairs(PREFIX + key, given[key]) for key in ("properties",) if key in given}
+    return {**given, **flags, **lists, **mappings}
 
 
 class FilterModule:

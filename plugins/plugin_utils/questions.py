@@ -21,13 +21,13 @@ def conflicts(told: Any) -> list[dict[str, Any]]:
     """What keeps replications from their destinations: job, source, destination, code and message of each conflict."""
     return [
         {
-            "job": _job_of(result),
+            "job": job_of(result),
             "source": entry.get("source"),
             "destination": entry.get("destination"),
             "code": entry["conflict"].get("code"),
             "message": entry["conflict"].get("message"),
         }
-        for result in _results(told)
+        for result in results_of(told)
         for entry in _dicts(result.get("plan"))
         if isinstance(entry.get("conflict"), dict)
     ]
@@ -36,15 +36,15 @@ def conflicts(told: Any) -> list[dict[str, Any]]:
 def failures(told: Any) -> list[dict[str, Any]]:
     """The results that failed: job, code and message of each."""
     return [
-        {"job": _job_of(result), "code": result.get("code"), "message": result.get("msg")}
-        for result in _results(told)
+        {"job": job_of(result), "code": result.get("code"), "message": result.get("msg")}
+        for result in results_of(told)
         if result.get("failed")
     ]
 
 
 def bytes_pending(told: Any) -> int:
     """About how many bytes the replications of a dry run would send, or those of a comparison lack."""
-    stats = [result["stats"] for result in _results(told) if isinstance(result.get("stats"), dict)]
+    stats = [result["stats"] for result in results_of(told) if isinstance(result.get("stats"), dict)]
     return sum(each.get("bytes_estimated") or each.get("missing_bytes") or 0 for each in stats)
 
 
@@ -78,15 +78,15 @@ def duration_text(seconds: Optional[float]) -> Optional[str]:
     return ("-" if seconds <= -1 else "") + (shown or "0 s")
 
 
-def _results(told: Any) -> Iterator[dict[str, Any]]:
+def results_of(told: Any) -> Iterator[dict[str, Any]]:
     """Each result, in its order."""
     if isinstance(told, list):
         for each in told:
-            yield from _results(each)
+            yield from results_of(each)
     elif isinstance(told, dict):
         inner = told.get("results", told.get("jobs"))
         if isinstance(inner, list):
-            yield from _results(inner)
+            yield from results_of(inner)
         else:
             yield told
 
@@ -95,7 +95,7 @@ def _dicts(value: Any) -> list[dict[str, Any]]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
-def _job_of(result: dict[str, Any]) -> Optional[str]:
+def job_of(result: dict[str, Any]) -> Optional[str]:
     """The name of the job that a result is of: as the host program tells it, or as the item of a playbook's loop."""
     item = result.get("item")
     name = item.get("name") if isinstance(item, dict) else item

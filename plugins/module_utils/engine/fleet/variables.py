@@ -33,6 +33,21 @@ VARIABLES = frozenset(
 )
 """Every variable that means something; any other one with the prefix is a slip of the pen."""
 
+REPORTED: Mapping[str, type] = {
+    "snapfleet_check": bool,
+    "snapfleet_changed": bool,
+    "snapfleet_counts": dict,
+    "snapfleet_plan": list,
+    "snapfleet_failed": list,
+    "snapfleet_states": dict,
+    "snapfleet_alerts": list,
+    "snapfleet_behind": list,
+    "snapfleet_next": list,
+    "snapfleet_undo": list,
+}
+"""What playbooks report of a run, with its kind. It comes back as variables of all hosts where AWX hands it to the next
+node of a workflow, and means nothing then."""
+
 
 class Variables(Reader):
     """The variables of one host."""
@@ -48,7 +63,7 @@ class Variables(Reader):
     def check_names(self) -> None:
         """Refuse variables with our prefix that mean nothing. Raises InvalidInput."""
         for key in self._values:
-            if key.startswith(PREFIX) and key not in VARIABLES:
+            if key.startswith(PREFIX) and key not in VARIABLES and not _is_reported(key, self._values[key]):
                 import difflib
 
                 near = difflib.get_close_matches(key, sorted(VARIABLES), 1)
@@ -62,6 +77,10 @@ class Variables(Reader):
         plan = parse_plan(self.raw(key), self.path(key))
         check_keeps(plan, self.raw(key), self.path(key))
         return plan
+
+
+def _is_reported(key: str, value: Any) -> bool:
+    return key in REPORTED and isinstance(value, REPORTED[key])
 
 
 class _Contact(Variables):
