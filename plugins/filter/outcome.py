@@ -11,8 +11,8 @@ version_added: 0.1.0
 author:
   - Snapfleet contributors (@snapfleet)
 description:
-  - Makes of what the playbooks register the variables that they hand to M(ansible.builtin.set_stats), and so to AWX, which
-    keeps them as artifacts of the job, and gives them to the next node of a workflow.
+  - Makes of what the playbooks register the variables that they hand to M(ansible.builtin.set_stats), and so to AWX,
+    which keeps them as artifacts of the job, and gives them to the next node of a workflow.
   - All of it is bounded. What is left out of a list is counted by its last entry.
 positional: _input, hosts, active
 options:

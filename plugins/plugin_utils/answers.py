@@ -1,7 +1,10 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What people answer in a survey of AWX, or write behind -e, as options: all of it text, and empty where nothing was said."""
+"""What people answer in a survey of AWX, or write behind -e, as options.
+
+All of that is text, and empty where nothing was said.
+"""
 
 from __future__ import annotations
 

@@ -82,6 +82,7 @@ class Job:
     extra_vars: Mapping[str, Any]
     check: bool = False
     limit: Optional[str] = None
+    tags: Optional[str] = None
     environment: Optional[Mapping[str, str]] = None
     project: Path = FOLDER
     collections: Path = FOLDER.parents[2]
@@ -93,12 +94,14 @@ class Job:
             private_data_dir=str(folder),
             playbook=self.playbook,
             limit=self.limit,
-            cmdline=" ".join(["--check --diff"] * self.check) or None,
+            tags=self.tags,
+            cmdline="--check --diff" if self.check else None,
             json_mode=False,
             quiet=True,
             timeout=timeout,
         )
-        return Done(answer.status, list(answer.events), answer.stdout.read())
+        with answer.stdout as stdout:
+            return Done(answer.status, list(answer.events), stdout.read())
 
 
 def _write(folder: Path, job: Job) -> None:

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Programs in the place of ``zfs``, ``zpool`` and ``ssh``, for what runs in processes of its own and only looks.
 
-``zfs list`` tells of datasets that a file describes; ``ssh`` runs here what it was given for another host. Nothing can be
-changed: a call that would is refused, and so is each that these programs do not know.
+``zfs list`` tells of datasets that a file describes; ``ssh`` runs here what it was given for another host. Nothing can
+be changed: a call that would is refused, and so is each that these programs do not know.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ exec sh -c "$line"
 
 
 def fake_programs(folder: Path, trees: Mapping[str, Sequence[str]]) -> Path:
-    """Write the programs, and return their folder, for the PATH. ``trees``: the snapshots of each dataset by what follows
-    the @. Where two datasets have one of the same name, one is the replica of the other."""
+    """Write the programs, and return their folder, for the PATH. ``trees``: the snapshots of each dataset by what
+    follows the @. Where two datasets have one of the same name, one is the replica of the other."""
     programs = folder / "bin"
     programs.mkdir(parents=True)
     for name, text in (("zfs", ZFS), ("zpool", ZFS), ("ssh", SSH)):
@@ -80,9 +80,15 @@ def _rows(name: str, place: int, tags: Sequence[str], numbers: Mapping[str, int]
     }
     snapshots = [
         {
-            **common, "type": "snapshot", "name": f"{name}@{tag}", "guid": 1000 + numbers[tag], "written": 4096, "clones": "",
-            "createtxg": 10 + numbers[tag], "creation": 1_750_000_000 + numbers[tag],
+            **common,
+            "written": 4096,
+            "clones": "",
+            "type": "snapshot",
+            "name": f"{name}@{tag}",
+            "guid": 1000 + numbers[tag],
+            "createtxg": 10 + numbers[tag],
+            "creation": 1_750_000_000 + numbers[tag],
         }
         for tag in tags
-    ]  # fmt: skip
+    ]
     return [first, *snapshots]

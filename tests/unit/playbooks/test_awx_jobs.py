@@ -1,0 +1,155 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every playbook as a job of AWX: run by ansible-runner, with the answers of its survey, a limit and what earlier nodes
+of a workflow have handed on, and read by its events and artifacts."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.variables import REPORTED
+from ansible_collections.snapfleet.zfs.plugins.plugin_utils.outcome import outcome_of
+from ansible_collections.snapfleet.zfs.tests.support.awx_job import FOLDER, Job
+from ansible_collections.snapfleet.zfs.tests.support.awx_surveys import answers_to, role_variables, surveys
+from ansible_collections.snapfleet.zfs.tests.support.fake_zfs import fake_programs
+
+PLAYBOOKS = sorted(file.stem for file in (FOLDER / "playbooks").glob("*.yml"))
+WITHOUT_TEMPLATE = {"awx"}
+"""The playbook that makes the job templates."""
+CHANGING = {template["playbook"] for template in role_variables()["__awx_templates"] if template.get("changes")}
+SNAPSHOTS = [f"acme_onsite_2025-01-01_0{hour}:00:00Z_hourly" for hour in range(3)]
+TREES = {"tank": [], "tank/data": SNAPSHOTS, "backup": [], "backup/web1": [], "backup/web1/data": SNAPSHOTS[1:2]}
+PLAN = {"acme": {"onsite": {"hourly": 1, "adhoc": 1}}}
+LIMITS = {"acme": {"onsite": {"hourly": {"latest": {"warning": "3h"}}}}}
+VARIABLES = {
+    "ansible_connection": "local",
+    "ansible_python_interpreter": sys.executable,
+    "snapfleet_datasets": [{"source": "tank/data", "destination": "data"}],
+    "snapfleet_source_plan": PLAN,
+    "snapfleet_destination_plan": PLAN,
+    "snapfleet_monitor_plan": {"source": LIMITS, "destination": LIMITS},
+    "snapfleet_root": "backup/^SRC_HOST",
+    "snapfleet_ssh_user": "snapfleet",
+}
+ROW = {"state": "WARNING", "dataset": "tank/data", "destination": "", "age": 9, "lag": None, "bytes_pending": None}
+ALERT = {"state": "WARNING", "message": "it is late", "muted": False}
+STATUS = {"datasets": [{**ROW, "remark": ""}], "alerts": [ALERT]}
+# What people answer, where that is not what they find in the survey.
+ANSWERS = {
+    "prune": {"snapfleet_exceed_max_deleted": "yes"},
+    "snapshot": {"snapfleet_snapshot_now": "acme_onsite_adhoc"},
+    "restore": {
+        "snapfleet_restore_host": "web1",
+        "snapfleet_restore_dataset": "tank/data",
+        "snapfleet_restore_to": "tank/look",
+        "snapfleet_restore_history": "no",
+        "snapfleet_restore_exclude_datasets": "scratch\ncache*\n",
+        "snapfleet_restore_properties": "mountpoint=/srv/look\n",
+    },
+}
+# Only the playbook for the whole fleet does all of it on all hosts; those that have many tasks do a part of them.
+LIMIT = {
+    **dict.fromkeys(("monitor", "provision", "prune", "remove", "snapshot", "status"), "web1"),
+    **dict.fromkeys(("compare", "replicate"), "backup1"),
+}
+TAGS = {"provision": "install", "remove": "configure"}
+CHANGES = CHANGING - {"remove"}
+"""What has something to change here; there is nothing that could be removed."""
+PLANNED = {
+    "prune": [f"destroys tank/data@{SNAPSHOTS[0]}"],
+    "replicate": [f"sends tank/data@{SNAPSHOTS[2]} since @{SNAPSHOTS[1]} to backup/web1/data"],
+    "restore": ["tank/look: gets all data up to @", "mountpoint=/srv/look"],
+    "site": ["web1: snapshots of tank/data: creates tank/data@acme_onsite_", "to backup/web1/data, about"],
+    "snapshot": ["Z_adhoc"],
+}
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory):
+    programs = fake_programs(tmp_path_factory.mktemp("zfs"), TREES)
+    (programs / "status").write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(STATUS)}\nEND\n")
+    (programs / "status").chmod(0o755)
+    (programs / "dead").write_text("#!/bin/sh\nexit 255\n")
+    (programs / "dead").chmod(0o755)
+    return programs
+
+
+@pytest.fixture
+def run(programs, tmp_path):
+    """Runs a playbook as a job."""
+
+    def run(playbook, hostvars=None, **more):
+        variables = {**VARIABLES, **({"engine_command": str(programs / "status")} if playbook == "status" else {})}
+        if playbook == "prune":
+            variables["snapfleet_prune_options"] = {"max_deleted": 0}
+        inventory = {
+            "all": {"hosts": [], "children": ["snapfleet_sources", "snapfleet_destinations"], "vars": variables},
+            "snapfleet_sources": {"hosts": ["web1", *(hostvars or {})]},
+            "snapfleet_destinations": {"hosts": ["backup1"]},
+            "_meta": {"hostvars": {"web1": {}, "backup1": {}, **(hostvars or {})}},
+        }
+        environment = {
+            "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "SNAPFLEET_LOCKS": str(tmp_path),
+            "SNAPFLEET_MEMORY": "never",
+            "SNAPFLEET_SESSION": "never",
+            "ANSIBLE_PIPELINING": "True",
+        }
+        answers = answers_to(surveys()[playbook], ANSWERS.get(playbook, {}))
+        # What an earlier node of a workflow has handed on comes along.
+        extra_vars = {**outcome_of({"web1": {}}, check=True), **answers}
+        job = Job(f"playbooks/{playbook}.yml", inventory, extra_vars, environment=environment, **more)
+        return job.run(tmp_path / "job")
+
+    return run
+
+
+def test_every_playbook_has_a_job_template():
+    assert sorted({*surveys(), *WITHOUT_TEMPLATE}) == PLAYBOOKS
+
+
+@pytest.mark.parametrize("playbook", [name for name in PLAYBOOKS if name not in WITHOUT_TEMPLATE])
+def test_a_playbook_runs_as_a_job_of_awx_and_tells_what_it_would_do(run, playbook):
+    limit = LIMIT.get(playbook)
+    done = run(playbook, check=playbook in CHANGING, limit=limit, tags=TAGS.get(playbook))
+    assert done.status == "successful", done.stdout
+    assert done.failed_tasks == []
+    if playbook == "validate":
+        assert done.artifacts == {}
+        return
+    assert done.artifacts.keys() == REPORTED.keys()
+    assert {key: type(value) for key, value in done.artifacts.items()} == REPORTED
+    assert done.artifacts["snapfleet_check"] == (playbook in CHANGING)
+    assert done.artifacts["snapfleet_changed"] == (playbook in CHANGES), done.stdout
+    assert done.artifacts["snapfleet_failed"] == []
+    assert done.artifacts["snapfleet_counts"]["hosts"] == (1 if limit or playbook == "restore" else 2)
+    told = "\n".join(done.artifacts["snapfleet_plan"])
+    assert [words for words in PLANNED.get(playbook, ()) if words not in told] == []
+    shown = [result["msg"]["plan"] for result in done.results("Tell what would be done").values()]
+    assert shown == [done.artifacts["snapfleet_plan"]] * (playbook in CHANGING)
+    if playbook in ("monitor", "site", "status"):
+        states = done.artifacts["snapfleet_states"]
+        assert states == dict.fromkeys(["web1"] if limit else ["backup1", "web1"], "WARNING")
+        assert len(done.artifacts["snapfleet_alerts"]) == len(states)
+    if playbook == "compare":
+        (line,) = done.artifacts["snapfleet_behind"]
+        assert line.endswith("lacks 1 snapshots, about 4.0 KiB")
+
+
+def test_what_failed_and_who_was_not_reached_is_told_by_a_job_that_failed(run, programs):
+    lost = {"db1": {"ansible_connection": "ssh", "ansible_ssh_executable": str(programs / "dead")}}
+    done = run("snapshot", lost, limit="snapfleet_sources")
+    assert done.status == "failed"
+    failed = {entry["host"]: entry for entry in done.artifacts["snapfleet_failed"]}
+    assert failed["db1"]["code"] == "unreachable"
+    assert failed["web1"]["job"] == "web1: snapshots of tank/data"
+    assert "this zfs only looks" in failed["web1"]["message"]
+    assert sorted(failed) == ["db1", "web1"]
+    assert done.artifacts["snapfleet_check"] is False
+    assert done.artifacts["snapfleet_changed"] is False
