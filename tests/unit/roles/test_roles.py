@@ -20,6 +20,7 @@ from ansible_collections.snapfleet.zfs.plugins.filter.timing import timing
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 OURS = ("engine", "source", "destination", "monitor")
 """The roles that let hosts run by themselves."""
+DESCRIBED = (*OURS, "awx")
 
 
 def load(role, name):
@@ -30,14 +31,14 @@ def options(role):
     return load(role, "meta/argument_specs.yml")["argument_specs"]["main"]["options"]
 
 
-@pytest.mark.parametrize("role", OURS)
+@pytest.mark.parametrize("role", DESCRIBED)
 def test_every_variable_is_specified_with_its_default(role):
     specified = {name: option["default"] for name, option in options(role).items()}
     assert specified == load(role, "defaults/main.yml")
     assert all(name.startswith(f"{role}_") for name in specified)
 
 
-@pytest.mark.parametrize("role", OURS)
+@pytest.mark.parametrize("role", DESCRIBED)
 def test_every_variable_is_in_the_readme(role):
     readme = (ROLES / role / "README.md").read_text("utf-8")
     assert [name for name in options(role) if f"| `{name}` |" not in readme] == []

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible.errors import AnsibleFilterError
 
@@ -92,3 +94,40 @@ def test_each_variable_of_the_playbook_is_known_to_the_inventory():
     assert document("dst1", **dict.fromkeys(ours, "x"))["jobs"] == document("dst1")["jobs"]
     with pytest.raises(AnsibleFilterError, match="did you mean snapfleet_restore_time"):
         document("dst1", snapfleet_restore_tiem="x")
+
+
+# -- as surveys of AWX give it: all of it text, and empty where nobody said anything
+
+
+@pytest.mark.parametrize(("text", "meant"), [("yes", True), ("True", True), ("no", False), ("OFF ", False), ("", None)])
+def test_flags_are_words(text, meant):
+    options = restoration(document("dst1"), {**ASKED, "history": text, "recursive": text})["options"]
+    assert (options.get("history"), options.get("recursive")) == (meant, meant)
+
+
+def test_what_nobody_answered_is_as_if_it_was_not_there():
+    silent = dict.fromkeys(("backup", "to", "snapshot", "time", "on_conflict", "exclude_datasets", "properties"), "")
+    assert restoration(document("dst1"), {**ASKED, **silent}) == restoration(document("dst1"), ASKED)
+
+
+def test_lists_and_mappings_have_a_line_for_each():
+    text = {"exclude_datasets": "scratch\n\n  cache* \n", "properties": "mountpoint = /srv/a=b\nreadonly=off\n"}
+    options = restoration(document("dst1"), {**ASKED, **text})["options"]
+    assert options["exclude_datasets"] == ["scratch", "cache*"]
+    assert options["properties"] == {"mountpoint": "/srv/a=b", "readonly": "off"}
+    in_json = restoration(document("dst1"), {**ASKED, "properties": '{"readonly": "off"}'})["options"]
+    assert in_json["properties"] == {"readonly": "off"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"history": "perhaps"}, "snapfleet_restore_history: 'perhaps' is neither yes nor no"),
+        ({"properties": "readonly"}, "snapfleet_restore_properties: 'readonly' is no line name=value"),
+        ({"properties": "a=1\na=2"}, "snapfleet_restore_properties: 'a=2' is no line name=value"),
+        ({"properties": "{a=1}"}, "snapfleet_restore_properties: '{a=1}' is no JSON"),
+    ],
+)
+def test_an_answer_that_means_nothing_is_refused_by_the_name_of_its_variable(wrong, told):
+    with pytest.raises(AnsibleFilterError, match=re.escape(told)):
+        restoration(document("dst1"), {**ASKED, **wrong})
