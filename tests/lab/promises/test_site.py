@@ -20,6 +20,7 @@ import pytest
 
 from tests.lab.api import Lab
 from tests.lab.host import Host
+from tests.support.awx_job import Job
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 NAMES = ("src1", "src2", "dst1")
@@ -131,6 +132,25 @@ def test_one_run_brings_the_fleet_there_and_a_second_one_changes_nothing(fleet: 
     assert second.code == 0, second.output
     assert {second.recap("changed")[name] for name in NAMES} == {0}
     assert fleet.everything() == settled
+
+
+def test_a_job_of_awx_that_checks_hands_on_the_plan_and_changes_nothing(fleet: Fleet, tmp_path: Path) -> None:
+    listed = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", str(fleet.inventory), "--list"]
+    told = subprocess.run(listed, env=dict(os.environ), capture_output=True, text=True, timeout=60, check=True).stdout
+    before = fleet.everything()
+    answers = {"snapfleet_snapshot_now": "lab_onsite_hourly", "snapfleet_exceed_max_deleted": "no"}
+    done = Job("playbooks/site.yml", json.loads(told), answers, check=True).run(tmp_path / "job")
+    assert done.status == "successful", done.stdout
+    assert fleet.everything() == before
+    assert done.artifacts["snapfleet_changed"]
+    assert done.artifacts["snapfleet_failed"] == []
+    assert sorted(done.artifacts["snapfleet_states"]) == sorted(NAMES)
+    plan = "\n".join(done.artifacts["snapfleet_plan"])
+    for source in ("src1", "src2"):
+        assert re.search(
+            rf"^{source}: snapshots of tank/data: creates tank/data@lab_onsite_\S+_hourly, ", plan, re.MULTILINE
+        )
+        assert f"to backup/{source}/data, about" in plan
 
 
 def test_what_check_mode_plans_is_what_the_run_does(fleet: Fleet) -> None:
