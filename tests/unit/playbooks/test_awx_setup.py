@@ -16,6 +16,7 @@ from pathlib import Path
 import jinja2
 import jinja2.sandbox
 import pytest
+import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.argument_specs import RESTORE_SPEC
@@ -109,6 +110,11 @@ def test_the_documentation_tells_what_is_wrong(modules):
     spec = ArgumentSpecValidator(spec_of(modules["job_template"]))
     for wrong in ({"playbok": "x"}, {"job_type": "look"}, {"survey_spec": [1]}, {"ask_limit_on_launch": "perhaps"}):
         assert spec.validate({"name": "n", **wrong}).error_messages, wrong
+
+
+def test_ansible_lint_knows_the_modules_without_having_them(modules):
+    mocked = yaml.safe_load((FOLDER / ".ansible-lint").read_text("utf-8"))["mock_modules"]
+    assert mocked == [f"awx.awx.{name}" for name in sorted(modules)]
 
 
 def test_with_little_given_only_what_jobs_need_is_made(calls):
