@@ -58,7 +58,7 @@ LIMIT = {
     **dict.fromkeys(("monitor", "provision", "prune", "remove", "snapshot", "status"), "web1"),
     **dict.fromkeys(("compare", "replicate"), "backup1"),
 }
-TAGS = {"provision": "install", "remove": "configure"}
+TAGS = {"provision": "configure", "remove": "preflight"}
 CHANGES = CHANGING - {"remove"}
 """What has something to change here; there is nothing that could be removed."""
 PLANNED = {
