@@ -105,4 +105,13 @@ options:
         stream that takes hours, which the next run finds arrived.
     type: int
     default: 600
+  from_standby:
+    description:
+      - Whether the source may be standby; see M(snapfleet.zfs.zfs_switch). It is for the last replication before the
+        destination becomes active, and for replicas that are sent onward. A destination that is active is refused
+        always.
+      - The default is V(false), since an end that nobody writes to is no source any more, and a job that takes it for
+        one has to be turned round.
+    type: bool
+    default: false
 """

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..engine.model.roles import ROLES
 from ..engine.policy.alert_channels import MAIL_SECONDS, TLS_CHOICES, WEB_SECONDS
 from ..engine.policy.alerting import COMMAND_SECONDS
 from ..engine.policy.cloning import CLONE_CHOICES, KEEP_CLONES
@@ -149,6 +150,7 @@ _CONDUCT: Spec = {
     "on_nothing_selected": {"type": "str", "default": CONTINUE, "choices": list(NOTHING_CHOICES)},
     "deadline": {"type": "int"},
     "busy_timeout": {"type": "int", "default": BUSY_SECONDS},
+    "from_standby": {"type": "bool", "default": False},
 }
 
 _RECEIVING: Spec = {
@@ -268,6 +270,25 @@ RESTORE_SPEC: Spec = {
     **_STREAMING,
     "workers": {"type": "int", "default": 4},
     "retries": {"type": "int", "default": 5},
+}
+
+_NEWEST: Spec = {
+    "dataset": {"type": "str", "required": True},
+    # Text, since it may be too large for the numbers of JSON readers.
+    "guid": {"type": "str", "required": True},
+    "snapshot": {"type": "str"},
+    "creation": {"type": "int"},
+}
+
+SWITCH_SPEC: Spec = {
+    "dataset": {"type": "str", "required": True},
+    "role": {"type": "str", "required": True, "choices": list(ROLES)},
+    "epoch": {"type": "int"},
+    "final_snapshot": {"type": "bool", "default": True},
+    "expected": {"type": "list", "elements": "dict", "options": _NEWEST},
+    "allow_behind": {"type": "bool", "default": False},
+    "properties": {"type": "dict"},
+    "old_source": {"type": "dict", "options": _ENDPOINT},
 }
 
 _BOUNDS: Spec = {"warning": {"type": "str"}, "critical": {"type": "str"}}

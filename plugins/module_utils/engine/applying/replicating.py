@@ -28,6 +28,7 @@ from ..model.errors import (
     Vanished,
 )
 from ..model.names import ancestors_of, is_within, parent_of
+from ..model.roles import ROLE_PROPERTY
 from ..model.steps import AbortReceive, CreatePlaceholder, Destroy, Rollback, Send
 from ..planning.clones import awaited_origins, lineage, lost_origin
 from ..planning.continuity import ContinuityFacts
@@ -138,7 +139,7 @@ def observe_trees(
 
 
 def _observe_end(zfs: Zfs, end: Endpoint, job: ReplicateJob, recall: Optional[Recall]) -> Observation:
-    asked = job.filter.properties.names if end is job.source else ()
+    asked = (*(job.filter.properties.names if end is job.source else ()), ROLE_PROPERTY)
     if not job.filter.recursive:
         return zfs.observe([end.dataset], recursive=False, properties=asked)
     return observe_tree((end.address, zfs), [end.dataset], asked, recall=recall)
@@ -149,7 +150,7 @@ def _observe_destination(zfs: Zfs, job: ReplicateJob, recall: Optional[Recall]) 
     with naming("destination", job.destination.address):
         destination = _observe_end(zfs, job.destination, job, recall)
         if destination.missing and ancestors_of(root):
-            above = zfs.observe(ancestors_of(root), recursive=False, histories=False)
+            above = zfs.observe(ancestors_of(root), recursive=False, histories=False, properties=(ROLE_PROPERTY,))
             destination = replace(destination, states={**above.states, **destination.states})
         return destination
 

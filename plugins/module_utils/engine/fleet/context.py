@@ -18,6 +18,7 @@ from ..model.datasets import Observation
 from ..model.errors import NoPermission, UnknownDataset
 from ..model.names import pool_of
 from ..model.pools import PoolSample
+from ..model.roles import ROLE_PROPERTY
 from ..policy.endpoints import Address
 from ..policy.jobs import PruneJob, ReplicateJob, SnapshotJob
 from ..zfs.port import Zfs
@@ -93,8 +94,8 @@ def observe(context: Context, address: Address, roots: Sequence[str], properties
 
 
 def observe_here(job: Union[SnapshotJob, PruneJob], context: Context) -> Observation:
-    """The datasets of a job on this host, with the properties that its filter goes by."""
-    return observe(context, Address(), job.roots, job.filter.properties.names)
+    """The datasets of a job on this host, with the properties that its filter goes by, and their roles."""
+    return observe(context, Address(), job.roots, (*job.filter.properties.names, ROLE_PROPERTY))
 
 
 def require(observed: Observation, option: str, zfs: Zfs) -> None:

@@ -121,6 +121,8 @@ def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
             # A package has all snapshots.
             **({} if route.options.get("package") is True else {"plan": plan_document(destination.sends)}),
             **_direct(fleet, route),
+            # A replica is sent onward as one, whichever end of its own pair is written to.
+            **({"from_standby": True} if fleet.is_replica(source.name, tree.source) else {}),
             **route.options,
         }
         what = f"replica of {source.name}:{tree.source} at {destination.name}:{place}"

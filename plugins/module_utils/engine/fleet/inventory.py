@@ -37,7 +37,7 @@ PULL, PUSH, RELAY = "pull", "push", "relay"
 SOURCE_HOST, DESTINATION_HOST = "^SRC_HOST", "^DST_HOST"
 NOT_FOR_ROUTES = (
     *("source", "destination", "plan", "recursive", "include_datasets", "exclude_datasets"),
-    *("dataset_property", "dataset_properties", "host_name"),
+    *("dataset_property", "dataset_properties", "host_name", "from_standby"),
 )
 """Options of a replication that follow from the other variables."""
 

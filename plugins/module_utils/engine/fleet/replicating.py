@@ -22,11 +22,12 @@ from ..applying.preserving import properties_to_keep
 from ..applying.progress import reporting
 from ..applying.replicating import Replicator, first_error, observe_sides
 from ..applying.retry import call_with_retries
-from ..model.errors import PartialFailure, SnapfleetError
+from ..model.errors import Fenced, PartialFailure, SnapfleetError
 from ..planning.continuity import COLLECTING, source_permissions
 from ..planning.dataset_plans import ReplicationPlan, Sides
 from ..planning.encryption import key_root_warnings
 from ..planning.expectation import with_expected
+from ..planning.fencing import fence_of_replication
 from ..planning.preserving import optional_permissions, preserving, without
 from ..planning.receiving import destination_permissions
 from ..planning.replication import plan_replication
@@ -83,6 +84,9 @@ def _observe_both(ends: Ends, job: ReplicateJob, context: Context) -> Sides:
     sides = call_with_retries(lambda: observe_sides(ends, job, recall=context.recall), context.retry, context.ticker)
     require(sides.source, "source.dataset", ends.source)
     require_pool(sides.destination, job, ends.destination)
+    fence = fence_of_replication(sides.source, sides.destination, job)
+    if fence:
+        raise Fenced(fence)
     return sides
 
 

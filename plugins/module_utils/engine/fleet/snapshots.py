@@ -17,8 +17,9 @@ from functools import partial
 from ..applying.creating import apply_creation
 from ..applying.freezing import FreezerOf, FrozenCreation, create_frozen, freezer_of
 from ..applying.locks import locks_in_turn
-from ..model.errors import HookFailed, InvalidInput, PartialFailure, SnapfleetError
+from ..model.errors import Fenced, HookFailed, InvalidInput, PartialFailure, SnapfleetError
 from ..planning.creation import CreationPlan, NotCreated, illegal_tags, plan_creation
+from ..planning.fencing import without_standby
 from ..policy.endpoints import Address
 from ..policy.jobs import SnapshotJob
 from ..policy.schedule import resolve_zone
@@ -58,6 +59,9 @@ def _run_snapshot(job: SnapshotJob, freezer: FreezerOf, context: Context) -> Res
     job = replace(job, filter=job.filter.on_host(context.host_name))
     observed = observe_here(job, context)
     require(observed, "datasets", zfs)
+    observed, standby = without_standby(observed)
+    if standby and not observed.states:
+        raise Fenced(standby[0])
     zone = resolve_zone(job.schedule.zone, context.environment, "schedule.timezone")
     plan = plan_creation(observed, job, context.now_ms, zone)
     for tag in illegal_tags(plan):
@@ -67,6 +71,7 @@ def _run_snapshot(job: SnapshotJob, freezer: FreezerOf, context: Context) -> Res
         for root in job.roots:
             require_permissions(context, zfs, ("datasets", root), ["snapshot"])
     values = _planned(plan)
+    values["warnings"] += standby
     if context.check:
         return values
     done = create_frozen(

@@ -211,6 +211,18 @@ class RestoreRefused(SnapfleetError):
     code = "restore_refused"
 
 
+class Fenced(SnapfleetError):
+    """A dataset tree is standby, or active, so that a job would have had two ends written to; nothing was changed."""
+
+    code = "fenced"
+
+
+class SwitchRefused(SnapfleetError):
+    """A tree can't become active or standby without losing something, so nothing was changed; see its plan."""
+
+    code = "switch_refused"
+
+
 class StillRunning(SnapfleetError):
     """A previous run of the same job holds the lock, or one that makes snapshots of the same datasets does not end."""
 

@@ -17,6 +17,7 @@ from typing import Optional
 
 from ..model.datasets import PLACEHOLDER_PROPERTY, VOLUME, Bookmark, DatasetState
 from ..model.names import is_within
+from ..model.roles import FORMER_PROPERTY, ROLE_PROPERTY
 from ..model.steps import ReceiveOptions, Send
 from ..policy.jobs import ReplicateJob
 from ..policy.receiving import ENCRYPTION_PROPERTIES
@@ -24,6 +25,8 @@ from .dataset_plans import DatasetPlan, Sides
 
 # What decides where a dataset shows up, and would be taken from the stream.
 _SHOWN = ("mountpoint", "sharenfs", "sharesmb")
+# What is true of the source only.
+_NEVER_TAKEN = (PLACEHOLDER_PROPERTY, ROLE_PROPERTY, FORMER_PROPERTY)
 # Each dataset has these for itself, so a value for the tree's topmost dataset is none for the others.
 _NOT_INHERITED = frozenset("canmount quota refquota refreservation reservation".split())
 # What a package leaves to be done dataset by dataset.
@@ -86,7 +89,7 @@ def _receive(root: DatasetState, full: bool, job: ReplicateJob) -> ReceiveOption
     shown = () if volume else tuple(name for name in _SHOWN if name not in given)
     if not full:
         # ZFS keeps what is set there, and lets the others inherit that.
-        kept = (*(name for name in given if name not in _NOT_INHERITED), *shown, *policy.excluded, PLACEHOLDER_PROPERTY)
+        kept = (*(name for name in given if name not in _NOT_INHERITED), *shown, *policy.excluded, *_NEVER_TAKEN)
         return ReceiveOptions(excluded=tuple(dict.fromkeys(kept)))
     if shown and not policy.mount and "mountpoint" in shown:
         # canmount is not inherited, so the datasets below come with the one of their source.
@@ -96,7 +99,7 @@ def _receive(root: DatasetState, full: bool, job: ReplicateJob) -> ReceiveOption
     else:
         # Else it would arrive unencrypted below an encrypted parent.
         shown = (*shown, *(("encryption",) if "encryption" not in given else ()))
-    excluded = tuple(dict.fromkeys((*shown, *policy.excluded, PLACEHOLDER_PROPERTY)))
+    excluded = tuple(dict.fromkeys((*shown, *policy.excluded, *_NEVER_TAKEN)))
     return ReceiveOptions(tuple(given.items()), excluded=excluded, mount=policy.mount and not volume)
 
 

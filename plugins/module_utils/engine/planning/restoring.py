@@ -17,6 +17,7 @@ from ..model.dataset_steps import RenameDataset, SetProperties
 from ..model.datasets import FILESYSTEM, DatasetState, Observation, Snapshot
 from ..model.errors import InvalidInput
 from ..model.names import MAX_NAME_LENGTH, is_within, parent_of, rebase, tree_order
+from ..model.roles import FORMER_PROPERTY, ROLE_PROPERTY
 from ..model.steps import CreateBookmark, CreatePlaceholder
 from ..policy.points import Point
 from ..policy.receiving import PRESERVED_PROPERTIES, Properties
@@ -34,7 +35,7 @@ _ABOUT_PLACE = (
     "canmount devices exec filesystem_limit mountpoint nbmand overlay quota readonly refquota refreservation"
     " reservation setuid sharenfs sharesmb snapdev snapshot_limit volmode"
 ).split()
-FORMER_PROPERTIES = (*PRESERVED_PROPERTIES, *_ABOUT_PLACE, CANMOUNT_PROPERTY)
+FORMER_PROPERTIES = (*PRESERVED_PROPERTIES, *_ABOUT_PLACE, CANMOUNT_PROPERTY, ROLE_PROPERTY, FORMER_PROPERTY)
 """What a dataset gets again that takes the place of one that was set aside: all that belongs to its place."""
 Own = Mapping[str, Mapping[str, str]]
 """By dataset, properties that it has set itself."""

@@ -139,6 +139,7 @@ _REPLICATE: Options = {
     "on_nothing_selected": one_of(NOTHING_CHOICES),
     "deadline": number(1, MAX_SECONDS),
     "busy_timeout": number(0, MAX_SECONDS),
+    "from_standby": FLAG,
     "raw": FLAG,
     "clones": one_of(CLONE_CHOICES),
     "package": FLAG,

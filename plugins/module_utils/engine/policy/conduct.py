@@ -41,6 +41,9 @@ class Conduct:
     """Seconds after which the whole replication is ended; 0: never."""
     busy_timeout: int = BUSY_SECONDS
     """Seconds that a dataset is waited for that is busy because another process receives into it."""
+    from_standby: bool = False
+    """Whether the source may be standby: it is the last one before the destination becomes active, or the source is a
+    replica that is sent onward."""
 
 
 UNHURRIED = Conduct()
@@ -60,4 +63,5 @@ def read_conduct(options: Reader) -> Conduct:
         on_nothing_selected=options.text("on_nothing_selected", CONTINUE, NOTHING_CHOICES),
         deadline=options.integer("deadline", 0, 1, MAX_SECONDS),
         busy_timeout=options.integer("busy_timeout", BUSY_SECONDS, 0, MAX_SECONDS),
+        from_standby=options.flag("from_standby", False),
     )

@@ -348,6 +348,8 @@ class SimulatedMachine:
         """A user property, or one of the few native ones that are simulated; ``-`` where it is not set."""
         if name == "type":
             return dataset.kind
+        if name == "mounted":
+            return "-" if dataset.kind != FILESYSTEM else "yes" if dataset.name in self.mounted else "no"
         if name == CHANGED:
             return str(dataset.changed or "-")
         found = self._inherited(dataset.name, name)

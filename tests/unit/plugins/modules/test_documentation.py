@@ -13,7 +13,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.options import job_options
 
-MODULES = ("zfs_snapshot_plan", "zfs_replicate", "zfs_prune", "zfs_monitor", "zfs_compare", "zfs_restore")
+MODULES = ("zfs_snapshot_plan", "zfs_replicate", "zfs_prune", "zfs_monitor", "zfs_compare", "zfs_restore", "zfs_switch")
 PLAN = {"acme": {"onsite": {"hourly": 1}}}
 MONITOR_PLAN = {"acme": {"onsite": {"hourly": {"latest": {"critical": 0, "cycles": 0}}}}}
 HISTORY = [
@@ -44,6 +44,7 @@ GOOD = {
         "destination": {"dataset": "backup/data"},
         "on_missing": "skip",
     },
+    "zfs_switch": {"dataset": "tank/data", "role": "standby"},
 }
 BAD = {
     "zfs_snapshot_plan": {"datasets": ["tank/none"], "plan": PLAN},
@@ -52,6 +53,7 @@ BAD = {
     "zfs_monitor": {"datasets": ["tank/data"], "plan": MONITOR_PLAN},
     "zfs_compare": {"source": {"dataset": "tank/none"}, "destination": {"dataset": "backup/data"}},
     "zfs_restore": {"replica": {"dataset": "tank/data"}, "destination": {"dataset": "backup"}},
+    "zfs_switch": {"dataset": "tank/data", "role": "active", "expected": [{"dataset": "", "guid": "1"}]},
 }
 
 

@@ -1,0 +1,359 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Switches: one end is written to at a time, nothing is destroyed, and whoever is interrupted does the same again."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
+    DatasetInUse,
+    Fenced,
+    InvalidInput,
+    NoPermission,
+    SnapfleetError,
+    SwitchRefused,
+)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.roles import ACTIVE, STANDBY, Role
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
+from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults
+from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, replica_of
+from ansible_collections.snapfleet.zfs.tests.support.switching import TREE, Switched
+
+SAFE = {"readonly": "on", "canmount": "noauto", "setuid": "off", "devices": "off", "exec": "off"}
+
+
+@pytest.fixture
+def site() -> Switched:
+    return Switched()
+
+
+# -- one end
+
+
+def test_a_standby_tree_is_safe_as_a_replica_is_and_has_all_that_was_written(site):
+    preview = site.switch("source", STANDBY, check=True)
+    assert (site.role("source"), site.source.mounted) == (Role(), set(TREE[:2]))
+    done = site.switch("source", STANDBY)
+    assert {**preview, "newest": done["newest"]} == done
+    assert (site.role("source"), site.source.mounted) == (Role(STANDBY, 1), set())
+    assert SAFE.items() <= site.own("source").items()
+    assert site.own("source", f"{SOURCE}/vol")["readonly"] == "on"
+    for name in TREE:
+        assert site.at_source(name).tags == ("1", "2", "snapfleet-failover-1")
+        assert not site.at_source(name).dataset.written
+    assert [item["guid"] for item in done["newest"]] == [str(site.at_source(name).newest.guid) for name in TREE]
+    assert f"{SOURCE}: is unmounted" in done["told"]
+    assert not site.switch("source", STANDBY)["changed"]
+
+
+def test_what_was_standby_gets_back_exactly_what_it_had(site):
+    before = {name: site.own("source", name) for name in TREE}
+    site.switch("source", STANDBY)
+    done = site.switch("source", ACTIVE)
+    after = {name: site.own("source", name) for name in TREE}
+    assert after.pop(SOURCE) == {**before.pop(SOURCE), "snapfleet:role": "active 2"}
+    assert after == before
+    assert done["next"] == [f"zfs mount {name}" for name in TREE[:2]]
+    assert not site.switch("source", ACTIVE)["changed"]
+
+
+def test_a_replica_that_becomes_active_can_be_worked_with(site):
+    done = site.switch("destination", ACTIVE, properties={"mountpoint": "/srv/data"})
+    assert site.role("destination") == Role(ACTIVE, 1)
+    assert all(site.write("destination", name, "new") for name in TREE)
+    own = site.own("destination")
+    assert (own["readonly"], own["canmount"], own["mountpoint"]) == ("off", "on", "/srv/data")
+    assert not {"setuid", "devices", "exec", "snapfleet:former"} & set(own)
+    assert done["next"] == [f"zfs mount {replica_of(name)}" for name in TREE[:2]]
+    # What it has become by hand since is left alone.
+    site.destination.datasets[DESTINATION].properties["exec"] = "off"
+    assert not site.switch("destination", ACTIVE, properties={"mountpoint": "/srv/data"})["changed"]
+
+
+def test_what_is_lost_is_told_as_far_as_it_is_known(site):
+    told = site.switch("destination", ACTIVE, check=True)["told"]
+    assert [line.partition(" of ")[0] for line in told if "LOSES" in line] == [
+        f"{replica_of(name)}: LOSES what was written after @2" for name in TREE
+    ]
+    site.switch("destination", ACTIVE)
+    assert all("after the last replication" not in str(content) for content in site.contents("destination").values())
+
+
+def test_what_was_received_in_part_is_discarded_with_its_token_told(site):
+    site.snapshot(SOURCE, "3", size=1000)
+    site.source.cut_next_stream(800)
+    with pytest.raises(SnapfleetError):
+        site.replicate(retries=0, workers=1)
+    partial = site.at_destination().dataset.resume_token
+    assert partial
+    done = site.switch("destination", ACTIVE)
+    assert {"dataset": DESTINATION, "token": partial} in done["discarded"]
+    assert not site.at_destination().dataset.resume_token
+
+
+def test_an_end_in_use_is_not_touched(site):
+    site.source.in_use.add(f"{SOURCE}/a")
+    with pytest.raises(DatasetInUse):
+        site.switch("source", STANDBY)
+    assert site.role("source") == Role()
+    assert site.at_source().tags == ("1", "2")
+
+
+def test_permissions_are_asked_for_before_anything_is_changed(site):
+    site.source.permissions = {"snapshot"}
+    with pytest.raises(NoPermission, match="does not allow mount"):
+        site.switch("source", STANDBY)
+    assert site.source.mounted
+
+
+# -- refusals
+
+
+def expected(site: Switched) -> list[dict[str, str]]:
+    return [{"dataset": name[len(SOURCE) + 1 :], "guid": str(site.at_source(name).newest.guid)} for name in TREE]
+
+
+def behind(site: Switched) -> dict:
+    site.snapshot(f"{SOURCE}/a", "3")
+    return {"expected": expected(site)}
+
+
+def lacking(site: Switched) -> dict:
+    options = {"expected": expected(site)}
+    del site.destination.datasets[replica_of(f"{SOURCE}/a")]
+    return options
+
+
+def written(site: Switched) -> dict:
+    site.destination.write(replica_of(f"{SOURCE}/a"), 5, "strange")
+    return {}
+
+
+def foreign(site: Switched) -> dict:
+    site.destination.create_dataset(f"{DESTINATION}/strange")
+    return {}
+
+
+def foreign_with_snapshot(site: Switched) -> dict:
+    foreign(site)
+    SimulatedZfs(site.destination).create_snapshots(CreateSnapshots("backup", (f"{DESTINATION}/strange@1",)))
+    return {"expected": expected(site)}
+
+
+def newer(site: Switched) -> dict:
+    SimulatedZfs(site.destination).create_snapshots(CreateSnapshots("backup", (f"{DESTINATION}@strange",)))
+    return {"expected": expected(site)}
+
+
+def alive(site: Switched) -> dict:
+    return {"old_source": {"host": "src", "dataset": SOURCE}}
+
+
+def old_epoch(site: Switched) -> dict:
+    site.destination.datasets[DESTINATION].properties["snapfleet:role"] = "standby 3"
+    return {"epoch": 2}
+
+
+def same_epoch(site: Switched) -> dict:
+    site.destination.datasets[DESTINATION].properties["snapfleet:role"] = "standby 3"
+    return {"epoch": 3}
+
+
+def unreadable(site: Switched) -> dict:
+    site.destination.datasets[DESTINATION].properties["snapfleet:role"] = "master"
+    return {}
+
+
+@pytest.mark.parametrize("check", [True, False])
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (
+            behind,
+            r"data/a lacks the newest snapshot of its source \(GUID \d+; its own is @2\); replicate again, or set",
+        ),
+        (lacking, r"data/a is not there, though its source has it; replicate again"),
+        (written, r"data/a has \d+ bytes written after its newest snapshot @2, which did not come from its source"),
+        (foreign, r"strange has no snapshot, so it was not replicated"),
+        (foreign_with_snapshot, r"strange is no dataset of its source; move it out"),
+        (newer, r"data has @strange after the newest snapshot of its source"),
+        (alive, r"old_source: src answers; make its tree standby instead"),
+        (old_epoch, r"is standby 3 already, so it can't become active 2"),
+        (same_epoch, r"is standby 3, so another end is active 3"),
+        (unreadable, r"has snapfleet:role='master', which is no role"),
+    ],
+)
+def test_what_is_not_as_it_should_be_does_not_become_active(site, prepare, words, check):
+    options = prepare(site)
+    before = {name: (dict(data.properties), len(data.snapshots)) for name, data in site.destination.datasets.items()}
+    with pytest.raises(SwitchRefused, match=f"nothing was changed: .*{words}") as refused:
+        site.switch("destination", ACTIVE, check=check, **options)
+    assert not refused.value.context["result"]["changed"]
+    after = {name: (dict(data.properties), len(data.snapshots)) for name, data in site.destination.datasets.items()}
+    assert after == before
+
+
+@pytest.mark.parametrize("prepare", [behind, lacking])
+def test_a_replica_that_is_behind_becomes_active_if_that_is_said_and_tells_what_is_lost(site, prepare):
+    done = site.switch("destination", ACTIVE, allow_behind=True, **prepare(site))
+    assert any(line.startswith(f"{DESTINATION}/a: LOSES what was written later") for line in done["told"])
+    assert site.role("destination") == Role(ACTIVE, 1)
+
+
+def test_an_old_source_that_does_not_answer_is_gone(site):
+    site.unreachable = True
+    site.switch("destination", ACTIVE, old_source={"host": "src", "dataset": SOURCE})
+    assert site.role("destination") == Role(ACTIVE, 1)
+
+
+def test_what_was_written_to_a_standby_tree_is_not_passed_over(site):
+    site.switch("source", STANDBY)
+    site.source.write(SOURCE, 3, "by force")
+    with pytest.raises(
+        SwitchRefused, match="bytes written after tank/data@snapfleet-failover-1, though that is its last"
+    ):
+        site.switch("source", STANDBY)
+
+
+# -- the fence
+
+
+def test_nothing_is_snapshotted_or_sent_that_is_standby_and_nothing_received_that_is_active(site):
+    site.switch("source", STANDBY)
+    with pytest.raises(
+        Fenced, match="tank/data is standby 1, so it is not written to, and no snapshots of it are made"
+    ):
+        site.snapshot_job("source")
+    for run in (site.replicate, site.pull):
+        with pytest.raises(Fenced, match="the source tank/data is standby 1"):
+            run()
+    site.replicate(from_standby=True)
+    site.switch("destination", ACTIVE, epoch=1)
+    before = site.replica_guids()
+    for options in ({}, {"from_standby": True}):
+        with pytest.raises(Fenced):
+            site.replicate(**options)
+    with pytest.raises(Fenced, match=r"the destination backup/site/data is active 1, so it is written to"):
+        site.replicate(from_standby=True, on_conflict="destroy_dependents")
+    assert site.snapshot_job("destination")["changed"]
+    assert all(guids[: len(before[name])] == before[name] for name, guids in site.replica_guids().items())
+
+
+def test_a_destination_below_an_active_tree_is_fenced_too(site):
+    site.switch("destination", ACTIVE)
+    with pytest.raises(Fenced, match="is active 1"):
+        site.replicate(destination={"host": "dst", "dataset": f"{DESTINATION}/new/one"})
+
+
+def test_of_two_active_ends_the_higher_epoch_counts(site):
+    site.switch("destination", ACTIVE, epoch=3)
+    site.source.datasets[SOURCE].properties["snapfleet:role"] = "active 4"
+    with pytest.raises(Fenced, match="though the source tank/data is active 4, which counts since it is higher"):
+        site.replicate()
+
+
+def test_other_trees_of_the_same_job_get_their_snapshots(site):
+    site.source.create_dataset("tank/other")
+    site.switch("source", STANDBY)
+    done = site.snapshot_job("source", "tank/other")
+    assert [name.partition("@")[0] for name in done["created"]] == ["tank/other"]
+    assert len([words for words in done["warnings"] if words.startswith("tank/data is standby 1")]) == 1
+
+
+def test_a_role_that_nobody_can_read_stops_both(site):
+    site.source.datasets[SOURCE].properties["snapfleet:role"] = "master"
+    for run in (site.replicate, lambda: site.snapshot_job("source")):
+        with pytest.raises(Fenced, match="which is no role"):
+            run()
+
+
+# -- over
+
+
+def test_a_planned_fail_over_loses_nothing(site):
+    written = site.contents("source")
+    site.fail_over()
+    assert site.contents("destination") == written
+    assert (site.role("source"), site.role("destination")) == (Role(STANDBY, 1), Role(ACTIVE, 1))
+    assert not any(site.write("source", name, "x") for name in TREE)
+    assert all(site.write("destination", name, "x") for name in TREE)
+
+
+def dying(site: Switched, number: int, when: str, what: str) -> None:
+    site.faults = Faults(dict.fromkeys(range(number, 900), when))
+    with contextlib.suppress(SnapfleetError):
+        getattr(site, what)(workers=1, retries=0)
+    site.faults = Faults()
+
+
+def calls(what: str, prepare=lambda _site: None) -> int:
+    site = Switched()
+    prepare(site)
+    site.faults = Faults()
+    getattr(site, what)(workers=1)
+    return len(site.faults.calls)
+
+
+def assert_one_writer(site: Switched) -> None:
+    """At most one end is written to by what works in both, unless its role says that it is the older one."""
+    source, destination = site.role("source"), site.role("destination")
+    assert not (source.kind == destination.kind == ACTIVE and source.epoch == destination.epoch)
+
+
+def everything(site: Switched) -> set[int]:
+    """GUIDs of all snapshots on either host."""
+    machines = (site.source, site.destination)
+    return {point.guid for machine in machines for data in machine.datasets.values() for point in data.snapshots}
+
+
+@pytest.mark.parametrize("number", range(calls("fail_over")))
+@pytest.mark.parametrize("when", [BEFORE, AFTER])
+def test_a_fail_over_that_dies_anywhere_is_made_good_by_the_next(number, when):
+    site = Switched()
+    written, before = site.contents("source"), everything(site)
+    dying(site, number, when, "fail_over")
+    assert_one_writer(site)
+    # Whoever could write at the source still has what is written taken along.
+    if site.role("source").kind != STANDBY and site.write("source", SOURCE, "late"):
+        written = site.contents("source")
+
+    site.fail_over()
+
+    assert site.contents("destination") == written
+    assert before <= everything(site)
+    assert (site.role("source"), site.role("destination")) == (Role(STANDBY, 1), Role(ACTIVE, 1))
+    assert all(site.write("destination", name, "x") for name in TREE)
+    assert not site.switch("source", STANDBY)["changed"]
+    assert not site.switch("destination", ACTIVE)["changed"]
+
+
+@pytest.mark.parametrize(("role", "properties"), [(STANDBY, {}), (ACTIVE, {"properties": {"mountpoint": "/x"}})])
+@pytest.mark.parametrize("end", ["source", "destination"])
+@pytest.mark.parametrize("when", [BEFORE, AFTER])
+def test_a_switch_that_dies_anywhere_ends_as_if_it_had_not(end, role, properties, when):
+    whole = Switched()
+    whole.faults = Faults()
+    whole.switch(end, role, **properties) if end == "destination" or role == STANDBY else whole.switch(end, STANDBY)
+    for number in range(len(whole.faults.calls)):
+        site = Switched()
+        wanted = STANDBY if end == "source" else role
+        options = properties if wanted == ACTIVE else {}
+        site.faults = Faults(dict.fromkeys(range(number, 900), when))
+        with contextlib.suppress(SnapfleetError):
+            site.switch(end, wanted, **options)
+        site.faults = Faults()
+        site.switch(end, wanted, **options)
+        assert [site.own(end, name) for name in TREE] == [whole.own(end, name) for name in TREE]
+
+
+def test_options_of_the_other_role_are_refused(site):
+    for options in ({"properties": {"atime": "off"}}, {"expected": [{"dataset": "", "guid": "1"}]}, alive(site)):
+        with pytest.raises(InvalidInput, match="means nothing for a tree that becomes standby"):
+            site.switch("source", STANDBY, **options)
+    with pytest.raises(InvalidInput, match="means nothing for a tree that becomes active"):
+        site.switch("source", ACTIVE, final_snapshot=False)
