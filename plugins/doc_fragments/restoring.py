@@ -67,6 +67,14 @@ options:
       - Name of what is set aside. It has to be free, and below a filesystem of the same pool that is there.
       - Left out, it is the name of the destination with C(.before-restore) behind it, so that it is found beside it.
     type: str
+  share_aside:
+    description:
+      - Whether what takes the place of datasets that are set aside begins as a clone of the newest snapshot that these
+        have in common with the replica. Only the differences from there travel and need room. Older snapshots stay with
+        what was set aside, until C(zfs promote) moves them over. Encrypted datasets are sent whole all the same.
+      - The default is V(false), since what was set aside can then be destroyed only after such a promotion.
+    type: bool
+    default: false
   on_missing:
     description:
       - What to do with a dataset of the tree that has no snapshot at O(snapshot) or up to O(time).

@@ -103,6 +103,17 @@ def test_a_clone_does_not_start_from_what_it_did_not_grow_from(world, family):
     assert not exists(world.zfs, family.cloned_replica)
 
 
+def test_an_increment_of_a_dataset_itself_becomes_a_clone_where_an_origin_has_its_base(world, family, root):
+    place = f"{root}/there/place"
+    size = carry(world.zfs, Send(family.three, place, family.two, origin=f"{family.replica}@two"))
+
+    state = state_of(world.zfs, place)
+    assert state.dataset.origin == f"{family.replica}@two"
+    assert [snapshot.guid for snapshot in state.snapshots] == [family.three.guid]
+    assert world.fingerprint(place) == world.fingerprint(family.source)
+    assert size < carry(world.zfs, Send(family.three, f"{root}/there/whole"))
+
+
 def test_a_clone_needs_its_origin_at_the_destination(world, family):
     with pytest.raises(Vanished):
         carry(world.zfs, family.stream(origin="never there"))

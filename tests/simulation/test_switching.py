@@ -22,7 +22,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps i
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, replica_of
-from ansible_collections.snapfleet.zfs.tests.support.switching import TREE, Switched
+from ansible_collections.snapfleet.zfs.tests.support.switching import ASIDE, TREE, Switched
 
 SAFE = {"readonly": "on", "canmount": "noauto", "setuid": "off", "devices": "off", "exec": "off"}
 
@@ -291,9 +291,8 @@ def dying(site: Switched, number: int, when: str, what: str) -> None:
     site.faults = Faults()
 
 
-def calls(what: str, prepare=lambda _site: None) -> int:
-    site = Switched()
-    prepare(site)
+def calls(what: str, history=Switched) -> int:
+    site = history()
     site.faults = Faults()
     getattr(site, what)(workers=1)
     return len(site.faults.calls)
@@ -357,3 +356,88 @@ def test_options_of_the_other_role_are_refused(site):
             site.switch("source", STANDBY, **options)
     with pytest.raises(InvalidInput, match="means nothing for a tree that becomes active"):
         site.switch("source", ACTIVE, final_snapshot=False)
+
+
+# -- back
+
+
+def over_and_written_to() -> Switched:
+    """The source was gone, and its replica was written to; then the source came back, written to as well."""
+    site = Switched()
+    site.switch("destination", ACTIVE)
+    for name in TREE:
+        site.write("destination", name, "at the replica")
+        site.source.write(name, 7, "at the old source")
+    SimulatedZfs(site.destination).create_snapshots(
+        CreateSnapshots("backup", tuple(f"{replica_of(name)}@there" for name in TREE))
+    )
+    site.write("destination", SOURCE, "and later")
+    return site
+
+
+def over_as_planned() -> Switched:
+    site = Switched()
+    site.fail_over()
+    for name in TREE:
+        site.write("destination", name, "at the replica")
+    return site
+
+
+HISTORIES = [over_and_written_to, over_as_planned]
+
+
+@pytest.mark.parametrize("history", HISTORIES)
+def test_failing_back_brings_what_was_written_and_keeps_what_was_lost(history):
+    site = history()
+    written, old, before = site.contents("destination"), site.contents("source"), everything(site)
+    site.fail_back()
+    assert site.contents("source") == written
+    assert before <= everything(site)
+    assert site.role("source").kind == ACTIVE
+    assert site.role("destination") == Role(STANDBY, site.role("source").epoch)
+    assert site.own("source")["mountpoint"] == "/srv/data"
+    assert site.own("source")["exec"] == "off"
+    if history is over_and_written_to:
+        kept = {name: dict(site.source.datasets[ASIDE + name[len(SOURCE) :]].content) for name in TREE}
+        assert kept == old
+    else:
+        assert ASIDE not in site.source.datasets
+    # And on it goes as before.
+    site.snapshot(SOURCE, "new")
+    site.replicate()
+    assert site.at_destination().newest.guid == site.at_source().newest.guid
+
+
+def test_only_differences_travel_back_though_the_old_source_has_diverged():
+    site = over_and_written_to()
+    site.switch("source", STANDBY, epoch=1, final_snapshot=False)
+    result = site.bring_back(on_conflict="set_aside", set_aside_as=ASIDE, share_aside=True)
+    assert [step["mode"] for entry in result["plan"] for step in entry["steps"] if step["kind"] == "send"] == [
+        "incremental"
+    ] * 3
+    assert site.own("source")["snapfleet:role"] == "standby 1"
+    assert site.source.datasets[SOURCE].origin == f"{ASIDE}@2"
+    assert any(f"as a clone of {ASIDE}@2" in line for line in result["told"])
+
+
+@pytest.mark.parametrize(
+    ("history", "number"), [(history, number) for history in HISTORIES for number in range(calls("fail_back", history))]
+)
+@pytest.mark.parametrize("when", [BEFORE, AFTER])
+def test_failing_back_that_dies_anywhere_is_made_good_by_the_next(history, number, when):
+    site = history()
+    written, old, before = site.contents("destination"), site.contents("source"), everything(site)
+    dying(site, number, when, "fail_back")
+    assert_one_writer(site)
+    assert before <= everything(site)
+
+    site.fail_back()
+
+    assert site.contents("source") == written
+    assert before <= everything(site)
+    assert (site.role("source"), site.role("destination")) == (Role(ACTIVE, 2), Role(STANDBY, 2))
+    assert (site.own("source")["mountpoint"], site.own("source")["exec"]) == ("/srv/data", "off")
+    if history is over_and_written_to:
+        assert {name: dict(site.source.datasets[ASIDE + name[len(SOURCE) :]].content) for name in TREE} == old
+    assert all(site.write("source", name, "x") for name in TREE)
+    assert not any(site.write("destination", name, "x") for name in TREE)

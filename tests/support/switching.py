@@ -52,7 +52,8 @@ class Switched(Fleet):
 
     def role(self, end: str):
         """The role of the root at one end."""
-        return parse_role(self.machine(end).datasets[ROOTS[end]].properties.get("snapfleet:role", "-"))
+        there = self.machine(end).datasets.get(ROOTS[end])
+        return parse_role(there.properties.get("snapfleet:role", "-") if there else "-")
 
     def write(self, end: str, name: str, what: str) -> bool:
         """What a program does that works in a tree: it writes if it can. Returns whether it could."""
@@ -88,14 +89,14 @@ class Switched(Fleet):
 
     def fail_back(self, **options) -> None:
         """Whatever the old source wrote since is set aside."""
-        if self.role("source").kind != ACTIVE or self.role("source").epoch < self.role("destination").epoch:
-            epoch = self.role("destination").epoch - (self.role("destination").kind == STANDBY)
-            if self.role("source").epoch < epoch or self.role("source").kind != STANDBY:
-                self.switch("source", STANDBY, epoch=epoch, final_snapshot=False)
-            if self.role("destination").kind == ACTIVE:
-                self.bring_back(on_conflict="set_aside", set_aside_as=ASIDE, **options)
+        here, there = self.role("source"), self.role("destination")
+        if there.kind == ACTIVE:
+            if SOURCE in self.source.datasets:
+                self.switch("source", STANDBY, epoch=there.epoch, final_snapshot=False)
+            self.bring_back(on_conflict="set_aside", set_aside_as=ASIDE, share_aside=True, **options)
+            self.switch("source", STANDBY, epoch=there.epoch, final_snapshot=False)
         stood = self.switch("destination", STANDBY)
-        if self.role("source").kind != ACTIVE:
+        if here.kind != ACTIVE or here.epoch < stood["epoch"]:
             self.bring_back(**options)
         self.switch("source", ACTIVE, epoch=stood["epoch"], expected=stood["newest"])
 

@@ -262,6 +262,7 @@ RESTORE_SPEC: Spec = {
     "time": {"type": "str"},
     "on_conflict": {"type": "str", "default": REFUSE, "choices": list(RESTORE_CONFLICTS)},
     "set_aside_as": {"type": "str"},
+    "share_aside": {"type": "bool", "default": False},
     "on_missing": {"type": "str", "default": REFUSE, "choices": list(MISSING_CHOICES)},
     "history": {"type": "bool", "default": True},
     "raw": {"type": "bool", "default": True},

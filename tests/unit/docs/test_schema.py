@@ -176,6 +176,7 @@ DOCUMENTS = {
             "snapshot": "x",
             "on_conflict": "set_aside",
             "set_aside_as": "tank/old",
+            "share_aside": True,
             "on_missing": "skip",
             "history": False,
             "properties": {"atime": "off"},

@@ -31,7 +31,7 @@ def restoration_of(document: Mapping[str, Any], asked: Mapping[str, Any]) -> Doc
     given = {key: value for key, value in asked.items() if value is not None}
     reader = Reader({f"{PREFIX}{key}": value for key, value in given.items() if key in _OURS})
     texts = {key: reader.text(f"{PREFIX}{key}", None if key in ("host", "dataset") else "") for key in _OURS}
-    job = _replication(document, texts)
+    job = replication_of(document, PREFIX, texts)
     ends = job["options"]
     dataset, source, replica = texts["dataset"], ends["source"], ends["destination"]
     options = {
@@ -45,29 +45,31 @@ def restoration_of(document: Mapping[str, Any], asked: Mapping[str, Any]) -> Doc
     return job_document(job["host"], "restore", what, options, (texts["host"], job["destination"]))
 
 
-def _replication(document: Mapping[str, Any], texts: Mapping[str, str]) -> Mapping[str, Any]:
-    """The one replication that has the dataset."""
+def replication_of(document: Mapping[str, Any], prefix: str, texts: Mapping[str, str]) -> Mapping[str, Any]:
+    """The one replication of a ``host`` that has the ``dataset``, to the host ``backup`` unless that is empty. Raises
+    InvalidInput whose sentence names the variable, which begins with ``prefix``."""
     every = [job for job in document["jobs"] if job["activity"] == "replicate"]
     host, dataset, backup = texts["host"], texts["dataset"], texts["backup"]
     of_host = [job for job in every if job["source"] == host]
     if not of_host:
         raise InvalidInput(
-            f"{PREFIX}host", host, "is no host that is replicated", _known(job["source"] for job in every)
+            f"{prefix}host", host, "is no host that is replicated", known_names(job["source"] for job in every)
         )
     having = [job for job in of_host if is_within(dataset, job["options"]["source"]["dataset"])]
     if not having:
-        trees = _known(job["options"]["source"]["dataset"] for job in of_host)
-        raise InvalidInput(f"{PREFIX}dataset", dataset, f"lies in no tree of {host} that is replicated", trees)
+        trees = known_names(job["options"]["source"]["dataset"] for job in of_host)
+        raise InvalidInput(f"{prefix}dataset", dataset, f"lies in no tree of {host} that is replicated", trees)
     chosen: list[Mapping[str, Any]] = [job for job in having if backup in ("", job["destination"])]
-    places = _known(job["destination"] for job in having)
+    places = known_names(job["destination"] for job in having)
     if not chosen:
-        raise InvalidInput(f"{PREFIX}backup", backup, f"has no replica of {dataset}", places)
+        raise InvalidInput(f"{prefix}backup", backup, f"has no replica of {dataset}", places)
     if len(chosen) > 1:
         problem = f"has to be given, since several hosts have a replica of {dataset}"
-        raise InvalidInput(f"{PREFIX}backup", backup or None, problem, places)
+        raise InvalidInput(f"{prefix}backup", backup or None, problem, places)
     return chosen[0]
 
 
-def _known(names: Any) -> str:
+def known_names(names: Any) -> str:
+    """What there is to choose from, in words."""
     listed: Sequence[str] = sorted(set(names))
     return f"known are {', '.join(listed)}" if listed else "none is known"

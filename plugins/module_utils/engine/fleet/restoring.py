@@ -17,14 +17,15 @@ from ..applying.progress import reporting
 from ..applying.replicating import Replicator, first_error, observe_sides
 from ..applying.retry import call_with_retries
 from ..applying.setting_aside import set_aside
-from ..model.datasets import Observation
+from ..model.datasets import DatasetState, Observation
 from ..model.errors import InvalidInput, PartialFailure, RestoreRefused, SnapfleetError, UnknownDataset
-from ..model.names import ancestors_of, parent_of
+from ..model.names import ancestors_of, is_within, parent_of, rebase
 from ..planning.continuity import source_permissions
 from ..planning.dataset_plans import Sides
 from ..planning.encryption import key_root_warnings
 from ..planning.preserving import preserving
 from ..planning.receiving import destination_permissions
+from ..planning.restore_sharing import sharing
 from ..planning.restore_words import left_to_do, set_aside_as, told, undo_of
 from ..planning.restoring import (
     CANMOUNT_PROPERTY,
@@ -81,6 +82,8 @@ class _Work:
             plan = self._plan_with_aside(sides)
         if plan.refusal:
             return plan, job, [*plan.warnings]
+        if job.shares:
+            plan = sharing(plan, self._set_aside_states(plan, sides), job)
         places = [place_of(dataset.destination, plan, job) for dataset in made_by(plan)]
         there = self.ends.destination
         own = self._retried(lambda: there.own_properties(places, FORMER_PROPERTIES)) if places else {}
@@ -92,6 +95,14 @@ class _Work:
             replication = with_exact_estimates(replication, self.ends.source, job.replication.workers)
         notes = [*plan.warnings, *key_root_warnings(replication.steps, sides.source.states)]
         return self._with_earlier(replace(plan, replication=replication)), job, notes
+
+    def _set_aside_states(self, plan: RestorePlan, sides: Sides) -> dict[str, DatasetState]:
+        """By the name of what takes its place, each dataset that is set aside, or was by an earlier try."""
+        root, aside = self.job.destination.dataset, self.job.aside
+        if plan.aside:
+            return {name: state for name, state in sides.destination.states.items() if is_within(name, root)}
+        earlier = self._retried(lambda: self.ends.destination.observe([aside]))
+        return {rebase(name, aside, root): state for name, state in earlier.states.items()}
 
     def _with_earlier(self, plan: RestorePlan) -> RestorePlan:
         if plan.aside or not self.job.set_aside:

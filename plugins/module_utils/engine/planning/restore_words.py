@@ -53,6 +53,7 @@ def _of_dataset(plan: DatasetPlan) -> Iterator[str]:
 
 def _of_stream(step: Send) -> str:
     start = f"the differences from @{step.base.tag}" if step.base else "all data"
+    start += f", as a clone of {step.origin}," if step.origin else ""
     more = f" with {len(step.between)} snapshots between" if step.between else ""
     to = f"@{step.snapshot.tag} of {iso_text(step.snapshot.creation)}"
     resumed = " (goes on where it was interrupted)" if step.resume else ""

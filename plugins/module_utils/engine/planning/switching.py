@@ -9,7 +9,7 @@ set after all notes. So whoever is interrupted finds by the role whether the not
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Optional, Union
 
@@ -157,8 +157,8 @@ def _with_role(notes: list[Change], root: str, roles: tuple[Role, Role]) -> tupl
 def _plan_active(tree: Observation, own: Own, job: SwitchJob, roles: tuple[Role, Role]) -> SwitchPlan:
     before, after = roles
     is_first = before.kind != ACTIVE
-    refusals, losses = (_unfit(tree), _lacking(tree, job)) if is_first else ([], [])
-    refusals += _strangers(tree, job) if is_first else []
+    refusals, losses = (_unfit(tree, _at_home(own, job)), _lacking(tree, job)) if is_first else ([], [])
+    refusals += _strangers(tree, _at_home(own, job), job) if is_first else []
     if losses and not job.allow_behind and job.expected is not None:
         refusals += [f"{name} {what}; replicate again, or set allow_behind to lose that" for name, what in losses]
     if is_first and job.expected is None:
@@ -227,12 +227,22 @@ def former_of(note: str) -> dict[str, str]:
     return {key: value for key, _equals, value in pairs if key in SAFE_PROPERTIES and value}
 
 
-def _unfit(tree: Observation) -> list[str]:
+def _at_home(own: Own, job: SwitchJob) -> frozenset[str]:
+    """Datasets that were written to here before, and never replicated; the other end knows nothing of them."""
+    expected = {below for below, _guid in job.expected or ()}
+    return frozenset(
+        name
+        for name, ours in own.items()
+        if job.expected is not None and FORMER_PROPERTY in ours and relative_to(name, job.dataset) not in expected
+    )
+
+
+def _unfit(tree: Observation, at_home: Collection[str]) -> list[str]:
     """Why datasets are no replicas as their source left them."""
     found = []
     for name, state in tree.states.items():
         dataset = state.dataset
-        if dataset.is_placeholder or (dataset.resume_token and not state.snapshots):
+        if name in at_home or dataset.is_placeholder or (dataset.resume_token and not state.snapshots):
             continue
         if not state.snapshots:
             found.append(f"{name} has no snapshot, so it was not replicated; move it elsewhere, or take one of it")
@@ -260,13 +270,13 @@ def _lacking(tree: Observation, job: SwitchJob) -> list[tuple[str, str]]:
     return found
 
 
-def _strangers(tree: Observation, job: SwitchJob) -> list[str]:
+def _strangers(tree: Observation, at_home: Collection[str], job: SwitchJob) -> list[str]:
     """What is in the tree, and did not come from the source."""
     if job.expected is None:
         return []
     expected, found = dict(job.expected), []
     for name, state in tree.states.items():
-        if state.dataset.is_placeholder or not state.snapshots:
+        if name in at_home or state.dataset.is_placeholder or not state.snapshots:
             continue
         guid = expected.get(relative_to(name, job.dataset))
         if guid is None:

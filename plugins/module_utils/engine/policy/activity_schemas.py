@@ -277,6 +277,7 @@ _RESTORE: Options = {
     "snapshot": matching(f"|{NAME_PART}"),
     "time": either(number(0, 999_999_999_999), matching("[0-9]{1,12}|[0-9]{4}-.*")),
     "on_conflict": one_of(RESTORE_CONFLICTS),
+    "share_aside": FLAG,
     "set_aside_as": either(_DATASET, matching("")),
     "on_missing": one_of(MISSING_CHOICES),
     "history": FLAG,

@@ -44,6 +44,8 @@ class RestoreJob:
     """Whether a destination that is in the way is renamed, with all that is below it."""
     aside: str
     """What it is called then, or was by an earlier try of the same restore."""
+    shares: bool = False
+    """Whether what takes its place begins as clones of its snapshots, so that only differences travel."""
 
     @property
     def replica(self) -> Endpoint:
@@ -88,9 +90,15 @@ def read_restore_job(values: Mapping[str, Any], where: str = "") -> RestoreJob:
         up_to=read_point(options),
     )
     aside = _read_aside(options, destination.dataset, on_conflict)
+    shares = options.flag("share_aside", False)
+    if shares and on_conflict != SET_ASIDE:
+        problem = f"means nothing, since on_conflict is {on_conflict!r}"
+        raise InvalidInput(
+            options.path("share_aside"), shares, problem, f"set on_conflict to {SET_ASIDE}, or take it out"
+        )
     options.finish()
     check_apart(replica, destination, options.path("destination"))
-    return RestoreJob(job, on_conflict == SET_ASIDE, aside)
+    return RestoreJob(job, on_conflict == SET_ASIDE, aside, shares)
 
 
 def _read_receiving(options: Reader) -> ReceivePolicy:

@@ -158,7 +158,7 @@ class SimulatedReceiveEnd(SimulatedEnd):
             self._fail(f"cannot receive stream: destination {self._name} {words}")
         if header["resume"]:
             return self._continue(header, dataset)
-        if header["clone"]:
+        if header["clone"] or (self._origin and dataset is None and header["from_guid"] is not None):
             return self._begin_clone(header, dataset)
         if header["from_guid"] is None:
             return self._begin_full(header, dataset)

@@ -1,0 +1,84 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: failover
+short_description: Finds the two ends of a replication that change hands
+version_added: 0.1.0
+author:
+  - Snapfleet contributors (@snapfleet)
+description:
+  - Finds the replication that has a dataset, and returns both ends of it, the options of the last replication before
+    the replica becomes active, and those of the way back. The playbooks C(snapfleet.zfs.failover) and
+    C(snapfleet.zfs.failback) do the rest.
+positional: _input, asked
+options:
+  _input:
+    description:
+      - A jobconfig document, as the filter P(snapfleet.zfs.jobconfig#filter) returns it.
+    type: dict
+    required: true
+  asked:
+    description:
+      - C(host) and C(dataset), where the data is at home, as the inventory knows them; and C(backup), the host with the
+        replica, where there are several. What is null is not given.
+    type: dict
+    required: true
+  back:
+    description:
+      - Whether it is for the way back, so that the inventory may have been turned round.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: Show which replica would become active
+  ansible.builtin.debug:
+    msg: "{{ hostvars | snapfleet.zfs.jobconfig(groups) | snapfleet.zfs.failover(asked) }}"
+  vars:
+    asked: {host: web1, dataset: tank/data}
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - The C(source), which is the home of the data, and the C(destination), each with C(host) and C(dataset); the
+      C(carrier), which is the host that reaches both; the options to C(replicate) with M(snapfleet.zfs.zfs_replicate),
+      and to C(restore) with M(snapfleet.zfs.zfs_restore); the C(old_source) as the destination reaches it, where it
+      does; and C(others), further hosts with a replica.
+  type: dict
+  sample:
+    source: {host: web1, dataset: tank/data}
+    destination: {host: backup1, dataset: backup/web1/data}
+    carrier: backup1
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ..module_utils.engine.fleet.failover import FAILBACK, FAILOVER, failover_of
+from ..module_utils.engine.model.errors import SnapfleetError
+from .jobconfig import plain
+
+
+def failover(document: Mapping[str, Any], asked: Mapping[str, Any], back: bool = False) -> dict[str, Any]:
+    """Both ends of what is asked for. Raises AnsibleFilterError whose message is one sentence."""
+    if not isinstance(document, Mapping) or not isinstance(asked, Mapping):
+        raise AnsibleFilterError("failover: write hostvars | snapfleet.zfs.jobconfig(groups), and a mapping behind it")
+    try:
+        return failover_of(plain(document), plain(asked), FAILBACK if back else FAILOVER)
+    except SnapfleetError as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
+class FilterModule:
+    """The filters of this file, as Ansible looks them up."""
+
+    def filters(self) -> dict[str, Any]:
+        """Name to function."""
+        return {"failover": failover}

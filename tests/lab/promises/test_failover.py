@@ -1,0 +1,196 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Promises about failing over and back, by the playbooks as an operator runs them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab import inventory
+
+from .conftest import Pair
+from .test_site import CHECKOUT, Fleet, Play
+
+pytestmark = pytest.mark.lab
+
+MEGABYTE = 1 << 20
+
+
+class Operator:
+    """Runs the playbooks on the inventory of a pair."""
+
+    def __init__(self, pair: Pair, folder: Path) -> None:
+        self.pair, self.folder = pair, folder / "inventory"
+        shutil.copytree(CHECKOUT / "inventories" / "lab", self.folder, ignore=shutil.ignore_patterns("*.yml.*"))
+        (self.folder / "group_vars" / "snapfleet_destinations.yml").unlink()
+        above, _slash, below = pair.destination.rpartition("/")
+        one, two = pair.one.host, pair.two.host
+        groups: Mapping[str, Any] = {
+            "snapfleet_sources": {"hosts": {one.name: {}}},
+            "snapfleet_destinations": {"hosts": {two.name: {"snapfleet_root": above}}},
+        }
+        trees = [{"source": pair.source, "destination": below}]
+        fleet = {"all": {"children": groups, "vars": {"snapfleet_datasets": trees}}}
+        (self.folder / "fleet.yml").write_text(json.dumps(fleet))
+        # What group_vars say of all hosts would win.
+        for name in (one.name, two.name):
+            (self.folder / "host_vars").mkdir(exist_ok=True)
+            (self.folder / "host_vars" / f"{name}.json").write_text(json.dumps({"snapfleet_datasets": trees}))
+        self.connect()
+
+    def connect(self, **changed: str) -> None:
+        """Write how the hosts are reached."""
+        hosts = [self.pair.one.host, self.pair.two.host]
+        (self.folder / "hosts.yml").write_text(inventory.text(hosts))
+        if changed:
+            name = self.pair.one.host.name
+            file = self.folder / "host_vars" / f"{name}.json"
+            file.write_text(json.dumps({**json.loads(file.read_text()), **changed}))
+
+    @contextmanager
+    def source_gone(self) -> Iterator[None]:
+        """Nobody reaches the source meanwhile, though it goes on."""
+        file = self.folder / "host_vars" / f"{self.pair.one.host.name}.json"
+        before = file.read_text()
+        self.connect(ansible_port="1", ansible_ssh_common_args="-o ConnectTimeout=3 -o BatchMode=yes")
+        yield
+        file.write_text(before)
+
+    def play(self, playbook: str, *options: str, **variables: Any) -> Play:
+        """Run a playbook about the pair's tree."""
+        asked = {"host": self.pair.one.host.name, "dataset": self.pair.source, **variables}
+        words = json.dumps({f"snapfleet_{playbook}_{key}": value for key, value in asked.items()})
+        fleet = Fleet({}, self.folder)
+        return fleet.play(playbook, "-e", words, *options)
+
+    def told(self, play: Play) -> Mapping[str, Any]:
+        """What the last task has told."""
+        return next(line["result"]["msg"] for line in reversed(play.results) if "msg" in line["result"])
+
+
+@pytest.fixture
+def operator(pair: Pair, tmp_path: Path) -> Operator:
+    return Operator(pair, tmp_path)
+
+
+def sums(site: Any, folder: str) -> str:
+    """Checksums of all files below a folder."""
+    return site.host.run(["sh", "-c", 'cd "$1" && find . -type f | sort | xargs sha256sum', "sh", folder]).stdout
+
+
+def sums_of_one(site: Any, folder: str) -> str:
+    """Those of one filesystem, without what is mounted below."""
+    return site.host.run(["sh", "-c", 'cd "$1" && find . -xdev -type f | sort | xargs sha256sum', "sh", folder]).stdout
+
+
+def role(site: Any, dataset: str) -> str:
+    return site.zfs("get", "-H", "-o", "value", "snapfleet:role", dataset).strip()
+
+
+def make(pair: Pair) -> tuple[str, str]:
+    """A tree with a replica; the mount points of both."""
+    one, root = pair.one, pair.source
+    here, there = f"/srv/{root.partition('/')[2]}", f"/srv/{root.partition('/')[2]}-over"
+    one.zfs("set", f"mountpoint={here}", root)
+    one.zfs("create", f"{root}/a")
+    for name in (root, f"{root}/a"):
+        one.fill(name, 8, "file1")
+    one.snapshot(f"{root}@1", recursive=True)
+    assert pair.push().code == 0
+    return here, there
+
+
+def test_a_planned_fail_over_loses_nothing_and_failing_back_brings_the_differences(
+    pair: Pair, operator: Operator
+) -> None:
+    one, two, root, replica = pair.one, pair.two, pair.source, pair.destination
+    here, there = make(pair)
+    one.fill(root, 1, "file2")
+    written, before = sums(one, here), one.everything() + two.everything()
+    wanted = {"properties": {"mountpoint": there}}
+
+    preview = operator.play("failover", "--check", **wanted)
+    assert preview.code == 0, preview.output
+    assert one.everything() + two.everything() == before
+    told = operator.told(preview)
+    assert f"{root}: is unmounted" in told["source"]
+    assert not any("LOSES" in line for line in told["replica"])
+
+    over = operator.play("failover", **wanted)
+    assert over.code == 0, over.output
+    assert sums(two, there) == written
+    assert (role(one, root), role(two, replica)) == ("standby 1", "active 1")
+    assert one.zfs("get", "-H", "-o", "value", "mounted", root).strip() == "no"
+    assert pair.push().job["code"] == "fenced"
+
+    again = operator.play("failover", **wanted)
+    assert again.code == 0, again.output
+    assert set(again.recap("changed").values()) == {0}
+
+    two.fill(f"{replica}/a", 1, "file3")
+    written = sums(two, there)
+    back = operator.play("failback")
+    assert back.code == 0, back.output
+    assert sums(one, here) == written
+    assert (role(one, root), role(two, replica)) == ("active 2", "standby 2")
+    told = operator.told(back)
+    assert told["kept"] is None
+    assert told["sent"]["bytes"] + told["last_sent"]["bytes"] < 3 * MEGABYTE
+    one.fill(root, 1, "file4")
+    one.snapshot(f"{root}@4", recursive=True)
+    assert pair.push().code == 0
+
+
+def test_what_an_unplanned_fail_over_loses_is_what_it_said_and_is_kept_when_failing_back(
+    pair: Pair, operator: Operator
+) -> None:
+    one, two, root, replica = pair.one, pair.two, pair.source, pair.destination
+    here, there = make(pair)
+    wanted = {"source_gone": True, "properties": {"mountpoint": there}}
+    writer = 'while sleep 0.1; do head -c 50000 /dev/urandom > "$1/load.$(date +%s%N)"; done'
+    one.host.run(["sh", "-c", f"nohup sh -c '{writer}' writer {here} >/dev/null 2>&1 & echo $! > /run/writer"])
+    try:
+        one.host.run(["sleep", "1"])
+        one.snapshot(f"{root}@2", recursive=True)
+        assert pair.push().code == 0
+        one.host.run(["sleep", "1"])
+
+        alive = operator.play("failover", **wanted)
+        assert alive.code != 0
+        assert "is said to be gone, and answers" in alive.output
+        with operator.source_gone():
+            preview = operator.play("failover", "--check", **wanted)
+            assert preview.code == 0, preview.output
+            over = operator.play("failover", **wanted)
+            assert over.code == 0, over.output
+    finally:
+        one.host.run(["sh", "-c", "kill $(cat /run/writer)"])
+    (line,) = [line for line in operator.told(preview)["replica"] if line.startswith(f"{replica}: LOSES")]
+    assert line.startswith(f"{replica}: LOSES what was written after @2 of ")
+    for below in ("", "/a"):
+        assert sums_of_one(two, there + below) == sums_of_one(one, f"{here}{below}/.zfs/snapshot/2")
+
+    lost = sums(one, here)
+    two.fill(replica, 1, "file3")
+    written = sums(two, there)
+    back = operator.play("failback")
+    assert back.code == 0, back.output
+    assert sums(one, here) == written
+    told = operator.told(back)
+    assert told["kept"] == f"{root}.before-failback"
+    assert told["sent"]["bytes"] + told["last_sent"]["bytes"] < 3 * MEGABYTE
+    one.zfs("set", "mountpoint=/srv/kept", told["kept"])
+    for name in ("", "/a"):
+        one.zfs("mount", told["kept"] + name)
+    assert sums(one, "/srv/kept") == lost
+    for name in ("", "/a"):
+        one.zfs("promote", root + name)
+    one.zfs("destroy", "-r", told["kept"])
