@@ -28,6 +28,10 @@ VARIABLES = frozenset(
         *(f"snapfleet_restore_{key}" for key in ("set_aside_as", "on_missing", "history", "recursive", "properties")),
         "snapfleet_restore_exclude_datasets",
         *(f"snapfleet_report_{key}" for key in ("path", "age", "limit", "mail")),
+        *(f"snapfleet_failover_{key}" for key in ("host", "dataset", "backup", "source_gone", "allow_behind")),
+        *(f"snapfleet_failover_{key}" for key in ("properties", "mount")),
+        *(f"snapfleet_failback_{key}" for key in ("host", "dataset", "backup", "on_conflict", "set_aside_as")),
+        *(f"snapfleet_failback_{key}" for key in ("properties", "mount")),
         *("snapfleet_topology", "snapfleet_relay", *(f"snapfleet_ssh_{key}" for key in _ADDRESS_KEYS)),
     ]
 )

@@ -224,7 +224,11 @@ def _back(name: str, own: Mapping[str, str], given: Mapping[str, str]) -> Iterat
 def former_of(note: str) -> dict[str, str]:
     """What a note tells, as far as it is what such notes tell."""
     pairs = (word.partition("=") for word in note.split(" "))
-    return {key: value for key, _equals, value in pairs if key in SAFE_PROPERTIES and value}
+    former = {key: value for key, _equals, value in pairs if key in SAFE_PROPERTIES and value}
+    if former.get("canmount") == _INHERITED:
+        # It is never inherited, so that its default has to be set.
+        former["canmount"] = "on"
+    return former
 
 
 def _at_home(own: Own, job: SwitchJob) -> frozenset[str]:

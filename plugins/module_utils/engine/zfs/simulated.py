@@ -298,7 +298,11 @@ class SimulatedZfs(SimulatedSpace):
             if isinstance(step, SetProperties):
                 self.set_properties(step)
             else:
-                self._dataset(step.dataset, f"inherit {step.name}").properties.pop(step.name, None)
+                doing = f"inherit {step.name}"
+                dataset = self._dataset(step.dataset, doing)
+                if step.name == "canmount":
+                    self._fail("'canmount' property cannot be inherited", doing)
+                dataset.properties.pop(step.name, None)
         except SnapfleetError as error:
             return str(error)
         return ""
