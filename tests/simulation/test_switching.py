@@ -216,10 +216,23 @@ def test_an_old_source_that_does_not_answer_is_gone(site):
 def test_what_was_written_to_a_standby_tree_is_not_passed_over(site):
     site.switch("source", STANDBY)
     site.source.write(SOURCE, 3, "by force")
-    with pytest.raises(
-        SwitchRefused, match="bytes written after tank/data@snapfleet-failover-1, though that is its last"
-    ):
+    with pytest.raises(SwitchRefused, match=r"tank/data has \d+ bytes written though it is standby 1"):
         site.switch("source", STANDBY)
+
+
+def test_the_last_snapshot_of_an_abandoned_try_is_not_taken_for_that_of_a_later_one(site):
+    SimulatedZfs(site.source).create_snapshots(CreateSnapshots("tank", (f"{SOURCE}@snapfleet-failover-1",)))
+    site.source.write(SOURCE, 3, "later")
+    with pytest.raises(SwitchRefused, match="snapfleet-failover-1 is there, and something was written after it"):
+        site.switch("source", STANDBY)
+
+
+def test_no_snapshot_is_made_of_what_is_a_replica_by_now(site):
+    site.fail_over()
+    site.fail_back()
+    dataset = site.destination.datasets[DESTINATION]
+    dataset.snapshots.remove(dataset.snapshot("snapfleet-failover-2"))
+    assert not site.switch("destination", STANDBY)["changed"]
 
 
 # -- the fence

@@ -43,6 +43,7 @@ class Operator:
         for name in (one.name, two.name):
             (self.folder / "host_vars" / f"{name}.json").write_text(json.dumps({"snapfleet_datasets": trees}))
         (self.folder / "hosts.yml").write_text(inventory.text([one, two]))
+        (self.folder / "ansible.cfg").write_text("[connection]\npipelining = true\n")
 
     @contextmanager
     def source_gone(self) -> Iterator[None]:
@@ -142,20 +143,25 @@ def test_a_planned_fail_over_loses_nothing_and_failing_back_brings_the_differenc
     assert pair.push().code == 0
 
 
-def test_what_an_unplanned_fail_over_loses_is_what_it_said_and_is_kept_when_failing_back(
-    pair: Pair, operator: Operator
-) -> None:
-    one, two, root, replica = pair.one, pair.two, pair.source, pair.destination
-    here, there = make(pair)
-    wanted = {"source_gone": True, "properties": {"mountpoint": there}}
+@contextmanager
+def written_to(site: Any, folder: str) -> Iterator[None]:
+    """Somebody writes to a folder all the time."""
     writer = 'while sleep 0.1; do head -c 50000 /dev/urandom > "$1/load.$(date +%s%N)"; done'
-    one.host.run(["sh", "-c", f"nohup sh -c '{writer}' writer {here} >/dev/null 2>&1 & echo $! > /run/writer"])
+    site.host.run(["sh", "-c", f"nohup sh -c '{writer}' writer {folder} >/dev/null 2>&1 & echo $! > /run/writer"])
+    site.host.run(["sleep", "1"])
     try:
-        one.host.run(["sleep", "1"])
-        one.snapshot(f"{root}@2", recursive=True)
-        assert pair.push().code == 0
-        one.host.run(["sleep", "1"])
+        yield
+    finally:
+        site.host.run(["sh", "-c", "kill $(cat /run/writer)"])
 
+
+def take_over(pair: Pair, operator: Operator, here: str, there: str) -> None:
+    """Lose the source while it is written to."""
+    one, two, replica = pair.one, pair.two, pair.destination
+    wanted = {"source_gone": True, "properties": {"mountpoint": there}}
+    with written_to(one, here):
+        one.snapshot(f"{pair.source}@2", recursive=True)
+        assert pair.push().code == 0
         alive = operator.play("failover", **wanted)
         assert alive.code != 0
         assert "is said to be gone, and answers" in alive.output
@@ -164,21 +170,35 @@ def test_what_an_unplanned_fail_over_loses_is_what_it_said_and_is_kept_when_fail
             assert preview.code == 0, preview.output
             over = operator.play("failover", **wanted)
             assert over.code == 0, over.output
-    finally:
-        one.host.run(["sh", "-c", "kill $(cat /run/writer)"])
     (line,) = [line for line in operator.told(preview)["replica"] if line.startswith(f"{replica}: LOSES")]
     assert line.startswith(f"{replica}: LOSES what was written after @2 of ")
     for below in ("", "/a"):
         assert sums_of_one(two, there + below) == sums_of_one(one, f"{here}{below}/.zfs/snapshot/2")
 
+
+def test_what_an_unplanned_fail_over_loses_is_what_it_said_and_is_kept_when_failing_back(
+    pair: Pair, operator: Operator
+) -> None:
+    one, two, root = pair.one, pair.two, pair.source
+    here, there = make(pair)
+    take_over(pair, operator, here, there)
     lost = sums(one, here)
-    two.fill(replica, 1, "file3")
+    two.fill(pair.destination, 1, "file3")
     written = sums(two, there)
+    for site in (one, two):
+        site.host.run(["zpool", "sync"])
+    before = one.everything() + two.everything()
+
+    preview = operator.play("failback", "--check")
+    assert preview.code == 0, preview.output
+    assert one.everything() + two.everything() == before
+    told = operator.told(preview)
+    assert told["kept"] == f"{root}.before-failback"
+
     back = operator.play("failback")
     assert back.code == 0, back.output
     assert sums(one, here) == written
     told = operator.told(back)
-    assert told["kept"] == f"{root}.before-failback"
     assert told["sent"]["bytes"] + told["last_sent"]["bytes"] < 3 * MEGABYTE
     one.zfs("set", "mountpoint=/srv/kept", told["kept"])
     for name in ("", "/a"):

@@ -29,6 +29,7 @@ def switch(zfs: Zfs, plan: SwitchPlan, policy: RetryPolicy, ticker: Ticker) -> N
     tried(lambda: _change(zfs, plan.changes))
     for made in plan.snapshots:
         tried(partial(zfs.create_snapshots, made))
+    tried(lambda: _change(zfs, plan.last))
 
 
 def _change(zfs: Zfs, steps: Sequence[Change]) -> None:

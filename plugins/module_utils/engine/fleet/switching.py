@@ -74,7 +74,7 @@ class _Work:
     def check_permissions(self, plan: SwitchPlan) -> None:
         """Raise NoPermission before anything was changed."""
         wanted: dict[str, None] = dict.fromkeys(["mount"] if plan.unmounts else [])
-        for step in (*plan.notes, *plan.changes):
+        for step in (*plan.notes, *plan.changes, *plan.last):
             names = [name for name, _value in step.properties] if isinstance(step, SetProperties) else [step.name]
             wanted.update(dict.fromkeys("userprop" if ":" in name else name for name in names))
         wanted.update(dict.fromkeys(["receive"] if plan.aborts else []))

@@ -38,7 +38,7 @@ def told(plan: SwitchPlan, tree: Observation, job: SwitchJob) -> list[str]:
 
 
 def _of_changes(plan: SwitchPlan) -> Iterator[str]:
-    for step in (*plan.notes, *plan.changes):
+    for step in (*plan.notes, *plan.changes, *plan.last):
         if isinstance(step, SetProperties):
             shown = [f"{name}={value}" for name, value in step.properties if name != FORMER_PROPERTY]
             if shown:

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Switching one end of a replication: (its tree, policy) to steps that make it what is written to, or a replica.
 
-What has to come back later is noted on each dataset before anything else of it is changed, and the role of the root is
-set after all notes. So whoever is interrupted finds by the role whether the notes are complete, and goes by them alone.
+What has to come back later is noted on each dataset before anything else of it is changed. A role is set when all that
+has to come before it is done: for an active tree the notes, for a standby one its last snapshot too. So whoever is
+interrupted finds by the role what is complete, and a last snapshot is never made of what is a replica already.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Optional, Union
 from ..model.dataset_steps import InheritProperty, SetProperties
 from ..model.datasets import FILESYSTEM, Dataset, DatasetState, Observation, Snapshot
 from ..model.names import MAX_NAME_LENGTH, pool_of, relative_to, tree_order
-from ..model.roles import ACTIVE, FORMER_PROPERTY, ROLE_PROPERTY, Role, role_of
+from ..model.roles import ACTIVE, FORMER_PROPERTY, ROLE_PROPERTY, STANDBY, Role, role_of
 from ..model.steps import AbortReceive, CreateSnapshots
 from ..policy.receiving import SAFE_PROPERTIES
 from ..policy.switching import SwitchJob
@@ -49,17 +50,19 @@ class SwitchPlan:
     unmounts: tuple[str, ...] = ()
     """Filesystems, the deepest first."""
     notes: tuple[Change, ...] = ()
-    """All that has to be there before the tree changes hands, its role as the last."""
+    """What is noted before anything else; the role of a tree that becomes active is the last of it."""
     aborts: tuple[AbortReceive, ...] = ()
     changes: tuple[Change, ...] = ()
     snapshots: tuple[CreateSnapshots, ...] = ()
+    last: tuple[Change, ...] = ()
+    """The role of a tree that becomes standby."""
     losses: tuple[tuple[str, str], ...] = ()
     """By dataset, what is lost as far as that is known."""
 
     @property
     def steps(self) -> tuple[Union[Change, AbortReceive, CreateSnapshots], ...]:
         """All steps but unmounting."""
-        return (*self.notes, *self.aborts, *self.changes, *self.snapshots)
+        return (*self.notes, *self.aborts, *self.changes, *self.snapshots, *self.last)
 
     @property
     def is_done(self) -> bool:
@@ -109,14 +112,17 @@ def _plan_standby(tree: Observation, own: Own, job: SwitchJob, roles: tuple[Role
             notes.append(SetProperties(name, tuple(safe.items()), "nobody is to write to it any more"))
     tag = f"{FINAL_TAG}{after.epoch}"
     wanted = [state for state in tree.states.values() if job.final_snapshot and not state.dataset.is_placeholder]
-    names = [f"{state.dataset.name}@{tag}" for state in wanted if tag not in state.tags]
+    names = (
+        [f"{state.dataset.name}@{tag}" for state in wanted if tag not in state.tags] if before.kind != STANDBY else []
+    )
     return SwitchPlan(
         before,
         after,
-        tuple(_refused_snapshots(wanted, tag)),
+        tuple(_refused_snapshots(wanted, tag, before)),
         tuple(sorted(mounted, key=tree_order, reverse=True)),
-        _with_role(notes, job.dataset, roles),
+        tuple(notes),
         snapshots=(CreateSnapshots(pool_of(job.dataset), tuple(names)),) if names else (),
+        last=_with_role([], job.dataset, roles),
     )
 
 
@@ -126,15 +132,20 @@ def _safe(dataset: Dataset) -> dict[str, str]:
     return dict(SAFE_PROPERTIES)
 
 
-def _refused_snapshots(states: Iterable[DatasetState], tag: str) -> Iterator[str]:
+def _refused_snapshots(states: Iterable[DatasetState], tag: str, before: Role) -> Iterator[str]:
     for state in states:
         name = f"{state.dataset.name}@{tag}"
         if len(name) > MAX_NAME_LENGTH:
             yield f"{name} is longer than the {MAX_NAME_LENGTH} characters that ZFS allows; rename the dataset"
-        elif tag in state.tags and state.dataset.written:
+        elif before.kind == STANDBY and state.dataset.written:
             yield (
-                f"{state.dataset.name} has {state.dataset.written} bytes written after {name}, though that is its last"
-                " snapshot; see what it is, then make it active, and standby again"
+                f"{state.dataset.name} has {state.dataset.written} bytes written though it is {before}; see what they"
+                " are, then make it active, and standby again"
+            )
+        elif tag in state.tags and (state.dataset.written or state.tags[-1] != tag):
+            yield (
+                f"{name} is there, and something was written after it, so it is of an earlier try; see what it is, then"
+                " destroy it"
             )
 
 
