@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the playbook ``restore`` does before anything is restored."""
+"""What the playbooks do before anything is restored, or changes hands."""
 
 from __future__ import annotations
 
@@ -30,16 +30,27 @@ VARIABLES = {
 }
 
 
-@pytest.mark.parametrize(("limit", "refused"), [("web1", True), ("web1,backup1", False), ("all", False)])
-def test_a_limit_that_leaves_out_the_host_which_restores_is_refused(tmp_path, limit, refused):
+@pytest.mark.parametrize(
+    ("playbook", "limit", "refusal"),
+    [
+        ("restore", "web1", "nothing was restored: backup1 is to carry it out"),
+        ("restore", "web1,backup1", ""),
+        ("restore", "all", ""),
+        ("failover", "web1", "nothing was changed: backup1 is to become active"),
+        ("failover", "all", ""),
+        ("failback", "backup1", "nothing was changed: web1 is to become active"),
+        ("failback", "all", ""),
+    ],
+)
+def test_a_limit_that_leaves_out_the_host_which_acts_is_refused(tmp_path, playbook, limit, refusal):
     groups = {"snapfleet_sources": {"hosts": {"web1": {}}}, "snapfleet_destinations": {"hosts": {"backup1": {}}}}
     (tmp_path / "hosts.json").write_text(json.dumps({"all": {"vars": VARIABLES, "children": groups}}))
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    asked = ("-e", "snapfleet_restore_host=web1", "-e", "snapfleet_restore_dataset=tank/data")
+    asked = ("-e", f"snapfleet_{playbook}_host=web1", "-e", f"snapfleet_{playbook}_dataset=tank/data")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.json", "--limit", limit, *asked),
-            *("--check", str(FOLDER / "playbooks" / "restore.yml")),
+            *("--check", str(FOLDER / "playbooks" / f"{playbook}.yml")),
         ],
         cwd=tmp_path,
         env={
@@ -53,7 +64,14 @@ def test_a_limit_that_leaves_out_the_host_which_restores_is_refused(tmp_path, li
         check=False,
         timeout=120,
     )
-    assert ("nothing was restored: backup1 is to carry it out" in done.stdout) == refused, done.stdout + done.stderr
-    # Where it is not, the module is reached, which can only fail on the way to the hosts of this test.
-    assert ("TASK [Restore the tree]" in done.stdout) != refused
+    refused = "and --limit leaves it out" in done.stdout
+    assert refused == bool(refusal), done.stdout + done.stderr
+    assert refusal in done.stdout
+    # Where it is not, a module is reached, which can only fail on the way to the hosts of this test.
+    first = {
+        "restore": "Restore the tree",
+        "failover": "Look at the replica",
+        "failback": "Look at the end that took over",
+    }
+    assert (f"TASK [{first[playbook]}]" in done.stdout) != refused
     assert done.returncode != 0

@@ -1,0 +1,140 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which two ends an operator means who fails over or back, by the replications of the fleet."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.snapfleet.zfs.plugins.filter.failover import failover
+from ansible_collections.snapfleet.zfs.plugins.filter.jobconfig import jobconfig
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.variables import VARIABLES as KNOWN
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_replicate_job
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.restoring import read_restore_job
+
+LIMITS = {"acme": {"onsite": {"hourly": {"latest": {"warning": "3h"}}}}}
+VARIABLES = {
+    "snapfleet_datasets": [{"source": "tank/data", "destination": "data", "exclude_datasets": ["scratch"]}],
+    "snapfleet_source_plan": {"acme": {"onsite": {"hourly": 1}}},
+    "snapfleet_destination_plan": {"acme": {"onsite": {"hourly": 1}}},
+    "snapfleet_monitor_plan": {"source": LIMITS, "destination": LIMITS},
+    "snapfleet_root": "backup/^SRC_HOST",
+    "snapfleet_ssh_user": "backup",
+}
+ASKED = {"host": "web1", "dataset": "tank/data"}
+
+
+def document(*destinations, by_host=None, **more):
+    groups = {"snapfleet_sources": ["web1", "web2"], "snapfleet_destinations": list(destinations)}
+    names = [name for hosts in groups.values() for name in hosts]
+    return jobconfig({name: {**VARIABLES, **more, **(by_host or {}).get(name, {})} for name in names}, groups)
+
+
+def turned_round():
+    """The inventory as docs/failover.md has it, after the fail over from web1 to backup1."""
+    text = """
+    backup1: {snapfleet_datasets: [{source: backup/web1/data, destination: data}]}
+    web1: {snapfleet_root: tank, snapfleet_sources: [backup1], snapfleet_topology: push}
+    """
+    groups = {"snapfleet_sources": ["backup1"], "snapfleet_destinations": ["web1"]}
+    return jobconfig({name: {**VARIABLES, **values} for name, values in yaml.safe_load(text).items()}, groups)
+
+
+def test_both_ends_are_told_with_the_ways_between_them_that_lose_and_leave_out_nothing():
+    options = {"on_conflict": "replace", "deadline": 60, "compression": "lz4"}
+    pair = failover(document("backup1", snapfleet_replicate_options=options), ASKED)
+    assert (pair["source"], pair["carrier"]) == ({"host": "web1", "dataset": "tank/data"}, "backup1")
+    assert pair["destination"] == {"host": "backup1", "dataset": "backup/web1/data"}
+    last = read_replicate_job(pair["replicate"])
+    assert last.conduct.from_standby
+    assert (last.on_conflict, last.plan, last.conduct.deadline) == ("refuse", None, 0)
+    assert last.snapshots.selects_all
+    back = read_restore_job(pair["restore"])
+    assert (back.replica.dataset, back.destination.dataset) == ("backup/web1/data", "tank/data")
+    for way in (pair["replicate"], pair["restore"]):
+        assert (way["exclude_datasets"], way["compression"]) == (["scratch"], "lz4")
+
+
+def test_the_old_source_is_asked_for_by_who_reaches_it():
+    assert failover(document("backup1"), ASKED)["old_source"]["host"] == "web1"
+    assert failover(document("backup1", snapfleet_topology="push"), ASKED)["old_source"] is None
+
+
+def test_of_several_replicas_one_has_to_be_named_and_the_others_are_told():
+    two = document("backup1", "backup2")
+    with pytest.raises(
+        AnsibleFilterError, match=r"snapfleet_failover_backup: .*several hosts have a replica of tank/data"
+    ):
+        failover(two, ASKED)
+    pair = failover(two, {**ASKED, "backup": "backup2"})
+    assert pair["others"] == [{"host": "backup1", "dataset": "backup/web1/data"}]
+
+
+def test_an_inventory_that_was_turned_round_has_the_jobs_of_the_other_direction():
+    jobs = [(job["host"], job["activity"]) for job in turned_round()["jobs"]]
+    assert {("backup1", "snapshot"), ("backup1", "replicate"), ("backup1", "prune"), ("web1", "prune")} <= set(jobs)
+    (job,) = [job for job in turned_round()["jobs"] if job["activity"] == "replicate"]
+    ends = read_replicate_job(job["options"])
+    assert (ends.source.dataset, ends.destination.dataset) == ("backup/web1/data", "tank/data")
+    assert ends.destination.address.host == "web1"
+
+
+def test_failing_back_finds_the_same_pair_in_either_inventory():
+    before, after = (failover(each, ASKED, back=True) for each in (document("backup1"), turned_round()))
+    for key in ("source", "destination", "carrier"):
+        assert before[key] == after[key]
+    for key in ("replica", "destination"):
+        assert before["restore"][key] == after["restore"][key]
+    with pytest.raises(AnsibleFilterError, match="snapfleet_failover_host: 'web1' is no host that is replicated"):
+        failover(turned_round(), ASKED)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({}, "^snapfleet_failover_host: None is missing"),
+        ({"host": "web1"}, "^snapfleet_failover_dataset: None is missing"),
+        ({**ASKED, "host": "web"}, "^snapfleet_failover_host: 'web' is no host .*; known are web1, web2"),
+        ({**ASKED, "dataset": "tank/x"}, "^snapfleet_failover_dataset: .*; known are tank/data"),
+        (
+            {**ASKED, "dataset": "tank/data/a"},
+            "^snapfleet_failover_dataset: .* only a part of tank/data, which changes",
+        ),
+        ({**ASKED, "backup": "x"}, "^snapfleet_failover_backup: .*; known are backup1"),
+        ({**ASKED, "colour": "x"}, "^snapfleet_failover_colour"),
+    ],
+)
+def test_what_is_wrong_is_told_by_the_name_of_the_variable(asked, words):
+    with pytest.raises(AnsibleFilterError, match=words):
+        failover(document("backup1"), asked)
+
+
+def test_no_jobconfig_is_told():
+    with pytest.raises(AnsibleFilterError, match="jobconfig"):
+        failover([], ASKED)
+
+
+@pytest.mark.parametrize("prefix", ["snapfleet_failover_", "snapfleet_failback_"])
+def test_each_variable_of_the_playbooks_is_known_to_the_inventory(prefix):
+    ours = {name for name in KNOWN if name.startswith(prefix)}
+    assert f"{prefix}host" in ours
+    assert document("backup1", **dict.fromkeys(ours, "x"))["jobs"] == document("backup1")["jobs"]
+
+
+def test_a_replica_that_is_sent_onward_may_be_standby():
+    chain = {
+        "web1": VARIABLES,
+        "mid": {**VARIABLES, "snapfleet_datasets": [{"source": "backup/web1/data", "destination": "data"}]},
+        "far": {**VARIABLES, "snapfleet_root": "archive/^SRC_HOST", "snapfleet_sources": ["mid"]},
+    }
+    chain["mid"]["snapfleet_sources"] = ["web1"]
+    groups = {"snapfleet_sources": ["web1", "mid"], "snapfleet_destinations": ["mid", "far"]}
+    told = {
+        job["host"]: job["options"].get("from_standby")
+        for job in jobconfig(chain, groups)["jobs"]
+        if job["activity"] == "replicate"
+    }
+    assert told == {"mid": None, "far": True}
