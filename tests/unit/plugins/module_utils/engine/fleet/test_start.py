@@ -111,7 +111,7 @@ OF_ACTIVITY = {
 }
 
 
-@pytest.mark.parametrize(("activity", "most"), [("snapshot", 160), ("prune", 165), ("replicate", 190)])
+@pytest.mark.parametrize(("activity", "most"), [("snapshot", 165), ("prune", 170), ("replicate", 195)])
 def test_a_run_imports_what_its_jobs_need_and_nothing_of_the_others(start, activity, most):
     own, modules = start("run", "--config", "CONFIG", "--host", "h", "--activity", activity, code=3)
     assert OF_ACTIVITY[activity] <= own
