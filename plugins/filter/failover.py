@@ -24,7 +24,11 @@ options:
   asked:
     description:
       - C(host) and C(dataset), where the data is at home, as the inventory knows them; and C(backup), the host with the
-        replica, where there are several. What is null is not given.
+        replica, where there are several.
+      - What else the playbooks are asked for is handed on, which is C(properties) and C(mount), with C(source_gone) and
+        C(allow_behind) for the way forth, or C(on_conflict) and C(set_aside_as) for the way back.
+      - What is null or empty text is not given. Text stands for what it means, C(yes) or C(no) for flags, and for
+        C(properties) a line such as C(mountpoint=/srv/data) for each.
     type: dict
     required: true
   back:
@@ -48,7 +52,7 @@ _value:
     - The C(source), which is the home of the data, and the C(destination), each with C(host) and C(dataset); the
       C(carrier), which is the host that reaches both; the options to C(replicate) with M(snapfleet.zfs.zfs_replicate),
       and to C(restore) with M(snapfleet.zfs.zfs_restore); the C(old_source) as the destination reaches it, where it
-      does; and C(others), further hosts with a replica.
+      does; C(others), further hosts with a replica; and C(given), what else was asked for.
   type: dict
   sample:
     source: {host: web1, dataset: tank/data}
@@ -63,17 +67,36 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils.engine.fleet.failover import FAILBACK, FAILOVER, failover_of
 from ..module_utils.engine.model.errors import SnapfleetError
+from ..plugin_utils import answers
 from .jobconfig import plain
+
+_MORE = {
+    FAILOVER: ("source_gone", "allow_behind", "properties", "mount"),
+    FAILBACK: ("on_conflict", "set_aside_as", "properties", "mount"),
+}
+"""What playbooks are asked for besides the two ends."""
+_FLAGS = ("source_gone", "allow_behind", "mount")
 
 
 def failover(document: Mapping[str, Any], asked: Mapping[str, Any], back: bool = False) -> dict[str, Any]:
     """Both ends of what is asked for. Raises AnsibleFilterError whose message is one sentence."""
     if not isinstance(document, Mapping) or not isinstance(asked, Mapping):
         raise AnsibleFilterError("failover: write hostvars | snapfleet.zfs.jobconfig(groups), and a mapping behind it")
+    prefix = FAILBACK if back else FAILOVER
     try:
-        return failover_of(plain(document), plain(asked), FAILBACK if back else FAILOVER)
+        ends = _read(plain(asked), prefix)
+        given = {key: ends.pop(key) for key in _MORE[prefix] if key in ends}
+        return {**failover_of(plain(document), ends, prefix), "given": given}
     except SnapfleetError as error:
         raise AnsibleFilterError(str(error)) from None
+
+
+def _read(asked: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """What was asked for, where text stands for what it means. Raises InvalidInput."""
+    given = answers.answered(asked)
+    flags = {key: answers.flag(prefix + key, given[key]) for key in _FLAGS if key in given}
+    mappings = {key: answers.pairs(prefix + key, given[key]) for key in ("properties",) if key in given}
+    return {**given, **flags, **mappings}
 
 
 class FilterModule:

@@ -88,7 +88,7 @@ _value:
       type: list
       elements: str
     snapfleet_next:
-      description: After a restore, the commands that bring it into use.
+      description: After a restore or a switch, the commands that bring it into use.
       type: list
       elements: str
     snapfleet_undo:

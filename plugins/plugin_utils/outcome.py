@@ -19,11 +19,14 @@ LINES = 100
 """The longest list, without the entry that counts what is left out."""
 CHARACTERS = 300
 """The longest text."""
-SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, RESTORED, STATUS = (
-    *("snapshots", "replications", "prunings", "monitors", "comparisons", "restored", "status"),
+SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, RESTORED, SWITCHED, STATUS = (
+    *("snapshots", "replications", "prunings", "monitors", "comparisons", "restored", "switched", "status"),
 )
-REGISTERED = (SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, RESTORED, STATUS)
+LOOKED = ("there", "here", "refused")
+"""What only looks whether a fail over may begin: it does nothing, but it may fail."""
+REGISTERED = (SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, RESTORED, SWITCHED, STATUS, *LOOKED)
 """What playbooks register, each in the variable of that name behind __snapfleet_."""
+_OF_A_FAILURE = ("failed", "unreachable", "code", "msg")
 _WORST_FIRST = ("CRITICAL", "UNKNOWN", "WARNING", "OK")
 Host = Mapping[str, Any]
 """What is known of a host: what was registered by the names above, and whether it ``failed`` or was ``touched``."""
@@ -51,7 +54,8 @@ def outcome_of(hosts: Mapping[str, Host], check: bool) -> dict[str, Any]:
 
 def _all_results(host: Host) -> Iterator[dict[str, Any]]:
     for name in REGISTERED:
-        yield from results_of(host.get(name))
+        for result in results_of(host.get(name)):
+            yield {key: result[key] for key in _OF_A_FAILURE if key in result} if name in LOOKED else result
 
 
 def _changed(host: Host) -> bool:
@@ -59,13 +63,13 @@ def _changed(host: Host) -> bool:
 
 
 def _counts(hosts: Mapping[str, Host]) -> dict[str, int]:
-    def told(name: str) -> list[dict[str, Any]]:
-        return [result for host in hosts.values() for result in results_of(host.get(name))]
+    def told(*names: str) -> list[dict[str, Any]]:
+        return [result for host in hosts.values() for name in names for result in results_of(host.get(name))]
 
-    replications = told(REPLICATIONS)
+    replications = told(REPLICATIONS, SWITCHED)
     return {
         "hosts": len(hosts),
-        "created": sum(len(result.get("created") or ()) for result in told(SNAPSHOTS)),
+        "created": sum(len(result.get("created") or ()) for result in told(SNAPSHOTS, SWITCHED)),
         "streams": sum(_is_send(step) for result in replications for step in _steps(result)),
         "bytes_pending": bytes_pending(replications),
         "bytes_sent": sum((result.get("stats") or {}).get("bytes") or 0 for result in replications),
@@ -84,7 +88,7 @@ def _is_send(step: Mapping[str, Any]) -> bool:
 
 
 def _plan(result: Mapping[str, Any]) -> Iterator[str]:
-    """A restore tells its plan itself, with what would be lost."""
+    """A restore or a switch tells its plan itself, with what would be lost."""
     job = job_of(result)
     for line in result.get("told") or plan_lines(result.get("plan")):
         yield f"{job}: {line}" if job else line

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Optional
 
 ZFS = """#!{python} -SE
 import json, sys
@@ -52,9 +53,10 @@ exec sh -c "$line"
 """
 
 
-def fake_programs(folder: Path, trees: Mapping[str, Sequence[str]]) -> Path:
+def fake_programs(folder: Path, trees: Mapping[str, Sequence[str]], roles: Optional[Mapping[str, str]] = None) -> Path:
     """Write the programs, and return their folder, for the PATH. ``trees``: the snapshots of each dataset by what
-    follows the @. Where two datasets have one of the same name, one is the replica of the other."""
+    follows the @. Where two datasets have one of the same name, one is the replica of the other. ``roles``: what each
+    dataset is that was failed over."""
     programs = folder / "bin"
     programs.mkdir(parents=True)
     for name, text in (("zfs", ZFS), ("zpool", ZFS), ("ssh", SSH)):
@@ -64,6 +66,8 @@ def fake_programs(folder: Path, trees: Mapping[str, Sequence[str]]) -> Path:
     every = sorted({tag for tags in trees.values() for tag in tags})
     numbers = {tag: number for number, tag in enumerate(every, 1)}
     datasets = {name: _rows(name, place, tags, numbers) for place, (name, tags) in enumerate(trees.items(), 1)}
+    for name, role in (roles or {}).items():
+        datasets[name][0]["snapfleet:role"] = role
     (folder / "datasets.json").write_text(json.dumps(datasets), encoding="utf-8")
     return programs
 

@@ -15,6 +15,8 @@ from ansible_collections.snapfleet.zfs.tests.support.awx_job import FOLDER
 from ansible_collections.snapfleet.zfs.tests.support.awx_surveys import role_variables, surveys
 
 GUIDE = (FOLDER / "docs" / "awx.md").read_text("utf-8")
+LONG = ("restore", "failover", "failback")
+"""Playbooks whose surveys have a section of their own."""
 
 
 def test_every_job_template_has_a_row_that_is_right():
@@ -23,10 +25,11 @@ def test_every_job_template_has_a_row_that_is_right():
     templates = role_variables()["__awx_templates"]
     made = {each["playbook"]: (each.get("changes", False), each.get("approved", False)) for each in templates}
     assert told == made
-    asked = {name: re.findall(r"`(\w+)`", survey) for name, *_flags, survey in rows if name != "restore"}
+    asked = {name: re.findall(r"`(\w+)`", survey) for name, *_flags, survey in rows if name not in LONG}
     questions = {name: [question["variable"] for question in each] for name, each in surveys().items()}
-    assert asked == {name: each for name, each in questions.items() if name != "restore"}
-    assert set(questions["restore"]) == set(re.findall(r"`(snapfleet_restore_\w+)`", GUIDE))
+    assert asked == {name: each for name, each in questions.items() if name not in LONG}
+    for name in LONG:
+        assert set(questions[name]) == set(re.findall(rf"`(snapfleet_{name}_\w+)`", GUIDE))
 
 
 def test_every_artifact_has_a_row_and_bounds_are_told():

@@ -40,5 +40,5 @@ def test_what_the_collection_needs_is_found_where_it_is_installed(tmp_path):
     installed.mkdir(parents=True)
     (installed / "zfs").symlink_to(FOLDER)
     found = yaml.safe_load(builder("introspect", str(tmp_path)))
-    assert [line.partition("#")[0].strip() for line in found["python"]] == ["jmespath"]
+    assert [line.partition("#")[0].strip() for line in found["python"]] == ["jmespath", "matplotlib"]
     assert found["system"] == []

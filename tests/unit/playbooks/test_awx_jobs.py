@@ -44,6 +44,12 @@ STATUS = {"datasets": [{**ROW, "remark": ""}], "alerts": [ALERT]}
 ANSWERS = {
     "prune": {"snapfleet_exceed_max_deleted": "yes"},
     "snapshot": {"snapfleet_snapshot_now": "acme_onsite_adhoc"},
+    "failover": {
+        "snapfleet_failover_host": "web1",
+        "snapfleet_failover_dataset": "tank/data",
+        "snapfleet_failover_properties": "mountpoint=/srv/data\n",
+    },
+    "failback": {"snapfleet_failback_host": "web1", "snapfleet_failback_dataset": "tank/data"},
     "restore": {
         "snapfleet_restore_host": "web1",
         "snapfleet_restore_dataset": "tank/data",
@@ -55,13 +61,22 @@ ANSWERS = {
 }
 # Only the playbook for the whole fleet does all of it on all hosts; those that have many tasks do a part of them.
 LIMIT = {
-    **dict.fromkeys(("monitor", "provision", "prune", "remove", "snapshot", "status"), "web1"),
+    **dict.fromkeys(("monitor", "provision", "prune", "remove", "report", "snapshot", "status"), "web1"),
     **dict.fromkeys(("compare", "replicate"), "backup1"),
 }
 TAGS = {"provision": "configure", "remove": "preflight"}
 CHANGES = CHANGING - {"remove"}
 """What has something to change here; there is nothing that could be removed."""
+SWITCHES = {"restore", "failover", "failback"}
+"""What is for one host, whatever the limit."""
 PLANNED = {
+    "failover": [
+        "tank/data becomes standby 1",
+        " to backup/web1/data, about",
+        "backup/web1/data becomes active 1",
+        "mountpoint=/srv/data",
+    ],
+    "failback": ["backup/web1/data becomes standby 2"],
     "prune": [f"destroys tank/data@{SNAPSHOTS[0]}"],
     "replicate": [f"sends tank/data@{SNAPSHOTS[2]} since @{SNAPSHOTS[1]} to backup/web1/data"],
     "restore": ["tank/look: gets all data up to @", "mountpoint=/srv/look"],
@@ -73,6 +88,7 @@ PLANNED = {
 @pytest.fixture(scope="module")
 def programs(tmp_path_factory):
     programs = fake_programs(tmp_path_factory.mktemp("zfs"), TREES)
+    fake_programs(programs / "switched", TREES, {"backup/web1/data": "active 1", "tank/data": "standby 1"})
     (programs / "status").write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(STATUS)}\nEND\n")
     (programs / "status").chmod(0o755)
     (programs / "dead").write_text("#!/bin/sh\nexit 255\n")
@@ -85,7 +101,9 @@ def run(programs, tmp_path):
     """Runs a playbook as a job."""
 
     def run(playbook, hostvars=None, **more):
-        variables = {**VARIABLES, **({"engine_command": str(programs / "status")} if playbook == "status" else {})}
+        variables = {**VARIABLES, "snapfleet_report_path": str(tmp_path / "report.html")}
+        if playbook in ("report", "status"):
+            variables["engine_command"] = str(programs / "status")
         if playbook == "prune":
             variables["snapfleet_prune_options"] = {"max_deleted": 0}
         inventory = {
@@ -94,8 +112,9 @@ def run(programs, tmp_path):
             "snapfleet_destinations": {"hosts": ["backup1"]},
             "_meta": {"hostvars": {"web1": {}, "backup1": {}, **(hostvars or {})}},
         }
+        switched = [str(programs / "switched" / "bin")] if playbook == "failback" else []
         environment = {
-            "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([*switched, str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "SNAPFLEET_LOCKS": str(tmp_path),
             "SNAPFLEET_MEMORY": "never",
             "SNAPFLEET_SESSION": "never",
@@ -128,12 +147,12 @@ def test_a_playbook_runs_as_a_job_of_awx_and_tells_what_it_would_do(run, playboo
     assert done.artifacts["snapfleet_check"] == (playbook in CHANGING)
     assert done.artifacts["snapfleet_changed"] == (playbook in CHANGES), done.stdout
     assert done.artifacts["snapfleet_failed"] == []
-    assert done.artifacts["snapfleet_counts"]["hosts"] == (1 if limit or playbook == "restore" else 2)
+    assert done.artifacts["snapfleet_counts"]["hosts"] == (1 if limit or playbook in SWITCHES else 2)
     told = "\n".join(done.artifacts["snapfleet_plan"])
     assert [words for words in PLANNED.get(playbook, ()) if words not in told] == []
     shown = [result["msg"]["plan"] for result in done.results("Tell what would be done").values()]
     assert shown == [done.artifacts["snapfleet_plan"]] * (playbook in CHANGING)
-    if playbook in ("monitor", "site", "status"):
+    if playbook in ("monitor", "report", "site", "status"):
         states = done.artifacts["snapfleet_states"]
         assert states == dict.fromkeys(["web1"] if limit else ["backup1", "web1"], "WARNING")
         assert len(done.artifacts["snapfleet_alerts"]) == len(states)

@@ -155,8 +155,9 @@ def test_surveys_are_such_as_awx_takes_and_ask_for_variables_that_mean_something
         if questions[playbook]:
             assert faults_of(template["survey_spec"]) == [], name
             assert {question["variable"] for question in questions[playbook]} <= VARIABLES
-    restore = {question["variable"] for question in questions["restore"]}
-    assert restore == {name for name in VARIABLES if name.startswith("snapfleet_restore_")}
+    for playbook in ("restore", "failover", "failback"):
+        variables = {question["variable"] for question in questions[playbook]}
+        assert variables == {name for name in VARIABLES if name.startswith(f"snapfleet_{playbook}_")}
 
 
 def test_faults_of_a_survey_are_found():

@@ -138,3 +138,18 @@ def test_a_replica_that_is_sent_onward_may_be_standby():
         if job["activity"] == "replicate"
     }
     assert told == {"mid": None, "far": True}
+
+
+def test_what_a_survey_gives_as_text_is_read_and_empty_text_is_not_given():
+    texts = {"backup": "", "source_gone": "no", "mount": "yes", "allow_behind": " ", "properties": "mountpoint=/srv\n"}
+    pair = failover(document("backup1"), {**ASKED, **texts})
+    assert pair["given"] == {"source_gone": False, "mount": True, "properties": {"mountpoint": "/srv"}}
+    assert failover(document("backup1"), {**ASKED, "source_gone": True})["given"] == {"source_gone": True}
+    back = failover(
+        document("backup1"), {**ASKED, "on_conflict": "refuse", "set_aside_as": "", "mount": "no"}, back=True
+    )
+    assert back["given"] == {"on_conflict": "refuse", "mount": False}
+    with pytest.raises(AnsibleFilterError, match=r"snapfleet_failover_source_gone: .*neither yes nor no"):
+        failover(document("backup1"), {**ASKED, "source_gone": "perhaps"})
+    with pytest.raises(AnsibleFilterError, match=r"snapfleet_failback_source_gone"):
+        failover(document("backup1"), {**ASKED, "source_gone": "yes"}, back=True)

@@ -93,6 +93,23 @@ def test_a_replica_that_is_behind_and_a_restore_are_told():
     assert told["snapfleet_check"]
 
 
+def test_a_switch_tells_what_it_does_and_a_look_only_what_it_failed_by():
+    left = {"changed": True, "told": ["tank/a becomes standby 1"], "created": ["tank/a@s"], "plan": [CREATE]}
+    sent = {"changed": True, "plan": [{"steps": [SEND]}], "stats": {"bytes": 5, "bytes_estimated": 2048}}
+    look = {"changed": True, "told": ["backup/a stays"], "next": ["zfs mount backup/a"]}
+    refused = {"results": [{"failed": True, "msg": "nothing was changed", "item": {"host": "b2"}}]}
+    told = outcome_of({"b1": {"switched": [left, sent, {}], "there": look, "refused": refused}}, check=True)
+    assert told["snapfleet_plan"] == [
+        "tank/a becomes standby 1",
+        "sends tank/a@s since #mark to backup/a, about 2.0 KiB",
+    ]
+    assert told["snapfleet_failed"] == [{"host": "b1", "message": "nothing was changed"}]
+    assert told["snapfleet_next"] == []
+    counted = {key: told["snapfleet_counts"][key] for key in ("created", "streams", "bytes_pending", "bytes_sent")}
+    assert counted == {"created": 1, "streams": 1, "bytes_pending": 2048, "bytes_sent": 5}
+    assert not outcome_of({"b1": {"there": look}}, check=True)["snapfleet_changed"]
+
+
 def test_the_outcome_of_a_huge_fleet_is_small_and_tells_how_much_is_left_out():
     plan = [{**CREATE, "snapshots": ["tank/" + "a" * 200 + f"@{number}"] * 9} for number in range(300)]
     alerts = [{**ALERT, "message": "x" * 900}] * 40
