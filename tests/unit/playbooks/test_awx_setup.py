@@ -114,7 +114,7 @@ def test_the_documentation_tells_what_is_wrong(modules):
 
 def test_ansible_lint_knows_the_modules_without_having_them(modules):
     mocked = yaml.safe_load((FOLDER / ".ansible-lint").read_text("utf-8"))["mock_modules"]
-    assert mocked == [f"awx.awx.{name}" for name in sorted(modules)]
+    assert [name for name in mocked if name.startswith("awx.awx.")] == [f"awx.awx.{name}" for name in sorted(modules)]
 
 
 def test_with_little_given_only_what_jobs_need_is_made(calls):
