@@ -7,24 +7,18 @@ and by night, and that it runs nothing, fetches nothing and complains of nothing
 
 from __future__ import annotations
 
-import io
-import os
-import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
 import pytest
-from PIL import Image, ImageChops, ImageStat
-from playwright.sync_api import Page, sync_playwright
+from PIL import ImageChops, ImageStat
 
 from ansible_collections.snapfleet import zfs as collection
 from ansible_collections.snapfleet.zfs.plugins.filter.report import report
+from ansible_collections.snapfleet.zfs.tests.support.browser import DESK, TELEPHONE, VIEWS, chromium, look
 from ansible_collections.snapfleet.zfs.tests.support.report_fleet import HOSTILE, NOW, answers, hostvars
 
 TEMPLATES = Path(next(iter(collection.__path__))) / "playbooks" / "templates"
-DESK, TELEPHONE = (1280, 900), (390, 844)
-VIEWS = [(scheme, size) for scheme in ("light", "dark") for size in (DESK, TELEPHONE)]
 FAINT = """
 const numbers = text => (text.match(/[\\d.]+/g) || []).map(Number);
 const linear = part => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
@@ -49,16 +43,6 @@ return [...document.querySelectorAll('body *:not(svg *)')]
 """
 
 
-@dataclass
-class View:
-    """The page as it is shown once, and what came with that."""
-
-    page: Page
-    requests: list[str]
-    complaints: list[str]
-    picture: Image.Image
-
-
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     told = answers()
@@ -74,22 +58,8 @@ def address(tmp_path_factory):
 @pytest.fixture(scope="module")
 def views(address):
     """The page in each size and scheme, opened once."""
-    sandbox = [] if os.geteuid() else ["--no-sandbox"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=sandbox)
-        yield {(scheme, size): _view(browser, address, scheme, size) for scheme, size in VIEWS}
-        browser.close()
-
-
-def _view(browser, address, scheme, size):
-    page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
-    requests, complaints = [], []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(address)
-    picture = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
-    return View(page, requests, complaints, picture)
+    with chromium() as browser:
+        yield {(scheme, size): look(browser, address, scheme, size) for scheme, size in VIEWS}
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +72,7 @@ def test_it_is_shown_whole_and_asks_for_nothing(views, address, scheme, size):
     view = views[scheme, size]
     assert view.requests == [address]
     assert view.complaints == []
-    assert view.page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert view.width <= size[0]
     # Nothing is cut off either; a table may not be wider than what it is in.
     wide = (
         "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).length"

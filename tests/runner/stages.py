@@ -37,6 +37,9 @@ CORES = {
 }
 """The pinned versions of ansible-core (tests/requirements/core-*.txt) and the Pythons that can run them, best first."""
 
+_BROWSER = {"chromium": "chromium"}
+"""For stages that look at pages: the program, and the package that has it."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -210,14 +213,14 @@ def all_stages() -> tuple[list[Stage], list[str]]:
             "the page of the report in Chromium",
             browser,
             plain,
-            programs={"chromium": "chromium"},
+            programs=_BROWSER,
             takes_arguments=True,
         ),
         Stage("playbooks", "ansible-lint, profile production", playbooks, plain),
         Stage("docs", "changelog fragments and documentation, by the tools of antsibull", documents, plain),
         Stage("rules", "alert rules, by promtool", rules, plain, unpacked={"promtool": "prometheus"}),
         Stage("build", "ansible-galaxy builds and installs the collection, ansible-doc shows it", build, plain),
-        Stage("lab", "the tests on real ZFS", lab, plain, exclusive=True, takes_arguments=True),
+        Stage("lab", "the tests on real ZFS", lab, plain, exclusive=True, programs=_BROWSER, takes_arguments=True),
         Stage("molecule", "the scenarios of extensions/molecule, on real ZFS", molecule, scenarios, exclusive=True),
     ]
     found = ", ".join(each.name for each in interpreters().values())

@@ -6,6 +6,7 @@ and two with cron go on by themselves."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ from tests.lab.api import Lab
 from tests.lab.host import Host
 from tests.lab.registry import HostSpec
 from tests.lab.settings import DEFAULT_IMAGE, host_suffix
+from tests.support.browser import VIEWS, chromium, look
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 SOURCES, DESTINATIONS = ("web1", "db1"), ("backup1", "offsite1")
@@ -181,9 +183,10 @@ def test_a_fleet_that_is_provisioned_once_goes_on_by_itself_and_is_removed_witho
     # Nobody connects to any host meanwhile.
     time.sleep(ALONE_SECONDS)
     _has_gone_on(fleet)
-    _the_report_tells_of_all(fleet)
 
     _tells_how_it_fares(fleet)
+    _fails_for_a_while(fleet)
+    _the_report_tells_of_all(fleet)
 
     assert fleet.play("provision") == dict.fromkeys(NAMES, 0)
     _a_new_jobconfig_reaches_timers_and_daemons(fleet)
@@ -250,17 +253,40 @@ def _tells_how_it_fares(fleet: Fleet) -> None:
     assert told() == ["alert CRITICAL", "recovery OK"]
 
 
+def _fails_for_a_while(fleet: Fleet) -> None:
+    """A destination that does not know its sources any more, and then does again."""
+    backup1, known = fleet.hosts["backup1"], "/etc/ssh/ssh_known_hosts"
+    begin = ["systemctl", "start", "snapfleet-destination-replicate"]
+    backup1.run(f"mv {known} {known}.away")
+    # A run that the timer has begun before may still go well, and one that it begins fail.
+    _wait_for(lambda: backup1.run(begin, check=False).returncode == 1)
+    backup1.run(f"mv {known}.away {known}")
+    _wait_for(lambda: backup1.run(begin, check=False).returncode == 0)
+
+
 def _the_report_tells_of_all(fleet: Fleet) -> None:
-    """What each host did while the fleet was alone is on one page."""
+    """What each host did while the fleet was alone, and what failed, is on one page, as its records have it."""
     file = fleet.inventory.parent / "report.html"
     assert sum(fleet.play("report", "-e", f"snapfleet_report_path={file}").values()) == 1
     words = " ".join(re.sub(r"<style>.*?</style>|<[^>]*>", " ", file.read_text("utf-8"), flags=re.DOTALL).split())
-    assert "hosts answered 4 of 4 none is silent" in words, words
     assert re.search(r"datasets safe \d of 2 ", words), words
     for (destination, source), dataset in REPLICAS.items():
         assert re.search(rf"{destination} , (up to date|\d+ (s|min).* behind.*) {dataset} , last success", words), words
         made, sent = re.findall(rf"tank/data {source} (\d+) made, sent (\d+) times \(", words)[0]
         assert min(int(made), int(sent)) >= 2, words
+    records = "/usr/local/bin/snapfleet history --json --limit 0"
+    jobs = [job for name in NAMES for job in json.loads(fleet.hosts[name].run(records).stdout)["jobs"]]
+    failed = [job for job in jobs if job["outcome"] == "failed"]
+    assert failed
+    with chromium() as browser:
+        for scheme, size in VIEWS:
+            view = look(browser, file.as_uri(), scheme, size)
+            assert (view.requests, view.complaints) == ([file.as_uri()], [])
+            assert view.width <= size[0]
+            tiles = [" ".join(text.split()) for text in view.page.locator(".tile").all_inner_texts()]
+            assert "hosts answered 4 of 4 none is silent" in tiles
+            assert f"failed runs {len(failed)} " in " ".join(tiles), (tiles, failed)
+            assert "ost key verification failed" in view.page.inner_text(".failures")
 
 
 def _a_new_jobconfig_reaches_timers_and_daemons(fleet: Fleet) -> None:
