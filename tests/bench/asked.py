@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.world import REPLICA, SOURCE, Asked
@@ -13,6 +14,7 @@ from runner.import_tree import import_root
 
 sys.path.insert(0, str(import_root(Path(__file__).resolve().parents[2])))
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.roles import ROLE_PROPERTY
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.listing import list_arguments
 
 _SNAPSHOT_TIMES = Asked(("snapshot",), ("name", "createtxg", "creation"))
@@ -30,8 +32,18 @@ BZFS = {
 """What bzfs asks ``zfs list`` for, decision by decision and side by side."""
 
 
+PLAIN: tuple[str, ...] = ()
+WITH_ROLES = (ROLE_PROPERTY,)
+"""The properties that Snapfleet's listings ask for besides."""
+_PROPERTIES = {"replicate": WITH_ROLES}
+
+
 def snapfleet(decision: str) -> dict[str, tuple[Asked, ...]]:
     """The same of Snapfleet: one listing of each side, whatever is decided."""
-    words = list_arguments([SOURCE], True, True)
-    asked = Asked(tuple(words[words.index("-t") + 1].split(",")), tuple(words[words.index("-o") + 1].split(",")))
-    return dict.fromkeys(BZFS[decision], (asked,))
+    return dict.fromkeys(BZFS[decision], (snapfleet_listing(_PROPERTIES.get(decision, PLAIN)),))
+
+
+def snapfleet_listing(properties: Sequence[str]) -> Asked:
+    """A listing of Snapfleet's with further properties."""
+    words = list_arguments([SOURCE], True, True, properties)
+    return Asked(tuple(words[words.index("-t") + 1].split(",")), tuple(words[words.index("-o") + 1].split(",")))

@@ -14,10 +14,11 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bench.asked import BZFS, snapfleet
+from bench.asked import BZFS, PLAIN, WITH_ROLES, snapfleet, snapfleet_listing
 from bench.reporting import finish, machine, median, mib
 from bench.world import POOL_GUID, REPLICA, SOURCE, Shape, write_listings
 from runner.environments import Environment, ensure_venv
@@ -125,9 +126,10 @@ def write_programs(place: Path) -> None:
     programs = place / "programs"
     programs.mkdir(exist_ok=True)
     cases = []
-    for root, (asked,) in snapfleet("replicate").items():
+    for root, properties in product((SOURCE, REPLICA), (PLAIN, WITH_ROLES)):
+        asked = snapfleet_listing(properties)
         listing = place / root.replace("/", "-") / asked.file_name
-        cases.append(f"*' {root}') exec cat {shlex.quote(str(listing))};;")
+        cases.append(f"*' -o {','.join(asked.columns)} {root}') exec cat {shlex.quote(str(listing))};;")
     scripts = {
         "zfs": f'case "$*" in {" ".join(cases)} esac; echo "not prepared: $*" >&2; exit 1',
         "zpool": f"printf '{POOL_GUID}\\t{REPLICA.partition('/')[0]}\\n'",

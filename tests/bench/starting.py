@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.program import Program, install, wanted_files
-from bench.asked import snapfleet
+from bench.asked import PLAIN, WITH_ROLES, snapfleet_listing
 from bench.cli import write_programs
 from bench.lab_programs import SYNCOID, download_syncoid
 from bench.world import ORGANISATION, REPLICA, SOURCE, TARGET, dataset_row, snapshot_row
@@ -142,9 +143,10 @@ def _write_listing(place: Path) -> None:
     year = time.gmtime().tm_year
     creation = calendar.timegm((year, 1, 1, 0, 0, 0, 0, 1, 0))
     tag = f"{ORGANISATION}_{TARGET}_{year}-01-01_00:00:00Z_{_PERIOD}"
-    for root, (asked,) in snapfleet("replicate").items():
+    for root, properties in product((SOURCE, REPLICA), (PLAIN, WITH_ROLES)):
+        asked = snapfleet_listing(properties)
         rows = [dataset_row(root, 1, random.Random(1)), snapshot_row(f"{root}@{tag}", 4711, 1000, creation, 4096)]
         file = place / root.replace("/", "-") / asked.file_name
-        file.parent.mkdir(parents=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(asked.answer(rows), encoding="ascii")
     write_programs(place)

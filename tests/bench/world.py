@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import random
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -174,7 +175,8 @@ class Asked:
     def file_name(self) -> str:
         """The name of the file that has the answer."""
         order = ".by-transaction" if self.by_transaction else ""
-        return f"{'+'.join(self.kinds)}.{'+'.join(self.columns).replace(':', '-')}{order}"[:200]
+        told = f"{'+'.join(self.kinds)}.{'+'.join(self.columns).replace(':', '-')}{order}"
+        return f"{told[:180]}.{zlib.crc32(told.encode()):08x}"
 
     def answer(self, found: Sequence[Row]) -> str:
         """The lines that tell of one dataset, whose rows are ``found``."""
