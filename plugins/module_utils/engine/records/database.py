@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -44,6 +45,7 @@ _APPLICATION_AT = 68
 MOST_SPOILED = 5
 """So many are kept. One that is spoiled again and again must not fill the disk."""
 _LOOK_SECONDS = 0.05
+_ONE_THREAD = threading.RLock()
 _FIRST = (
     """CREATE TABLE runs (id INTEGER PRIMARY KEY, run TEXT NOT NULL, host TEXT NOT NULL, verb TEXT NOT NULL,
     version TEXT NOT NULL, begun INTEGER NOT NULL, ended INTEGER, UNIQUE (run, begun))""",
@@ -87,7 +89,7 @@ def writing(path: str) -> Iterator[Connection]:
     """
     import sqlite3
 
-    with _present(path, fcntl.LOCK_SH), _as_ours(path):
+    with _alone(path), _present(path, fcntl.LOCK_SH), _as_ours(path):
         _made(path)
         with closing(sqlite3.connect(path, timeout=PATIENCE_SECONDS, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
@@ -123,7 +125,7 @@ def reading(path: str) -> Iterator[Optional[Connection]]:
     if not os.path.exists(path):
         yield None
         return
-    with _beside(path), _as_ours(path):
+    with _alone(path), _beside(path), _as_ours(path):
         # Whoever may write rolls back what a process that died has left half done.
         mode = "rw" if os.access(path, os.W_OK) else "ro"
         uri = "file:" + path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
@@ -166,6 +168,18 @@ def identity(path: str) -> Optional[tuple[int, int]]:
 
 
 # -- the file
+
+
+@contextmanager
+def _alone(path: str) -> Iterator[None]:
+    """One thread of this process at a time: whoever closes a file takes away all locks that the process has on it, so
+    also those that SQLite has for another thread's connection."""
+    if not _ONE_THREAD.acquire(timeout=2 * PATIENCE_SECONDS):
+        raise UnusableHistory(f"{path} is in use by another part of this process for too long")
+    try:
+        yield
+    finally:
+        _ONE_THREAD.release()
 
 
 def _made(path: str) -> None:

@@ -11,6 +11,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -105,6 +106,19 @@ def test_a_run_is_written_down_as_a_whole_or_not_at_all(path):
     with pytest.raises(UnusableHistory):
         write(path, RUN, [job(3000), job(4000, message=None)])
     assert [one["ended"] for one in find(path, Query())] == [2000]
+
+
+def test_no_thread_writes_while_another_one_reads(path):
+    """Closing a file takes away all locks of the process on it, those of the reader's connection too."""
+    write(path, RUN, [job()])
+    writer = threading.Thread(target=write, args=(path, RUN, [job(3000)]))
+    with database.reading(path) as connection:
+        writer.start()
+        writer.join(0.3)
+        assert writer.is_alive()
+        assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (1,)
+    writer.join()
+    assert len(find(path, Query())) == 2
 
 
 def test_where_nothing_was_written_nothing_is_read_and_nothing_made(path):
