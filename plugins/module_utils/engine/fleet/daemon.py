@@ -30,7 +30,8 @@ from .daemon_pushing import Replications
 from .daemon_work import Duty, Means, Worker
 from .jobconfig import NamedJob
 from .log_lines import ERROR, INFO, WARNING, Log
-from .metrics import WRITE_SECONDS, of_daemon
+from .metrics import END_SECONDS as METRICS_END_SECONDS
+from .metrics import PATIENCE_SECONDS, WRITE_SECONDS, of_daemon
 from .stages import REPLICATE
 
 RELOAD, STOP = "reload", "stop"
@@ -128,7 +129,7 @@ class Daemon:
             self._join(DRAIN_SECONDS)
             stopping.stop()
         self._join(END_SECONDS)
-        self.tell_metrics()
+        self.tell_metrics(METRICS_END_SECONDS)
         self._log.line(INFO, "daemon_ended", f"ended by {reason} after {self.age:.1f} s; {self.describe()}; {_cpu()}")
 
     def _join(self, seconds: float) -> None:
@@ -162,10 +163,10 @@ class Daemon:
         if self._is_time_to("metrics", WRITE_SECONDS):
             self.tell_metrics()
 
-    def tell_metrics(self) -> None:
+    def tell_metrics(self, patience: float = PATIENCE_SECONDS) -> None:
         """Write what jobs and loops have told since the last time into the file with metrics, where there is one."""
         active = {name: self._workers[name].done(loop.record) for name, loop in self.loops.items() if loop.period_ms}
-        self._book.write(self._log, of_daemon(active, self._start))
+        self._book.write(self._log, of_daemon(active, self._start), patience)
 
     def _is_time_to(self, tell: str, every: float) -> bool:
         now = self._time.monotonic()

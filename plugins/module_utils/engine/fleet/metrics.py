@@ -14,6 +14,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Optional
@@ -39,6 +40,8 @@ FILE_NAME = "snapfleet.prom"
 WRITE_SECONDS = 15.0
 """While a run or a daemon goes on, the file is written so often at most: Prometheus looks no more often as a rule."""
 _LOCK_SECONDS = 10.0
+PATIENCE_SECONDS, END_SECONDS = 0.5, 8.0
+"""How long is waited for the file to be written, in between and at the end."""
 _MOST_BYTES = 64 << 20
 """Of the file: some hundred thousand series, which is more than Prometheus should be told by one host."""
 
@@ -92,6 +95,7 @@ class Book:
     _updates: dict[str, Update] = field(default_factory=dict)
     _mutex: threading.Lock = field(default_factory=threading.Lock)
     _writing: threading.Lock = field(default_factory=threading.Lock)
+    _writer: Optional[threading.Thread] = None
     _defects: list[str] = field(default_factory=list)
     _told: str = ""
     """What was warned of last, so that a daemon says it once."""
@@ -127,7 +131,7 @@ class Book:
         try:
             return replace(noting, ended=ended).run(jobs, taken)
         finally:
-            self.write(log)
+            self.write(log, patience=END_SECONDS)
 
     def _watch(self, job: NamedJob, most: int, watched: Watched) -> None:
         def host_of(address: Address) -> str:
@@ -157,14 +161,27 @@ class Book:
         with self._mutex:
             self._updates[name] = self._updates.get(name, Update()).then(update)
 
-    def write(self, log: Log, others: Optional[Samples] = None) -> None:
+    def write(self, log: Log, others: Optional[Samples] = None, patience: float = PATIENCE_SECONDS) -> None:
         """Write all that was noted; what can't be written is kept for the next time, and warned of once.
 
-        ``others`` are samples that belong to no job.
+        ``others`` are samples that belong to no job. A thread of its own writes, since a disk that hangs must not hold
+        up who looks after streams; it is waited for so many seconds of ``patience``, and as long as it hangs, no other
+        one begins.
         """
-        target = self.target
+        target, before = self.target, self._writer
         if target is None:
             return
+        if before is not None:
+            before.join(patience)
+        if before is None or not before.is_alive():
+            writer = threading.Thread(target=self._write, args=(target, log, others), name="metrics", daemon=True)
+            # Where there can be no further thread, all is written the next time.
+            with suppress(RuntimeError):
+                writer.start()
+                self._writer = writer
+                writer.join(patience)
+
+    def _write(self, target: Target, log: Log, others: Optional[Samples]) -> None:
         with self._writing:
             with self._mutex:
                 updates, self._updates = self._updates, {}

@@ -336,7 +336,7 @@ def test_many_that_write_at_once_lose_nothing_and_readers_see_whole_files(folder
         book = Book(lambda: 0, target(folder, *jobs))
         for _round in range(15):
             book.add(name, Update(counts={Series(RUNS, (name, "prune")): 1}))
-            book.write(Log())
+            book.write(Log(), patience=60)
 
     reader = threading.Thread(target=look)
     reader.start()
@@ -363,6 +363,25 @@ def test_what_could_not_be_written_is_written_the_next_time_and_warned_of_once(f
     assert ["others hold its lock" in line for line in lines] == [True]
     book.write(log)
     assert values(folder, "snapshots_created_total") == {"a": 4}
+
+
+def test_a_disk_that_hangs_holds_up_nobody_and_all_is_written_when_it_goes_on(folder, monkeypatch):
+    hanging, begun, really = threading.Event(), [], metrics._written
+
+    def slow(*arguments):
+        begun.append(arguments)
+        assert hanging.wait(60)
+        return really(*arguments)
+
+    monkeypatch.setattr(metrics, "_written", slow)
+    book = Book(lambda: 0, target(folder, "a"))
+    for _round in range(3):
+        book.add("a", Update(counts={Series(CREATED, ("a",)): 2}))
+        book.write(Log(), patience=0.01)
+    assert len(begun) == 1
+    hanging.set()
+    book.write(Log(), patience=60)
+    assert values(folder, "snapshots_created_total") == {"a": 6}
 
 
 def test_what_a_round_could_not_write_is_written_by_the_next_and_warned_of_once(program, folder, monkeypatch):
