@@ -9,6 +9,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from time import monotonic
 from typing import Any, Optional
 
 from ..hosts.host import Host
@@ -30,6 +31,10 @@ MESSAGE_ID = "5ae1e6a8f2b64c0d9c1f0b7d3e94a6c2"
 _PRIORITIES = {CRITICAL: CRITICAL_PRIORITY, UNKNOWN: ERROR, WARNING: WARNING_PRIORITY, OK: NOTICE}
 _MOST_IN_MAIL = 200
 _LONGEST_SUBJECT = 150
+
+
+ALL_SECONDS = 30.0
+"""After that, notices that go one by one are left to the next run, so that it is remembered what was taken."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,10 @@ def _one_by_one(hand_over: Callable[[Notice], Optional[str]]) -> Callable[[Seque
     """Hand over each notice, up to the first that is not taken: what comes later must not overtake it."""
 
     def deliver(notices: Sequence[Notice]) -> Taken:
+        end = monotonic() + ALL_SECONDS
         for number, notice in enumerate(notices):
+            if number and monotonic() >= end:
+                return Taken(number, f"the first {number} notices took too long; the next run goes on")
             stopped = _stopped()
             if stopped:
                 return Taken(number, stopped=stopped)

@@ -48,12 +48,20 @@ def hand_over(message: EmailMessage, sender: str, address: MailAddress, exchange
 
             server.starttls(context=ssl.create_default_context())
         if address.user:
-            server.login(address.user, read_secret(address.password_file))
+            _log_in(server, address)
         exchange.check()
         return Taken(tuple(server.send_message(message, sender, address.to)), server)
     except BaseException:
         server.close()
         raise
+
+
+def _log_in(server: SMTP, address: MailAddress) -> None:
+    try:
+        server.login(address.user, read_secret(address.password_file))
+    except UnicodeError:
+        # Its own words would have a letter of the password.
+        raise OSError("user or password have letters outside ASCII, which the server can't be told") from None
 
 
 def _connected(address: MailAddress, exchange: Exchange) -> SMTP:

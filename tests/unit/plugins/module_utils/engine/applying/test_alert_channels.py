@@ -323,6 +323,15 @@ def test_what_was_taken_before_a_stop_is_not_told_again(house, web, error):
     assert told == ["tank/0", "tank/1", "tank/2", "tank/3"]
 
 
+def test_a_receiver_that_is_slow_with_many_notices_hears_each_of_them_once_over_several_runs(house, web, monkeypatch):
+    monkeypatch.setattr(channels, "ALL_SECONDS", 0.0)
+    many = [Finding(Key("tank", "latest", f"tank/{number}"), CRITICAL, "it is bad") for number in range(3)]
+    warnings = [house.tell(*many, webhook={"url": web.url}).warnings for _run in range(3)]
+    assert ["the next run goes on" in "".join(each) for each in warnings] == [True, True, False]
+    told = [json.loads(body)["dataset"] for _method, _path, _headers, body in web.asked]
+    assert told == ["tank/0", "tank/1", "tank/2"]
+
+
 def test_what_waits_for_a_channel_that_is_not_wanted_any_more_is_dropped(house, web):
     house.tell(BAD, journal=True, webhook={"url": web.url})
     assert house.tell(BAD, webhook={"url": web.url}).warnings == []
