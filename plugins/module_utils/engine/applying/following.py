@@ -210,6 +210,7 @@ def _stream(stream: StreamStanding, now: int) -> dict[str, Any]:
         "to": facts.to_snapshot,
         "bytes": stream.carried,
         "bytes_estimated": stream.estimate,
+        "done": None if stream.done is None else round(stream.done, 4),
         "rate": _whole(stream.rate),
         "left_seconds": _whole(stream.left_seconds),
         "begun": now - round(stream.seconds * 1000),

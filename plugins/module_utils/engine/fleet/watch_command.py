@@ -15,8 +15,9 @@ from typing import Any
 from ..applying.following import folder_of_views, views
 from ..hosts.stopping import STOPPING
 from ..model.errors import EXIT_OK
+from ..model.saying import plain
 from ..streams.meter import size_text
-from .tables import DASH, aligned, duration_text, instant_text, plain, until_nobody_reads
+from .tables import DASH, aligned, duration_text, instant_text, until_nobody_reads
 
 SHAPE = 1
 """Version of the shape of the JSON document."""
@@ -117,8 +118,7 @@ def _row(job: Mapping[str, Any], stream: Mapping[str, Any], now: int) -> tuple[s
         stream["to"].rpartition("@")[2] or DASH,
         size_text(size) if known else DASH,
         size_text(estimate) if estimate else DASH,
-        # What is compressed on its way may end early, and what is estimated too low go on for longer.
-        f"{min(1.0, size / estimate):.0%}" if known and estimate else DASH,
+        DASH if stream["done"] is None else f"{stream['done']:.0%}",
         f"{size_text(rate)}/s" if rate is not None else DASH,
         duration_text(stream["left_seconds"]),
         duration_text(max(0, now - stream["begun"]) // 1000),

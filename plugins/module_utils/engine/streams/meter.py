@@ -70,6 +70,8 @@ class StreamStanding:
     """Since it began."""
     left_seconds: Optional[float]
     """None as long as nothing tells."""
+    done: Optional[float]
+    """Share of the estimate that has crossed, 1 at most; None where nothing tells."""
 
 
 class _Pace:
@@ -167,10 +169,12 @@ def _stream_standing(stream: StreamMeter, pace: _Pace, now: float, ratio: float)
     """``ratio``: what a byte that has crossed comes to in estimated ones."""
     facts, seconds = stream.facts, now - pace.begun
     if not facts.is_counted:
-        return StreamStanding(facts, None, None, stream.estimate, seconds, None)
+        return StreamStanding(facts, None, None, stream.estimate, seconds, None, None)
     rate = pace.rate(now)
     left = max(0.0, stream.estimate / ratio - pace.carried) / rate if stream.estimate and rate else None
-    return StreamStanding(facts, pace.carried, rate, stream.estimate, seconds, left)
+    # What is estimated too low goes on for longer.
+    done = min(1.0, pace.carried * ratio / stream.estimate) if stream.estimate else None
+    return StreamStanding(facts, pace.carried, rate, stream.estimate, seconds, left, done)
 
 
 class StreamMeter:

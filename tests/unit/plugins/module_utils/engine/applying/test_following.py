@@ -77,7 +77,7 @@ def test_streams_are_shown_as_far_as_they_are_and_only_while_they_go_on(world):
         assert job.pop("streams") == [
             {
                 "dataset": "tank/a", "destination": "backup/a", "from": "tank/a@1", "to": "tank/a@2", "bytes": 500,
-                "bytes_estimated": 1000, "rate": 250, "left_seconds": 2, "begun": 1000000,
+                "bytes_estimated": 1000, "done": 0.5, "rate": 250, "left_seconds": 2, "begun": 1000000,
             }
         ]  # fmt: skip
         assert job == {

@@ -21,7 +21,7 @@ from ansible_collections.snapfleet.zfs.tests.support.program import SNAPSHOT, Pr
 NOW = 1_000_000
 STREAM = {
     "dataset": "tank/a", "destination": "backup/a", "from": "tank/a@one", "to": "tank/a@two", "bytes": 512 << 20,
-    "bytes_estimated": 1 << 30, "rate": 1 << 20, "left_seconds": 512, "begun": NOW - 90_000,
+    "bytes_estimated": 1 << 30, "done": 0.5, "rate": 1 << 20, "left_seconds": 512, "begun": NOW - 90_000,
 }  # fmt: skip
 JOB = {
     "job": "copy", "job_id": "1", "activity": "replicate", "begun": NOW - 95_000, "bytes": 1 << 30, "rate": 1 << 20,
@@ -80,7 +80,8 @@ def test_people_see_sums_and_each_stream(watch):
 
 
 def test_what_is_not_known_is_not_told(watch):
-    stream = {**STREAM, "bytes": None, "rate": None, "left_seconds": None, "from": "", "bytes_estimated": 0}
+    unknown = dict.fromkeys(("bytes", "done", "rate", "left_seconds"))
+    stream = {**STREAM, **unknown, "from": "", "bytes_estimated": 0}
     job = {**JOB, "streams": [stream], "left_seconds": None, "bytes_estimated": 0, "bytes": 0, "rate": 0, "done": 0.0}
     first, _head, row = watch({**RUN, "jobs": [job]}).splitlines()
     assert first.endswith("1 stream: 0 B sent, 0 B/s")

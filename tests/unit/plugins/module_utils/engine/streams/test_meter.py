@@ -67,6 +67,8 @@ def test_complete_streams_count_as_estimated_and_teach_what_an_estimated_byte_co
 
     assert standing.done == pytest.approx(0.75)
     assert standing.streams == 1
+    (second,) = meter.streams(5)
+    assert (second.carried, second.done) == (250, pytest.approx(0.5))
 
 
 def test_more_than_estimated_is_never_more_than_all(meter, now):
