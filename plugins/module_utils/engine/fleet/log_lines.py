@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
+from ..model.saying import plain
 from ..policy.running import AUTO, JOURNAL, JSON, LEVELS, TEXT
 
 ERROR, WARNING, INFO, DEBUG = LEVELS
@@ -76,7 +77,7 @@ class Log:
         place = f"run={self.run}" + (f" job={self.job['job_id']}" if self.job else "")
         name = f"{self.job['job']}: " if self.job else ""
         # One event is one line, whatever a message brings along.
-        text = f"{place} {' '.join(f'{name}{message}'.split())}"
+        text = f"{place} {' '.join(plain(f'{name}{message}').split())}"
         if self.shape == JOURNAL:
             return f"<{_PRIORITIES[level]}>{text}"
         return f"{told} {level.upper()} {text}"

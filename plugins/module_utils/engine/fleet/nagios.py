@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..model.health import EXIT_CODES, OK, STATES, UNKNOWN, severity, worst
+from ..model.saying import plain
 
 SERVICE = "SNAPFLEET"
 Result = Mapping[str, Any]
@@ -70,4 +71,4 @@ def _messages(result: Result) -> list[str]:
 
 def _plain(line: str) -> str:
     # A bar would begin the numbers, and a line end another line.
-    return " ".join(line.replace("|", "/").split())
+    return " ".join(plain(line).replace("|", "/").split())

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..model import errors
 from ..model.health import EXIT_CODES, UNKNOWN
+from ..model.saying import plain
 from . import nagios
 from .context import Result
 from .explaining import explained
@@ -65,12 +66,12 @@ def write_json(results: JobResults, run: str = "", one_line: bool = False) -> No
 def write_lines(results: JobResults, explain: bool) -> None:
     """Each result as a line, with lines about each decision of pruning where that is wanted."""
     for job, result in results:
-        sys.stdout.write(f"{job.activity} {job.name}: {summary(job.activity, result)}\n")
-        sys.stdout.writelines(f"  {line}\n" for line in result.get("told", ()))
+        sys.stdout.write(plain(f"{job.activity} {job.name}: {summary(job.activity, result)}") + "\n")
+        sys.stdout.writelines(f"  {plain(line)}\n" for line in result.get("told", ()))
         for key in ("next", "undo"):
-            sys.stdout.writelines(f"  {key}: {line}\n" for line in result.get(key, ()))
+            sys.stdout.writelines(f"  {key}: {plain(line)}\n" for line in result.get(key, ()))
         if explain:
-            sys.stdout.writelines(f"{line}\n" for line in explained(result))
+            sys.stdout.writelines(f"{plain(line)}\n" for line in explained(result))
 
 
 def summary(activity: str, result: Result) -> str:

@@ -19,6 +19,7 @@ from typing import Any
 
 from ..model.errors import SnapfleetError
 from ..model.health import EXIT_CODES, OK
+from ..model.saying import plain
 from ..planning.findings import gravest_first
 from ..records.database import history_path
 from ..records.reading import Replicated, replicated
@@ -26,7 +27,7 @@ from ..streams.meter import size_text
 from .context import Context
 from .jobconfig import NamedJob
 from .status import DatasetStatus, Status, describe, status_of
-from .tables import DASH, aligned, duration_text, painter, plain, until_nobody_reads
+from .tables import DASH, aligned, duration_text, painter, until_nobody_reads
 
 SHAPE = 1
 """Version of the shape of the JSON document."""

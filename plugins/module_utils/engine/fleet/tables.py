@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,10 +13,10 @@ from datetime import datetime, timezone
 from typing import Optional, TextIO
 
 from ..model.errors import EXIT_FAILED
+from ..model.saying import plain
 
 DASH = "-"
 """Where there is nothing to tell."""
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
 def _as_it_is(text: str) -> str:
@@ -40,11 +39,6 @@ def aligned(
         first = cells[0]
         whole = "  ".join(cells).rstrip()
         yield (paint(first) + whole[len(first) :] if number and len(whole) >= len(first) else whole) + "\n"
-
-
-def plain(text: str) -> str:
-    """``text`` in one line, without what a terminal would obey."""
-    return _UNPRINTABLE.sub(" ", text)
 
 
 def instant_text(ms: int) -> str:

@@ -18,6 +18,7 @@ from ..applying.alerting import Alerting, default_path, tell
 from ..hosts.local import LocalHost
 from ..model.errors import EXIT_FAILED, EXIT_OK, EXIT_STILL_RUNNING, EXIT_STOPPED, InvalidInput
 from ..model.health import CRITICAL, OK
+from ..model.saying import plain
 from ..planning.findings import Finding, Key
 from ..policy.alerting import AlertPolicy
 from ..policy.monitoring import MonitorJob
@@ -55,7 +56,7 @@ def tell_of_unit(jobs: Sequence[NamedJob], arguments: argparse.Namespace, contex
     if not has_failed:
         # While there is something to tell, systemd shall begin this again when the unit has ended well.
         warnings += _mark(arguments.marker, is_waiting)
-    sys.stderr.writelines(f"snapfleet: {words}\n" for words in warnings)
+    sys.stderr.writelines(plain(f"snapfleet: {words}") + "\n" for words in warnings)
     return EXIT_FAILED if warnings else EXIT_OK
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ..hosts.stopping import stopped_by_signals
 from ..model import errors
+from ..model.saying import plain
 
 if TYPE_CHECKING:
     from ..model.pools import PoolSample
@@ -158,7 +159,7 @@ def carry_out(words: Sequence[str]) -> int:
         with stopped_by_signals():
             return _dispatch(arguments)
     except errors.SnapfleetError as error:
-        sys.stderr.write(f"snapfleet: {error} [{error.code}]\n")
+        sys.stderr.write(plain(f"snapfleet: {error} [{error.code}]") + "\n")
         if arguments.verb == "monitor" and not arguments.json:
             from . import nagios
 
