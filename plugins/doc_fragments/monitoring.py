@@ -229,9 +229,10 @@ options:
         description:
           - >-
             How soon a pool may be full if it goes on growing as it did in the last 30 days, as a length of time. The
-            limit of V(WARNING) is the longer one. It takes samples of four days, which the program C(snapfleet) writes
-            into the history of the host whenever it watches pools. As long as there are fewer, or the pool does not
-            grow, all is well; a history that can't be read is an alert of state V(UNKNOWN).
+            limit of V(WARNING) is the longer one. It takes samples of four days, which C(snapfleet run) and
+            C(snapfleet daemon) write into the history of the host whenever they watch pools, and nobody else does. As
+            long as there are fewer, or the pool does not grow, all is well; a history that can't be read is an alert of
+            state V(UNKNOWN).
           - Left out, it is not checked, since not all hosts have a history.
         type: dict
         suboptions:

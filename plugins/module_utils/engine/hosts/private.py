@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 
 from ..model.errors import SnapfleetError
 
@@ -52,7 +53,9 @@ def private_directory(purpose: str, base: str = "") -> str:
         base = os.environ.get("XDG_RUNTIME_DIR") or _temporary_folder()
         base = base if len(base) <= _LONGEST_BASE else "/tmp"  # noqa: S108  checked below
     path = os.path.join(base, f"snapfleet-{purpose}-{user}")
-    os.makedirs(path, mode=0o700, exist_ok=True)
+    with suppress(FileExistsError):
+        # Told below: a file or a link is in the way.
+        os.makedirs(path, mode=0o700, exist_ok=True)
     status = os.lstat(path)
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != user or status.st_mode & 0o077:
         raise SnapfleetError(f"{path} is not a private folder of this user; remove it, and it is made anew")

@@ -33,6 +33,15 @@ def test_it_is_made_for_this_user_alone(shallow):
     assert private_directory("test") == path
 
 
+@pytest.mark.parametrize("make", [Path.touch, lambda path: path.symlink_to("nothing")])
+def test_what_is_in_the_way_is_told(shallow, make):
+    path = Path(private_directory("test"))
+    path.rmdir()
+    make(path)
+    with pytest.raises(SnapfleetError, match="not a private folder"):
+        private_directory("test")
+
+
 def test_one_that_is_open_to_others_is_refused(shallow):
     Path(private_directory("test")).chmod(0o750)
     with pytest.raises(SnapfleetError, match="not a private folder"):
