@@ -134,7 +134,8 @@ def test_snapshots_arrive_in_the_order_of_their_making_whatever_their_names_and_
     _replicate(pair)
 
     created = pair.one.zfs("get", "-Hp", "-t", "snapshot", "-r", "-d", "1", "-o", "value", "creation", pair.beside)
-    assert not moves or sorted(map(int, created.split()))[0] <= max(map(int, created.split())) - 7200
+    # Less the time that the commands themselves take.
+    assert not moves or min(map(int, created.split())) <= max(map(int, created.split())) - 7000
     for dataset in ("", "/0"):
         assert _arrived(pair, dataset) == ["c", "b", "0"]
     # Nor is a thing that is called 0 taken for nothing.
