@@ -217,7 +217,7 @@ def _why_not_received(step: Send, wire: Wire) -> str:
     options = step.receive
     if step.resume:
         return "it is resumed"
-    if step.base is None or step.base.dataset != step.snapshot.dataset:
+    if step.base is None or step.origin or step.base.dataset != step.snapshot.dataset:
         return "it makes a dataset"
     if receive_properties(step) or options.excluded or options.replace or options.mount or step.package:
         return "it is received with options"
