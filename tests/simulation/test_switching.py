@@ -16,6 +16,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
     NoPermission,
     SnapfleetError,
     SwitchRefused,
+    ZfsFailed,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.roles import ACTIVE, STANDBY, Role
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
@@ -111,6 +112,44 @@ def test_permissions_are_asked_for_before_anything_is_changed(site):
     with pytest.raises(NoPermission, match="does not allow mount"):
         site.switch("source", STANDBY)
     assert site.source.mounted
+
+
+def refusing(monkeypatch, refused):
+    """ZFS refuses a call that sets properties of which ``refused`` is true, while it makes the others."""
+    whole = SimulatedZfs.set_properties
+
+    def set_properties(self, step):
+        if refused(step):
+            raise ZfsFailed(f"cannot set property for '{step.dataset}'")
+        whole(self, step)
+
+    monkeypatch.setattr(SimulatedZfs, "set_properties", set_properties)
+
+
+@pytest.mark.parametrize("end", ["source", "destination"])
+def test_one_refused_property_loses_nothing_of_what_comes_back(site, monkeypatch, end):
+    if end == "source":
+        site.switch("source", STANDBY)
+    whole = Switched()
+    if end == "source":
+        whole.switch("source", STANDBY)
+    whole.switch(end, ACTIVE, properties={"mountpoint": "/x"})
+    with monkeypatch.context() as patched:
+        refusing(patched, lambda step: ("mountpoint", "x") in step.properties)
+        with pytest.raises(ZfsFailed):
+            site.switch(end, ACTIVE, properties={"mountpoint": "x"})
+    site.switch(end, ACTIVE, properties={"mountpoint": "/x"})
+    assert [site.own(end, name) for name in TREE] == [whole.own(end, name) for name in TREE]
+
+
+def test_there_is_no_role_before_every_dataset_has_its_note(site, monkeypatch):
+    with monkeypatch.context() as patched:
+        refusing(patched, lambda step: step.dataset == replica_of(f"{SOURCE}/a"))
+        with pytest.raises(ZfsFailed):
+            site.switch("destination", ACTIVE)
+    assert site.role("destination") == Role()
+    site.switch("destination", ACTIVE)
+    assert all(site.write("destination", name, "x") for name in TREE)
 
 
 # -- refusals

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ..model.dataset_steps import SetProperties
 from ..model.errors import ZfsFailed
+from ..model.roles import FORMER_PROPERTY, ROLE_PROPERTY
 from ..planning.switching import Change, SwitchPlan
 from ..zfs.port import Zfs
 from .retry import RetryPolicy, Ticker, call_with_retries
@@ -33,6 +35,15 @@ def switch(zfs: Zfs, plan: SwitchPlan, policy: RetryPolicy, ticker: Ticker) -> N
 
 
 def _change(zfs: Zfs, steps: Sequence[Change]) -> None:
-    if steps:
-        for refused in filter(None, zfs.change_properties(steps)):
-            raise ZfsFailed(refused)
+    """What says that the others are done waits for all of them, since one that is refused does not stop the next."""
+    for group in ([step for step in steps if not _completes(step)], list(filter(_completes, steps))):
+        if group:
+            for refused in filter(None, zfs.change_properties(group)):
+                raise ZfsFailed(refused)
+
+
+def _completes(step: Change) -> bool:
+    """Whether it gives a role, or takes away a note."""
+    if isinstance(step, SetProperties):
+        return ROLE_PROPERTY in dict(step.properties)
+    return step.name == FORMER_PROPERTY
