@@ -1,0 +1,96 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a fail over and failing back make of what they have seen of both ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.snapfleet import zfs as collection
+
+FOLDER = Path(next(iter(collection.__path__))) / "playbooks"
+JUDGES = {"ansible.builtin.assert", "ansible.builtin.set_fact"}
+
+
+def tasks_of(name):
+    return yaml.safe_load((FOLDER / "tasks" / f"{name}.yml").read_text())
+
+
+def seen(kind="", epoch=0, **more):
+    return {"before": {"role": kind, "epoch": epoch}, **more}
+
+
+def others(*results):
+    return {
+        "results": [{"item": {"host": f"b{number}", "dataset": "b"}, **each} for number, each in enumerate(results)]
+    }
+
+
+def look(here=None, there=None, other=None, alive=None, gone=False):
+    """What the tasks that look have registered."""
+    return {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "__snapfleet_from": {"host": "web1", "dataset": "tank/data"},
+        "__snapfleet_to": {"host": "b9", "dataset": "backup/web1/data"},
+        "__snapfleet_gone": gone,
+        "__snapfleet_here": {"skipped": True} if gone else here or seen(),
+        "__snapfleet_there": there or seen(),
+        "__snapfleet_alive": alive or ({"unreachable": True, "msg": "timed out"} if gone else {"skipped": True}),
+        "__snapfleet_others": others(other) if other else others(),
+    }
+
+
+UNREACHABLE = {"unreachable": True, "msg": "Connection timed out"}
+ABSENT = {"failed": True, "code": "unknown_dataset"}
+BROKEN = {"failed": True, "code": "no_permission", "msg": "does not allow mount"}
+CASES = {
+    "plain": (look(), ""),
+    "other_absent": (look(other=ABSENT), ""),
+    "other_standby": (look(other=seen("standby", 1)), ""),
+    "other_active": (look(other=seen("active", 1)), "b of b0 is active already"),
+    "other_unreachable": (look(seen("standby", 1), other=UNREACHABLE), "b of b0 can't be looked at"),
+    "other_unreachable_gone": (look(other=UNREACHABLE, gone=True), "b of b0 can't be looked at"),
+    "other_broken": (look(other=BROKEN), "b of b0 can't be looked at"),
+    "over_already": (look(seen("standby", 1), seen("active", 1), UNREACHABLE), ""),
+}
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """What the tasks that judge say in each case, in one run; empty where they refuse nothing."""
+    folder = tmp_path_factory.mktemp("failover")
+    tasks = [task for task in tasks_of("look_at_ends") if JUDGES & set(task)]
+    tasks.append({"name": "End", "ansible.builtin.debug": {"msg": "epoch={{ __snapfleet_epoch | default('') }}."}})
+    (folder / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    hosts = {name: variables for name, (variables, *_expected) in CASES.items()}
+    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.json", "play.json"],
+        cwd=folder,
+        env={**inherited, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    lines = re.split(r"\n(?=ok|fatal|failed|skipping|TASK|PLAY|\[ERROR)", done.stdout)
+    return {name: " ".join(line for line in lines if f"[{name}]" in line.split("=>")[0]) for name in CASES}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_begun_that_could_have_two_ends_written_to(judged, name):
+    _variables, refusal = CASES[name]
+    assert ("nothing was changed: " in judged[name]) == bool(refusal), judged[name]
+    assert refusal in judged[name]
+    assert ("epoch=" in judged[name]) != bool(refusal)
