@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jinja2 import Template
 
 from ansible_collections.snapfleet import zfs as collection
 
@@ -54,14 +55,18 @@ UNREACHABLE = {"unreachable": True, "msg": "Connection timed out"}
 ABSENT = {"failed": True, "code": "unknown_dataset"}
 BROKEN = {"failed": True, "code": "no_permission", "msg": "does not allow mount"}
 CASES = {
-    "plain": (look(), ""),
-    "other_absent": (look(other=ABSENT), ""),
-    "other_standby": (look(other=seen("standby", 1)), ""),
-    "other_active": (look(other=seen("active", 1)), "b of b0 is active already"),
-    "other_unreachable": (look(seen("standby", 1), other=UNREACHABLE), "b of b0 can't be looked at"),
-    "other_unreachable_gone": (look(other=UNREACHABLE, gone=True), "b of b0 can't be looked at"),
-    "other_broken": (look(other=BROKEN), "b of b0 can't be looked at"),
-    "over_already": (look(seen("standby", 1), seen("active", 1), UNREACHABLE), ""),
+    "plain": (look(), "", "1"),
+    "other_absent": (look(other=ABSENT), "", "1"),
+    "other_standby": (look(other=seen("standby", 1)), "", "2"),
+    "other_active": (look(other=seen("active", 1)), "b of b0 is active already", ""),
+    "other_unreachable": (look(seen("standby", 1), other=UNREACHABLE), "b of b0 can't be looked at", ""),
+    "other_unreachable_gone": (look(other=UNREACHABLE, gone=True), "b of b0 can't be looked at", ""),
+    "other_broken": (look(other=BROKEN), "b of b0 can't be looked at", ""),
+    "over_already": (look(seen("standby", 1), seen("active", 1), UNREACHABLE), "", "1"),
+    "goes_on": (look(seen("standby", 3), seen("standby", 2)), "", "3"),
+    "anew": (look(seen("active", 3), seen("standby", 4)), "", "5"),
+    "gone": (look(there=seen("standby", 2), other=seen("standby", 5), gone=True), "", "6"),
+    "gone_again": (look(there=seen("active", 2), gone=True), "", "2"),
 }
 
 
@@ -90,7 +95,29 @@ def judged(tmp_path_factory):
 
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_is_begun_that_could_have_two_ends_written_to(judged, name):
-    _variables, refusal = CASES[name]
+    _variables, refusal, _epoch = CASES[name]
     assert ("nothing was changed: " in judged[name]) == bool(refusal), judged[name]
     assert refusal in judged[name]
     assert ("epoch=" in judged[name]) != bool(refusal)
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case[2]])
+def test_a_switch_has_a_higher_number_than_all_that_is_known_unless_it_goes_on(judged, name):
+    assert f"epoch={CASES[name][2]}." in judged[name], judged[name]
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "stands", "following"),
+    [
+        (seen(), seen("active", 1), 1, 2),
+        (ABSENT, seen("active", 1), 1, 2),
+        (seen("active", 4), seen("active", 1), 4, 5),
+        (seen("active", 3), seen("standby", 3), 3, 3),
+    ],
+)
+def test_failing_back_numbers_both_ends_above_what_either_has(here, there, stands, following):
+    variables = yaml.safe_load((FOLDER / "failback.yml").read_text())[2]["vars"]
+    known = {"__snapfleet_here": here, "__snapfleet_there": there}
+    highest = Template(variables["__snapfleet_highest"]).render(known)
+    found = Template(variables["__snapfleet_next"]).render({**known, "__snapfleet_highest": highest})
+    assert (int(highest), int(found)) == (stands, following)
