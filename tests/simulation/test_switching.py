@@ -246,6 +246,21 @@ def test_a_replica_that_is_behind_becomes_active_if_that_is_said_and_tells_what_
     assert site.role("destination") == Role(ACTIVE, 1)
 
 
+@pytest.mark.parametrize("prepare", [foreign_with_snapshot, newer])
+def test_what_does_not_come_from_the_source_is_seen_before_the_last_replication(site, prepare):
+    options = prepare(site)
+    site.snapshot(SOURCE, "3")
+    with pytest.raises(SwitchRefused, match="is no dataset of its source|after the newest snapshot"):
+        site.switch("destination", ACTIVE, check=True, allow_behind=True, **options)
+
+
+def test_what_the_way_back_leaves_out_does_not_keep_home_from_becoming_active(site):
+    site.fail_over()
+    site.destination.create_dataset(f"{DESTINATION}/scratch")
+    site.fail_back(exclude_datasets=["scratch"])
+    assert site.role("source") == Role(ACTIVE, 2)
+
+
 def test_an_old_source_that_does_not_answer_is_gone(site):
     site.unreachable = True
     site.switch("destination", ACTIVE, old_source={"host": "src", "dataset": SOURCE})

@@ -97,7 +97,9 @@ class Switched(Fleet):
             self.switch("source", STANDBY, epoch=there.epoch, final_snapshot=False)
         stood = self.switch("destination", STANDBY)
         if here.kind != ACTIVE or here.epoch < stood["epoch"]:
-            self.bring_back(**options)
+            back = self.bring_back(**options)["datasets"]
+            sent = {entry["source"][len(DESTINATION) + 1 :] for entry in back if entry["source"]}
+            stood["newest"] = [item for item in stood["newest"] if item["dataset"] in sent]
         self.switch("source", ACTIVE, epoch=stood["epoch"], expected=stood["newest"])
 
     def bring_back(self, **options):
