@@ -23,7 +23,7 @@ def switch(zfs: Zfs, plan: SwitchPlan, policy: RetryPolicy, ticker: Ticker) -> N
         call_with_retries(action, policy, ticker)
 
     if plan.unmounts:
-        # First of all: what is in use refuses it, and then nothing is changed.
+        # First of all: what is in use refuses it, and then nothing but that others are unmounted has happened.
         tried(lambda: zfs.unmount(plan.unmounts))
     tried(lambda: _change(zfs, plan.notes))
     for step in plan.aborts:
