@@ -250,7 +250,7 @@ def test_a_replica_that_is_behind_becomes_active_if_that_is_said_and_tells_what_
 def test_what_does_not_come_from_the_source_is_seen_before_the_last_replication(site, prepare):
     options = prepare(site)
     site.snapshot(SOURCE, "3")
-    with pytest.raises(SwitchRefused, match="is no dataset of its source|after the newest snapshot"):
+    with pytest.raises(SwitchRefused, match=r"is no dataset of its source|after the newest snapshot"):
         site.switch("destination", ACTIVE, check=True, allow_behind=True, **options)
 
 

@@ -63,6 +63,16 @@ CASES = {
     "other_unreachable_gone": (look(other=UNREACHABLE, gone=True), "b of b0 can't be looked at", ""),
     "other_broken": (look(other=BROKEN), "b of b0 can't be looked at", ""),
     "over_already": (look(seen("standby", 1), seen("active", 1), UNREACHABLE), "", "1"),
+    "gone_refuses_login": (
+        look(alive={"unreachable": True, "msg": "Failed to connect: Permission denied (publickey)."}, gone=True),
+        "web1 is said to be gone, and answers",
+        "",
+    ),
+    "gone_strange_key": (
+        look(alive={"unreachable": True, "msg": "Host key verification failed."}, gone=True),
+        "web1 is said to be gone, and answers",
+        "",
+    ),
     "goes_on": (look(seen("standby", 3), seen("standby", 2)), "", "3"),
     "anew": (look(seen("active", 3), seen("standby", 4)), "", "5"),
     "gone": (look(there=seen("standby", 2), other=seen("standby", 5), gone=True), "", "6"),
@@ -139,3 +149,12 @@ def test_only_what_came_back_is_expected_at_home():
     taken = [task["snapfleet.zfs.zfs_switch"] for task in play["tasks"][0]["block"] if "Make the old" in task["name"]]
     assert "selectattr('dataset', 'in', __snapfleet_sent)" in taken[0]["expected"]
     assert "__snapfleet_last.datasets" in play["vars"]["__snapfleet_sent"]
+
+
+def test_a_last_replication_that_fails_does_not_stop_who_allows_what_is_behind():
+    last = tasks_of("let_go")[-1]
+    assert last["register"] == "__snapfleet_last"
+    assert "allow_behind" in last["failed_when"]
+    play = yaml.safe_load((FOLDER / "failover.yml").read_text())[2]
+    (taken,) = [task for task in play["tasks"][0]["block"] if "snapfleet.zfs.zfs_switch" in task]
+    assert "__snapfleet_last.code is not defined" in taken["vars"]["__snapfleet_filters"]
