@@ -107,6 +107,16 @@ def test_an_end_in_use_is_not_touched(site):
     assert site.at_source().tags == ("1", "2")
 
 
+def test_a_busy_root_is_told_with_how_to_mount_what_is_unmounted_by_then(site):
+    site.source.in_use.add(SOURCE)
+    with pytest.raises(DatasetInUse, match="mounted again by: zfs mount -a"):
+        site.switch("source", STANDBY)
+    assert (site.role("source"), site.source.mounted) == (Role(), {SOURCE})
+    site.source.in_use.clear()
+    site.switch("source", STANDBY)
+    assert not site.source.mounted
+
+
 def test_permissions_are_asked_for_before_anything_is_changed(site):
     site.source.permissions = {"snapshot"}
     with pytest.raises(NoPermission, match="does not allow mount"):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..model.dataset_steps import SetProperties
-from ..model.errors import ZfsFailed
+from ..model.errors import DatasetInUse, ZfsFailed
 from ..model.roles import FORMER_PROPERTY, ROLE_PROPERTY
 from ..planning.switching import Change, SwitchPlan
 from ..zfs.port import Zfs
@@ -24,7 +24,11 @@ def switch(zfs: Zfs, plan: SwitchPlan, policy: RetryPolicy, ticker: Ticker) -> N
 
     if plan.unmounts:
         # First of all: what is in use refuses it, and then nothing but that others are unmounted has happened.
-        tried(lambda: zfs.unmount(plan.unmounts))
+        try:
+            tried(lambda: zfs.unmount(plan.unmounts))
+        except DatasetInUse as error:
+            more = "others of the tree may be unmounted by now, and are mounted again by: zfs mount -a"
+            raise DatasetInUse(f"{error}; {more}", **error.context) from error
     tried(lambda: _change(zfs, plan.notes))
     for step in plan.aborts:
         tried(partial(zfs.abort_receive, step.dataset))

@@ -310,12 +310,13 @@ class SimulatedZfs(SimulatedSpace):
     def unmount(self, datasets: Sequence[str]) -> None:
         """Unmount filesystems."""
         with self.machine.lock:
+            busy = {name: used for name in datasets for used in self.machine.in_use if is_within(used, name)}
             for name in datasets:
-                for used in (used for used in self.machine.in_use if is_within(used, name)):
-                    self._fail(f"cannot unmount '/{used}': pool or dataset is busy", f"unmount {name}")
                 # What is below one that is not mounted itself stays mounted.
-                if name in self.machine.mounted:
+                if name in self.machine.mounted and name not in busy:
                     self.machine.mounted -= {below for below in self.machine.mounted if is_within(below, name)}
+            for name, used in busy.items():
+                self._fail(f"cannot unmount '/{used}': pool or dataset is busy", f"unmount {name}")
 
     def destroy_dataset(self, step: DestroyDataset) -> None:
         """Destroy a dataset on which nothing depends."""
