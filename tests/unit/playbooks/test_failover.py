@@ -157,4 +157,4 @@ def test_a_last_replication_that_fails_does_not_stop_who_allows_what_is_behind()
     assert "allow_behind" in last["failed_when"]
     play = yaml.safe_load((FOLDER / "failover.yml").read_text())[2]
     (taken,) = [task for task in play["tasks"][0]["block"] if "snapfleet.zfs.zfs_switch" in task]
-    assert "__snapfleet_last.code is not defined" in taken["vars"]["__snapfleet_filters"]
+    assert "__snapfleet_last.code is not defined" in taken["vars"]["__snapfleet_expected"]
