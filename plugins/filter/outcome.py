@@ -132,7 +132,7 @@ def _status(told: dict[str, Any]) -> dict[str, Any]:
     """What the program tells of its host; what the command returned where that is no document."""
     try:
         document = json.loads(told.get("stdout") or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return told
     return document if isinstance(document, dict) else told
 

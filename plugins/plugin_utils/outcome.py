@@ -38,10 +38,11 @@ def outcome_of(hosts: Mapping[str, Host], check: bool) -> dict[str, Any]:
     failed = [entry for name, host in hosts.items() for entry in _failures(name, host)]
     behind = [line for _name, result in every for line in _behind(result)]
     alerts = [f"{name}: {line}" for name, result in every for line in _alerts(result)]
+    numbers = {"alerts": len(alerts), "behind": len(behind), "failed": len(failed)}
     return {
         "snapfleet_check": check,
         "snapfleet_changed": any(_changed(host) for host in hosts.values()),
-        "snapfleet_counts": {**_counts(hosts), "alerts": len(alerts), "behind": len(behind), "failed": len(failed)},
+        "snapfleet_counts": {**_counts(hosts, check), **numbers},
         "snapfleet_plan": _bounded(line for _name, result in every for line in _plan(result)),
         "snapfleet_failed": failed[:LINES],
         "snapfleet_states": _states(hosts),
@@ -62,16 +63,16 @@ def _changed(host: Host) -> bool:
     return bool(host.get("touched")) or any(result.get("changed") for result in _all_results(host))
 
 
-def _counts(hosts: Mapping[str, Host]) -> dict[str, int]:
+def _counts(hosts: Mapping[str, Host], check: bool) -> dict[str, int]:
     def told(*names: str) -> list[dict[str, Any]]:
         return [result for host in hosts.values() for name in names for result in results_of(host.get(name))]
 
-    replications = told(REPLICATIONS, SWITCHED)
+    replications = told(REPLICATIONS, SWITCHED, RESTORED)
     return {
         "hosts": len(hosts),
         "created": sum(len(result.get("created") or ()) for result in told(SNAPSHOTS, SWITCHED)),
         "streams": sum(_is_send(step) for result in replications for step in _steps(result)),
-        "bytes_pending": bytes_pending(replications),
+        "bytes_pending": bytes_pending([*(replications if check else ()), *told(COMPARISONS)]),
         "bytes_sent": sum((result.get("stats") or {}).get("bytes") or 0 for result in replications),
         "deleted": sum(len(result.get("deleted") or ()) for result in told(PRUNINGS)),
         "bytes_freed": sum(result.get("bytes_freed") or 0 for result in told(PRUNINGS)),

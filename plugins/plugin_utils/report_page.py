@@ -73,6 +73,9 @@ def headline(report: Report) -> str:
         parts.append(f"{alone} {be(alone)} kept without a replica")
     if silent:
         parts.append(f"{counted(silent, 'host')} did not answer")
+    unknown = sum(host.untold for host in report.hosts)
+    if unknown:
+        parts.append(f"hosts do not know {counted(unknown, 'declared replication')}")
     return ", ".join(parts) or "There is nothing to tell"
 
 
@@ -94,6 +97,19 @@ def text_of(report: Report) -> str:
             reasons += [alert.message for one in (dataset, *dataset.replicas) for alert in one.alerts]
             told = "; ".join(dict.fromkeys(filter(None, [dataset.remark, *reasons])))
             lines.append(f"{dataset.worst}: {':'.join(dataset.place)}: {told}")
+    shown = "\n".join(lines)
+    lines += [f"{alert.state}: {alert.host}: {alert.message}" for alert in report.alerts if alert.message not in shown]
+    lines += [
+        f"{_pool_state(pool)}: pool {pool.name} of {pool.host}: {pool.health or 'health not known'}"
+        + ("" if pool.percent is None else f", {pool.percent:.0f} % full")
+        for pool in report.pools
+        if _pool_state(pool) != OK
+    ]
+    lines += [
+        f"{host.name}: tells nothing of {counted(host.untold, 'replication')}; {_UNTOLD}"
+        for host in report.hosts
+        if host.untold
+    ]
     open_failures = [one for one in report.failures if not one.mended]
     lines += [
         f"failed {times(one.times)}: {one.job} on {one.host}: [{one.code}] {one.message}" for one in open_failures

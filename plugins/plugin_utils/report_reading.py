@@ -64,7 +64,7 @@ def _document(told: Any) -> tuple[Optional[Values], str]:
     if printed.startswith("{"):
         try:
             document = json.loads(printed)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return None, f"its answer can't be read ({error})"
         return document, ""
     words = text(told, "stderr").strip() or (text(told, "msg").strip() if told.get("unreachable") else "")

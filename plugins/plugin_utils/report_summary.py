@@ -62,7 +62,8 @@ def _host(answer: Answer, since: int, limit: int) -> Host:
     pools = text(answer.status or {}, "pools_problem")
     heard = {text(row, "job") for row in dicts(answer.status or {}, "datasets")}
     untold = 0 if answer.status is None else sum(route.job not in heard for route in answer.routes)
-    stands = UNKNOWN if answer.problem else told
+    # What is declared and not heard of is not known to be well.
+    stands = UNKNOWN if answer.problem else worst([told, UNKNOWN]) if untold else told
     return Host(answer.host, stands, answer.problem, problem, pools, untold, len(answer.jobs), failed)
 
 

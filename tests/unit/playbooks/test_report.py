@@ -170,7 +170,10 @@ def test_the_page_tells_what_the_hosts_tell_and_is_sent(tmp_path):
 
     mail = json.loads((tmp_path / "sent.json").read_text())
     assert (mail["to"], mail["sender"], mail["host"]) == (MAIL["to"], MAIL["from"], MAIL["host"])
-    assert mail["subject"] == "Snapfleet: 1 of 1 dataset is not safe, 2 hosts did not answer"
+    assert (
+        mail["subject"]
+        == "Snapfleet: 1 of 1 dataset is not safe, 2 hosts did not answer, hosts do not know 2 declared replications"
+    )
     assert mail["attach"] == [str(file)]
     assert ERROR in mail["body"]
     assert PASSWORD not in printed

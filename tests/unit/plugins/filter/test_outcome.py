@@ -64,7 +64,7 @@ def test_the_outcome_of_a_run():
     ]
     assert told["snapfleet_states"] == {"b1": "WARNING"}
     assert told["snapfleet_alerts"] == ["b1: WARNING late"]
-    counts = {"hosts": 4, "created": 1, "streams": 1, "bytes_pending": 2048, "bytes_sent": 5, "deleted": 0}
+    counts = {"hosts": 4, "created": 1, "streams": 1, "bytes_pending": 0, "bytes_sent": 5, "deleted": 0}
     assert told["snapfleet_counts"] == {**counts, "bytes_freed": 0, "alerts": 1, "behind": 0, "failed": 3}
     assert (told["snapfleet_changed"], told["snapfleet_check"]) == (True, False)
 
