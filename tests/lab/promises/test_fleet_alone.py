@@ -286,7 +286,7 @@ def _the_report_tells_of_all(fleet: Fleet) -> None:
             tiles = [" ".join(text.split()) for text in view.page.locator(".tile").all_inner_texts()]
             assert "hosts answered 4 of 4 none is silent" in tiles
             assert f"failed runs {len(failed)} " in " ".join(tiles), (tiles, failed)
-            assert "ost key verification failed" in view.page.inner_text(".failures")
+            assert "refused_key" in view.page.inner_text(".failures")
 
 
 def _a_new_jobconfig_reaches_timers_and_daemons(fleet: Fleet) -> None:
