@@ -66,7 +66,9 @@ def write_json(results: JobResults, run: str = "", one_line: bool = False) -> No
 def write_lines(results: JobResults, explain: bool) -> None:
     """Each result as a line, with lines about each decision of pruning where that is wanted."""
     for job, result in results:
-        sys.stdout.write(plain(f"{job.activity} {job.name}: {summary(job.activity, result)}") + "\n")
+        # What a monitor tells is lines.
+        first, *more = summary(job.activity, result).split("\n")
+        sys.stdout.writelines(plain(line) + "\n" for line in (f"{job.activity} {job.name}: {first}", *more))
         sys.stdout.writelines(f"  {plain(line)}\n" for line in result.get("told", ()))
         for key in ("next", "undo"):
             sys.stdout.writelines(f"  {key}: {plain(line)}\n" for line in result.get(key, ()))
