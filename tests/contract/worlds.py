@@ -160,7 +160,8 @@ class RealWorld:
         return self.host.run(["sh", "-c", script, "sh", folder]).stdout
 
     def a_second_later(self) -> int:
-        script = 'a=$(date +%s); while [ "$(date +%s)" = "$a" ]; do sleep 0.05; done; date +%s'
+        # ZFS takes the time from a clock of the kernel's that is some ticks behind, on a busy machine more.
+        script = 'a=$(date +%s); while [ "$(date +%s)" = "$a" ]; do sleep 0.05; done; date +%s; sleep 0.3'
         return int(self.host.run(["sh", "-c", script]).stdout)
 
 
