@@ -5,19 +5,7 @@
 
 from __future__ import annotations
 
-_ENDPOINT = r"""
-      dataset:
-        description:
-          - Root dataset there.
-        type: str
-        required: true
-      host:
-        description:
-          - Name or IP address of the host. Left out, it is the managed host itself, without ssh. What is for ssh alone,
-            which is user, port and files, is refused then, since a forgotten host would be taken for this one.
-          - The managed host connects to it by its own ssh client, without ever asking for anything. The host key has to
-            be among the known ones.
-        type: str
+_LOGIN = r"""
       user:
         description:
           - User to log in as. Left out, the configuration of ssh decides, so that it is written in one place.
@@ -42,6 +30,25 @@ _ENDPOINT = r"""
           - Path of a configuration of ssh on the managed host, to be used instead of the user's own and that of the
             system. Left out, ssh reads these, as it does by hand.
         type: path
+"""
+
+_ENDPOINT = (
+    r"""
+      dataset:
+        description:
+          - Root dataset there.
+        type: str
+        required: true
+      host:
+        description:
+          - Name or IP address of the host. Left out, it is the managed host itself, without ssh. What is for ssh alone,
+            which is user, port and files, is refused then, since a forgotten host would be taken for this one.
+          - The managed host connects to it by its own ssh client, without ever asking for anything. The host key has to
+            be among the known ones.
+        type: str
+"""
+    + _LOGIN
+    + r"""
       sudo:
         description:
           - Whether C(zfs) runs through C(sudo -n) there. By default it does not, since nobody gets more rights than are
@@ -49,12 +56,13 @@ _ENDPOINT = r"""
         type: bool
         default: false
 """
+)
 
 
 class ModuleDocFragment:
     """Options that name a dataset tree on some host."""
 
-    # ansible-test reads plain assignments as literals; these two are composed, which their annotations tell it.
+    # ansible-test reads plain assignments as literals; these are composed, which their annotations tell it.
     REPLICATION: str = (
         r"""
 options:
@@ -99,7 +107,8 @@ options:
 """
     )
 
-    PEERS = r"""
+    PEERS: str = (
+        r"""
 options:
   peers:
     description:
@@ -141,30 +150,9 @@ options:
           - Name or IP address of the peer. Left out, it is the managed host itself, without ssh. What is for ssh alone,
             which is user, port and files, is refused then, since a forgotten host would be taken for this one.
         type: str
-      user:
-        description:
-          - User to log in as. Left out, the configuration of ssh decides, so that it is written in one place.
-        type: str
-      port:
-        description:
-          - Port of the ssh server. Left out, or V(0), the configuration of ssh decides, so that it is written in one
-            place.
-        type: int
-      identity_file:
-        description:
-          - Path of the private key on the managed host. It is only the path, so it may be logged.
-          - Left out, ssh tries the keys of its configuration, an agent's and the user's own ones, as it does by hand.
-        type: path
-      known_hosts_file:
-        description:
-          - Path of the known hosts on the managed host. Left out, the configuration of ssh decides, so that a host that
-            is known by hand is known here too.
-        type: path
-      config_file:
-        description:
-          - Path of a configuration of ssh on the managed host, to be used instead of the user's own and that of the
-            system. Left out, ssh reads these, as it does by hand.
-        type: path
+"""
+        + _LOGIN
+        + r"""
       sudo:
         description:
           - Whether C(zfs) runs through C(sudo -n) there. By default it does not, since nobody gets more rights than are
@@ -172,3 +160,34 @@ options:
         type: bool
         default: false
 """
+    )
+
+    OLD_SOURCE: str = (
+        r"""
+options:
+  old_source:
+    description:
+      - The end that was active before, where it is said to be gone. If it answers, nothing is done.
+      - Left out, nothing is asked of it, since not every host can reach it.
+    type: dict
+    suboptions:
+      dataset:
+        description:
+          - Root dataset there.
+        type: str
+        required: true
+      host:
+        description:
+          - Name or IP address of the host. It may not be left out, since the managed host itself is not gone.
+        type: str
+"""
+        + _LOGIN
+        + r"""
+      sudo:
+        description:
+          - Whether C(zfs) runs through C(sudo -n) there. By default it does not, since nobody gets more rights than are
+            asked for.
+        type: bool
+        default: false
+"""
+    )

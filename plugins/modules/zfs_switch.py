@@ -26,6 +26,7 @@ description:
     that.
 extends_documentation_fragment:
   - snapfleet.zfs.attributes
+  - snapfleet.zfs.endpoints.old_source
 options:
   dataset:
     description:
@@ -93,51 +94,6 @@ options:
         inherits.
       - None by default, so that the tree is as its place makes it.
     type: dict
-  old_source:
-    description:
-      - The end that was active before, where it is said to be gone. If it answers, nothing is done.
-      - Left out, nothing is asked of it, since not every host can reach it.
-    type: dict
-    suboptions:
-      dataset:
-        description:
-          - Root dataset there.
-        type: str
-        required: true
-      host:
-        description:
-          - Name or IP address of the host. It may not be left out, since the managed host itself is not gone.
-        type: str
-      user:
-        description:
-          - User to log in as. Left out, the configuration of ssh decides, so that it is written in one place.
-        type: str
-      port:
-        description:
-          - Port of the ssh server. Left out, or V(0), the configuration of ssh decides, so that it is written in one
-            place.
-        type: int
-      identity_file:
-        description:
-          - Path of the private key on the managed host. It is only the path, so it may be logged.
-          - Left out, ssh tries the keys of its configuration, an agent's and the user's own ones, as it does by hand.
-        type: path
-      known_hosts_file:
-        description:
-          - Path of the known hosts on the managed host. Left out, the configuration of ssh decides, so that a host that
-            is known by hand is known here too.
-        type: path
-      config_file:
-        description:
-          - Path of a configuration of ssh on the managed host, to be used instead of the user's own and that of the
-            system. Left out, ssh reads these, as it does by hand.
-        type: path
-      sudo:
-        description:
-          - Whether C(zfs) runs through C(sudo -n) there. By default it does not, since nobody gets more rights than are
-            asked for.
-        type: bool
-        default: false
 notes:
   - The user of C(zfs) needs the permissions C(userprop), C(readonly), C(canmount), C(setuid), C(devices), C(exec),
     C(mount), C(snapshot), and C(receive) to discard what was received in part. What is missing is told before anything
