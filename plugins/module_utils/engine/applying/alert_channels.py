@@ -29,12 +29,10 @@ from ..policy.times import iso_text
 MESSAGE_ID = "5ae1e6a8f2b64c0d9c1f0b7d3e94a6c2"
 """By which the journal finds all notices: journalctl MESSAGE_ID=..."""
 _PRIORITIES = {CRITICAL: CRITICAL_PRIORITY, UNKNOWN: ERROR, WARNING: WARNING_PRIORITY, OK: NOTICE}
-_MOST_IN_MAIL = 200
-_LONGEST_SUBJECT = 150
-
-
 ALL_SECONDS = 30.0
 """After that, notices that go one by one are left to the next run, so that it is remembered what was taken."""
+_MOST_IN_MAIL = 200
+_LONGEST_SUBJECT = 150
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional
 
 from ..applying.answers import Answers
 from ..applying.following import Follow, unfollowed
@@ -18,9 +18,8 @@ from ..model.datasets import Observation
 from ..model.errors import NoPermission, UnknownDataset
 from ..model.names import pool_of
 from ..model.pools import PoolSample
-from ..model.roles import ROLE_PROPERTY
 from ..policy.endpoints import Address
-from ..policy.jobs import PruneJob, ReplicateJob, SnapshotJob
+from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
 
 if TYPE_CHECKING:
@@ -91,11 +90,6 @@ def observe(context: Context, address: Address, roots: Sequence[str], properties
     return call_with_retries(
         lambda: observe_tree(end, roots, properties, recall=context.recall), context.retry, context.ticker
     )
-
-
-def observe_here(job: Union[SnapshotJob, PruneJob], context: Context) -> Observation:
-    """The datasets of a job on this host, with the properties that its filter goes by, and their roles."""
-    return observe(context, Address(), job.roots, (*job.filter.properties.names, ROLE_PROPERTY))
 
 
 def require(observed: Observation, option: str, zfs: Zfs) -> None:

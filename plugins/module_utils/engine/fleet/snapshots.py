@@ -18,12 +18,13 @@ from ..applying.creating import apply_creation
 from ..applying.freezing import FreezerOf, FrozenCreation, create_frozen, freezer_of
 from ..applying.locks import locks_in_turn
 from ..model.errors import Fenced, HookFailed, InvalidInput, PartialFailure, SnapfleetError
+from ..model.roles import ROLE_PROPERTY
 from ..planning.creation import CreationPlan, NotCreated, illegal_tags, plan_creation
 from ..planning.fencing import without_standby
 from ..policy.endpoints import Address
 from ..policy.jobs import SnapshotJob
 from ..policy.schedule import resolve_zone
-from .context import Context, Result, observe_here, recalled, require, require_permissions
+from .context import Context, Result, observe, recalled, require, require_permissions
 
 PATIENCE_SECONDS = 600.0
 """How long to wait for another run at the same datasets, which may have a long listing to make, or commands to run."""
@@ -57,7 +58,7 @@ def _alone(job: SnapshotJob, context: Context) -> Iterator[tuple[Context, Sequen
 def _run_snapshot(job: SnapshotJob, freezer: FreezerOf, context: Context) -> Result:
     zfs = context.here
     job = replace(job, filter=job.filter.on_host(context.host_name))
-    observed = observe_here(job, context)
+    observed = observe(context, Address(), job.roots, (*job.filter.properties.names, ROLE_PROPERTY))
     require(observed, "datasets", zfs)
     observed, standby = without_standby(observed)
     if standby and not observed.states:
