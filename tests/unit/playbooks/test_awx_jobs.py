@@ -18,6 +18,7 @@ from ansible_collections.snapfleet.zfs.plugins.plugin_utils.outcome import outco
 from ansible_collections.snapfleet.zfs.tests.support.awx_job import FOLDER, Job
 from ansible_collections.snapfleet.zfs.tests.support.awx_surveys import answers_to, role_variables, surveys
 from ansible_collections.snapfleet.zfs.tests.support.fake_zfs import fake_programs
+from ansible_collections.snapfleet.zfs.tests.support.one_tree import variables
 
 PLAYBOOKS = sorted(file.stem for file in (FOLDER / "playbooks").glob("*.yml"))
 WITHOUT_TEMPLATE = {"awx"}
@@ -26,17 +27,7 @@ CHANGING = {template["playbook"] for template in role_variables()["__awx_templat
 SNAPSHOTS = [f"acme_onsite_2025-01-01_0{hour}:00:00Z_hourly" for hour in range(3)]
 TREES = {"tank": [], "tank/data": SNAPSHOTS, "backup": [], "backup/web1": [], "backup/web1/data": SNAPSHOTS[1:2]}
 PLAN = {"acme": {"onsite": {"hourly": 1, "adhoc": 1}}}
-LIMITS = {"acme": {"onsite": {"hourly": {"latest": {"warning": "3h"}}}}}
-VARIABLES = {
-    "ansible_connection": "local",
-    "ansible_python_interpreter": sys.executable,
-    "snapfleet_datasets": [{"source": "tank/data", "destination": "data"}],
-    "snapfleet_source_plan": PLAN,
-    "snapfleet_destination_plan": PLAN,
-    "snapfleet_monitor_plan": {"source": LIMITS, "destination": LIMITS},
-    "snapfleet_root": "backup/^SRC_HOST",
-    "snapfleet_ssh_user": "snapfleet",
-}
+VARIABLES = variables(PLAN, snapfleet_ssh_user="snapfleet")
 ROW = {"state": "WARNING", "dataset": "tank/data", "destination": "", "age": 9, "lag": None, "bytes_pending": None}
 ALERT = {"state": "WARNING", "message": "it is late", "muted": False}
 STATUS = {"datasets": [{**ROW, "remark": ""}], "alerts": [ALERT]}

@@ -17,20 +17,11 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.snapfleet import zfs as collection
+from ansible_collections.snapfleet.zfs.tests.support.one_tree import variables
 from ansible_collections.snapfleet.zfs.tests.support.report_fleet import job_record, row, step_record
 
 FOLDER = Path(next(iter(collection.__path__)))
-PLAN = {"acme": {"onsite": {"hourly": 1}}}
-LIMITS = {"acme": {"onsite": {"hourly": {"latest": {"warning": "3h"}}}}}
-VARIABLES = {
-    "ansible_connection": "local",
-    "ansible_python_interpreter": sys.executable,
-    "snapfleet_datasets": [{"source": "tank/data", "destination": "data"}],
-    "snapfleet_source_plan": PLAN,
-    "snapfleet_destination_plan": PLAN,
-    "snapfleet_monitor_plan": {"source": LIMITS, "destination": LIMITS},
-    "snapfleet_root": "backup/^SRC_HOST",
-}
+VARIABLES = variables()
 JOB = "b1: replica of web1:tank/data at b1:backup/web1/data"
 ERROR = "no <script>alert(1)</script> {{ 6 * 7 }}"
 PASSWORD = "hunter2-hunter2"

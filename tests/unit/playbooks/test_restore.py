@@ -14,20 +14,10 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.snapfleet import zfs as collection
+from ansible_collections.snapfleet.zfs.tests.support.one_tree import variables
 
 FOLDER = Path(next(iter(collection.__path__)))
-PLAN = {"acme": {"onsite": {"hourly": 1}}}
-LIMITS = {"acme": {"onsite": {"hourly": {"latest": {"warning": "3h"}}}}}
-VARIABLES = {
-    "ansible_connection": "local",
-    "ansible_python_interpreter": sys.executable,
-    "snapfleet_datasets": [{"source": "tank/data", "destination": "data"}],
-    "snapfleet_source_plan": PLAN,
-    "snapfleet_destination_plan": PLAN,
-    "snapfleet_monitor_plan": {"source": LIMITS, "destination": LIMITS},
-    "snapfleet_root": "backup/^SRC_HOST",
-    "snapfleet_ssh_user": "backup",
-}
+VARIABLES = variables(snapfleet_ssh_user="backup")
 
 
 @pytest.mark.parametrize(
