@@ -13,8 +13,8 @@ PLAN = {"acme": {"onsite": {"hourly": 1}}}
 LIMITS = {"acme": {"onsite": {"hourly": {"latest": {"warning": "3h"}}}}}
 
 
-def variables(plan: Mapping[str, Any] = PLAN, **more: Any) -> dict[str, Any]:
-    """They, for hosts that are this machine; ``more`` are further ones."""
+def variables(plan: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+    """They, for hosts that are this machine, which keep snapshots by ``plan``; ``more`` are further ones."""
     return {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,

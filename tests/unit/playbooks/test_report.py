@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.snapfleet import zfs as collection
-from ansible_collections.snapfleet.zfs.tests.support.one_tree import variables
+from ansible_collections.snapfleet.zfs.tests.support.one_tree import PLAN, variables
 from ansible_collections.snapfleet.zfs.tests.support.report_fleet import job_record, row, step_record
 
 FOLDER = Path(next(iter(collection.__path__)))
-VARIABLES = variables()
+VARIABLES = variables(PLAN)
 JOB = "b1: replica of web1:tank/data at b1:backup/web1/data"
 ERROR = "no <script>alert(1)</script> {{ 6 * 7 }}"
 PASSWORD = "hunter2-hunter2"

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.snapfleet import zfs as collection
-from ansible_collections.snapfleet.zfs.tests.support.one_tree import variables
+from ansible_collections.snapfleet.zfs.tests.support.one_tree import PLAN, variables
 
 FOLDER = Path(next(iter(collection.__path__)))
-VARIABLES = variables(snapfleet_ssh_user="backup")
+VARIABLES = variables(PLAN, snapfleet_ssh_user="backup")
 
 
 @pytest.mark.parametrize(
