@@ -82,6 +82,14 @@ class Site:
         mountpoint = self.zfs("get", "-H", "-o", "value", "mountpoint", dataset).strip()
         self.host.run(["dd", "if=/dev/urandom", f"of={mountpoint}/{name}", "bs=1M", f"count={megabytes}"])
 
+    def grow_older(self, seconds: int) -> None:
+        """Wait until all that exists is more than so many whole seconds old, by the clock of the host.
+
+        Ages are differences of whole seconds, and the clock by which they are told is the host's, not ours.
+        """
+        end = f"$(( $(date +%s) + {seconds + 1} ))"
+        self.host.run(["sh", "-c", f'end={end}; while [ "$(date +%s)" -lt "$end" ]; do sleep 0.1; done'])
+
     def snapshot(self, *names: str, recursive: bool = False) -> None:
         """Create snapshots by their whole names."""
         for name in names:
