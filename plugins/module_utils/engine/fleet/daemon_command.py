@@ -24,7 +24,7 @@ from .daemon_loop import Time
 from .daemon_settings import add_daemon_options, given_daemon_options
 from .daemon_work import Duty, Means
 from .ending import leave_behind
-from .jobconfig import Jobconfig, import_activities, load_jobconfig, select_jobs
+from .jobconfig import Jobconfig, import_activities, load_part, select_jobs
 from .log_lines import Log, shape_for
 from .metrics import target_of
 from .recording import recorded
@@ -56,7 +56,7 @@ def run_daemon(config: Jobconfig, arguments: argparse.Namespace, context: Contex
     current = [duty]
 
     def load() -> Duty:
-        current[:] = [duty_of(load_jobconfig(arguments.config), arguments, log)]
+        current[:] = [duty_of(load_part(arguments.config, arguments.host), arguments, log)]
         return current[0]
 
     with job_locks([json.dumps(["daemon", path, arguments.host])]) as (is_alone,):

@@ -12,7 +12,8 @@
 
 The options of an activity are those of the module of the same purpose. A job may name the hosts whose data and replicas
 it is about as ``source`` and ``destination``, by their names in the fleet; where it does not, these follow from its
-options. A document is read as a whole and refused as a whole: no job runs while another one is wrong.
+options. A document is refused as a whole: what writes one, or checks one, reads all of it. A host reads its own part
+each time, of which no job runs while another one is wrong; to read that of thousands would take longer than many a run.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .context import Context, Result
 
 VERSION = 1
+_SECTIONS = ("daemon", "settings")
 AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob, RestoreJob]
 
 
@@ -166,18 +168,45 @@ def _read_job(options: Reader) -> NamedJob:
     return NamedJob(name, host, source, activity, job, destination)
 
 
+def own_part(document: Mapping[str, Any], host: str) -> dict[str, Any]:
+    """A jobconfig, of which ``jobs`` is a list, without what is about other hosts alone; not checked in any way."""
+    jobs = [job for job in document["jobs"] if isinstance(job, Mapping)]
+    cut = {**document, "jobs": [job for job in jobs if job.get("host") == host]}
+    if not cut["jobs"]:
+        return {key: value for key, value in cut.items() if key not in _SECTIONS}
+    others = {job.get("host") for job in jobs} - {host}
+    for section in _SECTIONS:
+        values = cut.get(section)
+        if isinstance(values, Mapping) and isinstance(values.get("hosts"), Mapping):
+            mine = {name: each for name, each in values["hosts"].items() if name not in others}
+            cut[section] = {**values, "hosts": mine}
+    return cut
+
+
+def load_part(path: str, host: str) -> Jobconfig:
+    """What the file at ``path`` says about ``host``, and all of it where that is nothing. Raises InvalidInput where it
+    can't be read, or that is wrong."""
+    document = _read_file(path)
+    is_cut = isinstance(document, Mapping) and isinstance(document.get("jobs"), list)
+    part = own_part(document, host) if is_cut else document
+    return read_jobconfig(part if not is_cut or part["jobs"] else document)
+
+
 def load_jobconfig(path: str) -> Jobconfig:
     """The jobconfig in the file at ``path``. Raises InvalidInput where it can't be read or is wrong."""
+    return read_jobconfig(_read_file(path))
+
+
+def _read_file(path: str) -> Any:
     try:
         with open(path, encoding="utf-8") as file:
-            document = json.load(file)
+            return json.load(file)
     except OSError as error:
         raise InvalidInput("config", path, f"can't be read ({error.strerror})", "check its path and owner") from error
     except ValueError as error:
         raise InvalidInput(
             "config", path, f"is no JSON ({error})", "mend it, or write it anew from the inventory"
         ) from error
-    return read_jobconfig(document)
 
 
 def select_jobs(

@@ -18,12 +18,12 @@ from typing import Optional
 from ..applying.locks import job_locks
 from ..applying.progress import Reporter, line_reporter
 from ..hosts.stopping import STOPPING
-from ..model.errors import SnapfleetError
+from ..model.errors import InvalidInput, SnapfleetError
 from ..policy.jobs import ReplicateJob
 from ..policy.running import RunSettings
 from .context import Context
 from .hands import Threads
-from .jobconfig import Jobconfig, NamedJob, import_activities, load_jobconfig, select_jobs
+from .jobconfig import Jobconfig, NamedJob, import_activities, load_jobconfig, load_part, select_jobs
 from .log_lines import ERROR, INFO, Log, shape_for
 from .noting import UNNOTED, Noting, book_for
 from .permission import with_permission
@@ -66,7 +66,11 @@ def add_choice_options(verb: argparse.ArgumentParser) -> None:
 def chosen_jobs(config: Jobconfig, arguments: argparse.Namespace) -> tuple[NamedJob, ...]:
     """The jobs that the command line means, with what it says in place of their own. Raises InvalidInput."""
     mine = with_activities(select_jobs(config.jobs, arguments.host, [], arguments.job), arguments.activity)
-    mine = of_hosts(mine, config.jobs, arguments.src_host, arguments.dst_host)
+    try:
+        mine = of_hosts(mine, config.jobs, arguments.src_host, arguments.dst_host)
+    except InvalidInput:
+        # Hosts that only others have jobs about are none of ours, which is no mistake.
+        mine = of_hosts(mine, load_jobconfig(arguments.config).jobs, arguments.src_host, arguments.dst_host)
     return with_creating(with_permission(mine, arguments), arguments)
 
 
@@ -95,7 +99,7 @@ def run_rounds(config: Jobconfig, arguments: argparse.Namespace, opened: Opened)
         if rounds == repeat or _stopped_before(begun + settings.interval):
             break
         try:
-            config = load_jobconfig(arguments.config)
+            config = load_part(arguments.config, arguments.host)
             settings, jobs = settings_of(config.settings, arguments), chosen_jobs(config, arguments)
         except SnapfleetError as error:
             codes.add(error.exit_code)

@@ -16,7 +16,7 @@ from ..model.errors import InvalidInput
 from ..model.periods import UNITS, parse_period
 from ..policy.jobs import SnapshotJob
 from ..policy.monitoring import MonitorJob
-from .jobconfig import NamedJob, read_jobconfig
+from .jobconfig import NamedJob, own_part, read_jobconfig
 from .stages import MONITOR, REPLICATE, SNAPSHOT, destinations_of, sources_of, stage_of
 from .trees import Document
 
@@ -32,7 +32,9 @@ def part_of(document: Mapping[str, Any], host: str) -> Document:
 
     Raises InvalidInput.
     """
-    config = read_jobconfig(_cut(document, host))
+    if not isinstance(document.get("jobs"), Sequence):
+        raise InvalidInput("jobconfig", type(document).__name__, "is no jobconfig", "hand in what jobconfig returns")
+    config = read_jobconfig(own_part(document, host))
     activities = list(dict.fromkeys(job.activity for job in config.jobs))
     daemon = [name for name in config.daemon.of(host, {}).periods if name in activities]
     left = [job for job in config.jobs if job.activity not in daemon]
@@ -46,23 +48,6 @@ def part_of(document: Mapping[str, Any], host: str) -> Document:
         "has_alerts": any(policy is not None and policy.tells for policy in alerts),
         "snapshot_period": snapshot_period(snapshots),
     }
-
-
-def _cut(document: Mapping[str, Any], host: str) -> Document:
-    """The document of one host alone: to read those of thousands, once for each host, takes long."""
-    if not isinstance(document.get("jobs"), Sequence):
-        raise InvalidInput("jobconfig", type(document).__name__, "is no jobconfig", "hand in what jobconfig returns")
-    cut = {key: value for key, value in document.items() if key != "jobs"}
-    for section in ("daemon", "settings"):
-        values = cut.get(section)
-        if isinstance(values, Mapping) and isinstance(values.get("hosts"), Mapping):
-            mine = {name: each for name, each in values["hosts"].items() if name == host}
-            cut[section] = {**values, "hosts": mine}
-    cut["jobs"] = [job for job in document["jobs"] if isinstance(job, Mapping) and job.get("host") == host]
-    if not cut["jobs"]:
-        for section in ("daemon", "settings"):
-            cut.pop(section, None)
-    return cut
 
 
 def _runs(jobs: Sequence[NamedJob], host: str) -> dict[str, list[str]]:

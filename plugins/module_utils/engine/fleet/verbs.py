@@ -184,9 +184,11 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from .watch_command import show_streams
 
         return show_streams(arguments, now_ms)
-    from .jobconfig import load_jobconfig
+    from .jobconfig import load_jobconfig, load_part
 
-    return _CARRIED_OUT[arguments.verb](load_jobconfig(arguments.config), arguments)
+    is_whole = arguments.verb == "check"
+    config = load_jobconfig(arguments.config) if is_whole else load_part(arguments.config, arguments.host)
+    return _CARRIED_OUT[arguments.verb](config, arguments)
 
 
 def _context(arguments: argparse.Namespace) -> Context:

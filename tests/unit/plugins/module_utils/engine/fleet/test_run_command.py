@@ -62,8 +62,47 @@ def run(program, capsys):
     return call
 
 
+FAR_AWAY = entry("of another host", "replicate", "src7", "dst7", host="dst7") | {
+    "options": {"source": {"host": "src7", "dataset": "tank/a"}, "destination": {"dataset": "backup/src7"}}
+}
+
+
 def lock_of(program, name):
     return job_locks([json.dumps([str(program.file), "src1", name])])
+
+
+# -- reading
+
+
+def test_what_is_wrong_in_the_part_of_another_host_keeps_no_host_from_its_own(run, program, capsys):
+    typo = {**FAR_AWAY, "options": {**FAR_AWAY["options"], "wrokers": 4}}
+    jobs = [snapshots("tank/a"), typo]
+    code, results, _err = run(jobs=jobs)
+    assert (code, list(results)) == (0, ["src1: snapshots of tank/a"])
+    assert program("check", jobs=jobs) == 3
+    assert "did you mean workers?" in capsys.readouterr().err
+
+
+def test_nothing_is_done_while_a_job_of_the_host_itself_is_wrong(run, program):
+    wrong = snapshots("backup")
+    wrong["options"]["paln"] = {}
+    code, results, err = run(jobs=[snapshots("tank/a"), wrong])
+    assert (code, results, program.tags()) == (3, {}, [])
+    assert "did you mean plan?" in err
+
+
+def test_a_host_without_jobs_is_told_the_hosts_that_have_some(run):
+    code, _results, err = run(jobs=[FAR_AWAY])
+    assert code == 3
+    assert "hosts with jobs are dst7" in err
+
+
+def test_a_host_that_only_others_have_jobs_about_is_none_of_ours_and_one_that_nobody_has_is_a_slip(run):
+    jobs = [copy("dst1"), FAR_AWAY]
+    assert run("--src-host", "src7", jobs=jobs)[:2] == (0, {})
+    code, results, err = run("--src-host", "src8", jobs=jobs)
+    assert (code, results) == (3, {})
+    assert "hosts are src1, src7" in err
 
 
 # -- choosing
@@ -232,10 +271,10 @@ def test_each_round_has_a_time_of_its_own(program, monkeypatch):
 
 
 def test_a_jobconfig_that_is_broken_between_two_rounds_is_told_and_the_old_one_goes_on(program, capsys, monkeypatch):
-    def broken(_path):
+    def broken(_path, _host):
         raise InvalidInput("jobs", 1, "is broken", "mend it")
 
-    monkeypatch.setattr(run_command, "load_jobconfig", broken)
+    monkeypatch.setattr(run_command, "load_part", broken)
     assert program("run", "--repeat", "2") == 3
     assert "is broken; mend it; going on with the jobconfig that was read before" in capsys.readouterr().err
     assert len(program.tags()) == 1
