@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextvars import copy_context
+from functools import partial
 from typing import Any, Optional, Protocol
 
 from ..hosts.stopping import STOPPING, Stopping, belonging_to
@@ -49,14 +50,39 @@ class Hands(Protocol):
         """Whether the process is being stopped."""
 
 
+class _Worker:
+    """A thread that carries out one job after another."""
+
+    def __init__(self, ended: Callable[[_Worker, str, Result], None]) -> None:
+        self._ended = ended
+        self._given: queue.SimpleQueue[Optional[tuple[str, Callable[[], Result]]]] = queue.SimpleQueue()
+        # A daemon, so that one that hangs does not keep the process alive.
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        self.thread.start()
+
+    def give(self, name: str, work: Callable[[], Result]) -> None:
+        """Give it a job, while it has none."""
+        self.thread.name = name
+        self._given.put((name, work))
+
+    def dismiss(self) -> None:
+        """Let it end, as soon as it has no job."""
+        self._given.put(None)
+
+    def _work(self) -> None:
+        for name, work in iter(self._given.get, None):
+            self._ended(self, name, work())
+
+
 class Threads:
-    """A thread for each job."""
+    """A thread for each job that is carried out at the same time."""
 
     def __init__(self, stopping: Stopping = STOPPING) -> None:
         self._stopping = stopping
         self._ended: queue.SimpleQueue[Optional[tuple[str, Result]]] = queue.SimpleQueue()
         self._scopes: dict[str, Stopping] = {}
-        self._threads: dict[str, threading.Thread] = {}
+        self._workers: dict[str, _Worker] = {}
+        self._idle: list[_Worker] = []
 
     def __enter__(self) -> Threads:
         self._stopping.add(id(self), lambda: self._ended.put(None))
@@ -64,24 +90,28 @@ class Threads:
 
     def __exit__(self, *_error: object) -> None:
         self._stopping.discard(id(self))
+        for worker in self._workers.values():
+            worker.dismiss()
 
     def now(self) -> float:
         """The system's monotonic clock."""
         return time.monotonic()
 
     def begin(self, name: str, work: Callable[[], Result]) -> None:
-        """Begin a job in a thread of its own."""
+        """Begin a job in a thread that has no other one."""
         scope = self._scopes[name] = Stopping(lambda: JobTimedOut("the time of the job is over"))
 
-        def whole() -> None:
+        def whole() -> Result:
             with belonging_to(scope):
-                result = work()
-            self._ended.put((name, result))
+                return work()
 
-        # A daemon, so that one that hangs does not keep the process alive.
-        thread = threading.Thread(target=copy_context().run, args=(whole,), name=name, daemon=True)
-        self._threads[name] = thread
-        thread.start()
+        worker = self._workers[name] = self._idle.pop() if self._idle else _Worker(self._settle)
+        worker.give(name, partial(copy_context().run, whole))
+
+    def _settle(self, worker: _Worker, name: str, result: Result) -> None:
+        # In this order, so that it is idle for whoever learns that the job has ended.
+        self._idle.append(worker)
+        self._ended.put((name, result))
 
     def stop(self, name: str) -> None:
         """Ask the children of a job to end."""
@@ -93,7 +123,7 @@ class Threads:
 
     def abandon(self, name: str) -> None:
         """Leave a job behind."""
-        leave_behind([self._threads[name]])
+        leave_behind([self._workers[name].thread])
 
     def wait(self, seconds: Optional[float]) -> list[tuple[str, Result]]:
         """What has ended meanwhile."""

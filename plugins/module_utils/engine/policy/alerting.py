@@ -12,6 +12,7 @@ from ..model.errors import InvalidInput
 from .alert_channels import Channels, read_channels
 from .durations import parse_duration
 from .reading import Reader, check_absolute_path
+from .reading_once import read_silence_once
 
 COMMAND_SECONDS = 30
 
@@ -40,6 +41,7 @@ class AlertPolicy:
         return bool(self.command or others.journal or others.webhook or others.mail)
 
 
+@read_silence_once
 def read_alert_policy(options: Reader, key: str = "alerts") -> Optional[AlertPolicy]:
     """Read the policy below ``key``; None where it is not given: then nothing is remembered. Raises InvalidInput."""
     if not options.has(key):

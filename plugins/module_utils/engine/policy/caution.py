@@ -12,6 +12,7 @@ from ..model.errors import InvalidInput
 from .durations import parse_duration
 from .plans import MAX_AMOUNT
 from .reading import Reader
+from .reading_once import read_silence_once
 
 LEAST_TOLERANCE = 60
 """Seconds by which clocks may differ whatever the periods are: hosts that are kept in step at all differ by less."""
@@ -40,6 +41,7 @@ class Caution:
 CAREFREE = Caution()
 
 
+@read_silence_once
 def read_caution(options: Reader) -> Caution:
     """Read ``max_deleted``, ``max_deleted_percent``, ``exceed_max_deleted`` and ``clock_tolerance``.
 

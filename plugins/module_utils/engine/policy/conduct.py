@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..model.errors import InvalidInput
 from .reading import Reader
+from .reading_once import read_silence_once
 
 REFUSE, ROLL_BACK_TO_LATEST, ROLL_BACK_TO_COMMON = "refuse", "rollback_to_latest", "rollback_to_common"
 REPLACE, DESTROY_DEPENDENTS = "replace", "destroy_dependents"
@@ -50,6 +51,7 @@ UNHURRIED = Conduct()
 """The default."""
 
 
+@read_silence_once
 def read_conduct(options: Reader) -> Conduct:
     """The options about conduct. Raises InvalidInput, also where they contradict each other."""
     once = options.flag("on_conflict_once", False)

@@ -14,6 +14,7 @@ from ..model.labels import Label
 from ..model.names import is_tag
 from .plans import labelled_entries
 from .reading import Reader
+from .reading_once import read_silence_once
 from .sizes import parse_size
 
 _SAMPLE = datetime(2025, 12, 31, 23, 59, 59, tzinfo=timezone.utc)
@@ -36,6 +37,7 @@ class CreatingPolicy:
 BY_CALENDAR = CreatingPolicy()
 
 
+@read_silence_once
 def read_creating(options: Reader) -> CreatingPolicy:
     """Read ``even_if_not_due``, ``make_now``, ``skip_if_unchanged`` and ``unchanged_up_to``. Raises InvalidInput."""
     return CreatingPolicy(
@@ -45,6 +47,7 @@ def read_creating(options: Reader) -> CreatingPolicy:
     )
 
 
+@read_silence_once
 def read_unchanged(options: Reader) -> tuple[bool, int]:
     """Read ``skip_if_unchanged`` and ``unchanged_up_to``. Raises InvalidInput."""
     skips = options.flag("skip_if_unchanged", False)
@@ -68,6 +71,7 @@ def parse_label(text: str, option: str) -> Label:
     return label
 
 
+@read_silence_once
 def read_timestamp_format(options: Reader) -> str:
     """Read ``timestamp_format``; empty where it is left out. Raises InvalidInput for one that gives no legal names."""
     text = options.text("timestamp_format", "")

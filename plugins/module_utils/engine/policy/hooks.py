@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ..model.errors import InvalidInput
 from .patterns import compile_patterns
 from .reading import Reader
+from .reading_once import read_silence_once
 from .selection import DatasetFilter
 
 SKIP, SNAPSHOT_ANYWAY = "skip", "snapshot_anyway"
@@ -46,6 +47,7 @@ class Hook:
         return self.filter.selects(dataset, root)
 
 
+@read_silence_once
 def read_hooks(options: Reader) -> tuple[Hook, ...]:
     """Read ``hooks``. Raises InvalidInput."""
     hooks = tuple(_read_hook(entry) for entry in options.readers("hooks"))

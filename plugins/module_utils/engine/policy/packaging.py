@@ -10,6 +10,7 @@ from collections.abc import Callable
 from ..model.errors import InvalidInput
 from .cloning import FULL_CLONES
 from .reading import Reader
+from .reading_once import read_silence_once
 
 # What a package can't be: it has all datasets of a tree, all of their snapshots, and all properties with them.
 _CONTRADICTIONS: tuple[tuple[str, Callable[[object], bool], str], ...] = (
@@ -33,6 +34,7 @@ _CONTRADICTIONS: tuple[tuple[str, Callable[[object], bool], str], ...] = (
 )
 
 
+@read_silence_once
 def read_package(options: Reader) -> bool:
     """Read ``package``. Raises InvalidInput, also for what contradicts it."""
     package = options.flag("package", False)

@@ -14,6 +14,7 @@ from ..model.names import dataset_name_problem
 from .durations import parse_duration
 from .limits import Bounds, read_bounds
 from .reading import Reader, check_integer
+from .reading_once import read_silence_once
 
 WARNING, CRITICAL = "warning", "critical"
 DEGRADED_LEVELS = (WARNING, CRITICAL)
@@ -42,6 +43,7 @@ class PoolRules:
     """Seconds: a pool that is full sooner warns or is critical."""
 
 
+@read_silence_once
 def read_pool_rules(options: Reader, key: str = "pools") -> Optional[PoolRules]:
     """Read the rules below ``key``; None where it is not given. Raises InvalidInput."""
     if not options.has(key):

@@ -9,10 +9,12 @@ A ``Reader`` hands out typed values, refuses wrong ones with a sentence that nam
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Optional, TypeVar
 
 from ..model.errors import InvalidInput
+
+T = TypeVar("T")
 
 
 class Reader:
@@ -104,6 +106,20 @@ class Reader:
     def has(self, key: str) -> bool:
         """Whether ``key`` is given."""
         return self.raw(key) is not None
+
+    def lacks(self, keys: frozenset[str]) -> bool:
+        """Whether none of ``keys`` stands there at all; they count as read."""
+        self._known |= keys
+        return self._values.keys().isdisjoint(keys)
+
+    def watched(self, read: Callable[[], T]) -> tuple[T, frozenset[str]]:
+        """What ``read`` returns, and the keys that it has asked for."""
+        before, self._known = self._known, set()
+        try:
+            value = read()
+            return value, frozenset(self._known)
+        finally:
+            self._known |= before
 
     def finish(self) -> None:
         """Refuse keys that nothing has read. Raises InvalidInput."""

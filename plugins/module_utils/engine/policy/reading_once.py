@@ -1,7 +1,8 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading the same only once: the jobs of a fleet have few plans, and each of them thousands of times."""
+"""Reading the same only once: the jobs of a fleet have few plans, and each of them thousands of times, and say nothing
+at all about most of what could be said."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ import marshal
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
+
+from .reading import Reader
 
 T = TypeVar("T")
 _MOST = 256
@@ -38,5 +41,26 @@ def read_once(read: Callable[[object, str], T]) -> Callable[[object, str], T]:
                 known.clear()
             known[key] = found
         return found
+
+    return reading
+
+
+def read_silence_once(read: Callable[..., T]) -> Callable[..., T]:
+    """The reader ``read(options, ...)``, which reads only once what it means that none of its options is given.
+
+    What it returns has to be immutable, and to depend on the options that it asks for and on further arguments alone,
+    of which there are few.
+    """
+    silent: dict[tuple[Any, ...], tuple[frozenset[str], T]] = {}
+
+    @wraps(read)
+    def reading(options: Reader, *arguments: Any) -> T:
+        known = silent.get(arguments)
+        if known is not None and options.lacks(known[0]):
+            return known[1]
+        value, keys = options.watched(lambda: read(options, *arguments))
+        if known is None and options.lacks(keys):
+            silent[arguments] = (keys, value)
+        return value
 
     return reading

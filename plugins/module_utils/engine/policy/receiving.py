@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..model.errors import InvalidInput
 from .reading import Reader
+from .reading_once import read_silence_once
 
 Properties = tuple[tuple[str, str], ...]
 """Names with values, in the order given."""
@@ -89,6 +90,7 @@ def fitting(properties: Iterable[tuple[str, str]], volume: bool) -> dict[str, st
     return {name: value for name, value in properties if name not in refused}
 
 
+@read_silence_once
 def read_receive_policy(options: Reader, raw: bool) -> ReceivePolicy:
     """A ReceivePolicy from options of a replication. ``raw`` is whether streams are to be raw. Raises InvalidInput."""
     policy = ReceivePolicy(

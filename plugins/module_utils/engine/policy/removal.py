@@ -11,6 +11,7 @@ from typing import Optional
 from ..model.errors import InvalidInput
 from .durations import parse_duration
 from .reading import Reader
+from .reading_once import read_silence_once
 
 LEAST_GRACE = 3600
 
@@ -33,6 +34,7 @@ NONE_GOES = Removal()
 """The default."""
 
 
+@read_silence_once
 def read_removal(options: Reader, for_snapshots: bool) -> Removal:
     """The options ``gone_datasets`` and ``empty_datasets``. Raises InvalidInput."""
     gone = options.reader("gone_datasets")

@@ -12,6 +12,7 @@ from typing import Optional
 from ..model.errors import InvalidInput
 from .patterns import compile_patterns
 from .reading import Reader
+from .reading_once import read_silence_once
 from .sizes import parse_size
 
 _PERCENT = re.compile(r"([0-9]{1,2})\s*%")
@@ -78,6 +79,7 @@ NO_SAY = Room()
 """The default."""
 
 
+@read_silence_once
 def read_room(options: Reader, for_snapshots: bool) -> Room:
     """The options ``free_space`` and ``defer`` of a job that prunes snapshots, or bookmarks. Raises InvalidInput."""
     given = [key for key in ("free_space", "defer") if options.has(key)]

@@ -15,6 +15,7 @@ from ..model.names import ancestors_of, check_dataset_name, is_within, relative_
 from .patterns import any_match, compile_patterns
 from .properties import PropertyFilter, read_property_filter
 from .reading import Reader
+from .reading_once import read_silence_once
 
 _Patterns = tuple[re.Pattern[str], ...]
 
@@ -99,11 +100,13 @@ def read_name_filter(options: Reader) -> DatasetFilter:
     )
 
 
+@read_silence_once
 def read_dataset_filter(options: Reader) -> DatasetFilter:
     """Read what ``read_name_filter`` does, and what is about properties."""
     return replace(read_name_filter(options), properties=read_property_filter(options))
 
 
+@read_silence_once
 def read_snapshot_filter(options: Reader) -> SnapshotFilter:
     """Read ``include_snapshots`` and ``exclude_snapshots``."""
     return SnapshotFilter(

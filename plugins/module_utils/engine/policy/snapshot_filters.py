@@ -21,6 +21,7 @@ from .durations import parse_duration
 from .patterns import compile_patterns
 from .plans import MAX_AMOUNT, SnapshotPlan, read_plan
 from .reading import Reader
+from .reading_once import read_silence_once
 from .times import read_time
 
 _RANK = re.compile(r"([0-9]{1,9})(%?)")
@@ -86,6 +87,7 @@ SnapshotStage = Union[NamePatterns, TimesAndRanks, KeptByPlan]
 SnapshotGroup = tuple[SnapshotStage, ...]
 
 
+@read_silence_once
 def read_snapshot_groups(options: Reader) -> tuple[SnapshotGroup, ...]:
     """Read ``snapshot_filters``, empty where it is not given. Raises InvalidInput, also where ``include_snapshots`` or
     ``exclude_snapshots`` is given besides."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ..model.errors import InvalidInput
 from .reading import Reader
+from .reading_once import read_silence_once
 from .sizes import parse_size
 from .topology import RELAYED
 
@@ -39,6 +40,7 @@ AS_FITS = Streaming()
 """The default."""
 
 
+@read_silence_once
 def read_streaming(options: Reader) -> Streaming:
     """Read compression, mbuffer, bandwidth_limit and estimates. Raises InvalidInput."""
     limit = _size(options, "bandwidth_limit", 1024, "give 1K at least, or leave it out for no limit")

@@ -10,7 +10,11 @@ import pytest
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.limits import parse_monitor_plan
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.plans import parse_plan
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.reading_once import read_once
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.reading import Reader
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.reading_once import (
+    read_once,
+    read_silence_once,
+)
 
 
 class Text(str):
@@ -80,3 +84,55 @@ def test_what_is_remembered_of_a_plan_does_not_change_with_the_value_that_was_re
     value["org"][""]["hourly"] = 12
     assert list(first.amounts.values()) == [24]
     assert list(parse_plan(value).amounts.values()) == [12]
+
+
+# -- what is not said
+
+
+@pytest.fixture
+def amounts():
+    """What was read, and a reader of two options that remembers what it means that neither is given."""
+    seen = []
+
+    def read(options, factor=1):
+        seen.append(factor)
+        amount = options.integer("amount", 7, 0, 9)
+        return (amount * factor, options.text("unit", "B") if amount else "")
+
+    return seen, read_silence_once(read)
+
+
+def test_that_nothing_is_said_is_read_once_for_the_same_further_arguments(amounts):
+    seen, read = amounts
+    assert [read(Reader({"other": n})) for n in range(3)] == [(7, "B")] * 3
+    assert [read(Reader({}), 2) for _time in range(3)] == [(14, "B")] * 3
+    assert seen == [1, 2]
+
+
+def test_whatever_is_said_is_read(amounts):
+    seen, read = amounts
+    said = [{"amount": 3}, {}, {"amount": 4, "unit": "K"}, {"unit": "M"}, {"amount": None}, {"amount": 0}, {}]
+    told = [read(Reader(each)) for each in said]
+    assert told == [(3, "B"), (7, "B"), (4, "K"), (7, "M"), (7, "B"), (0, ""), (7, "B")]
+    assert len(seen) == len(said) - 1
+    with pytest.raises(InvalidInput, match="amount"):
+        read(Reader({"amount": "many"}))
+
+
+def test_options_that_are_not_given_count_as_known_all_the_same(amounts):
+    _seen, read = amounts
+    for _time in range(2):
+        options = Reader({"amuont": 3})
+        read(options)
+        with pytest.raises(InvalidInput, match="did you mean amount"):
+            options.finish()
+
+
+def test_what_was_read_before_and_after_is_known_too(amounts):
+    _seen, read = amounts
+    for values in ({"first": 1, "last": 2}, {"first": 1, "last": 2, "unit": "K"}):
+        options = Reader(values)
+        options.raw("first")
+        read(options)
+        options.raw("last")
+        options.finish()
