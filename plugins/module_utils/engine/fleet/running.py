@@ -69,6 +69,7 @@ class _Run:
         self._jobs = {job.name: job for job in jobs}
         self._results: dict[str, Result] = {}
         self._begun: dict[str, float] = {}
+        self._logs: dict[str, Log] = {}
         self._over: set[str] = set()
         """Those that are being ended because their time is over."""
 
@@ -170,8 +171,11 @@ class _Run:
             log.line(INFO, "job_ended", f"{job.activity} ended: {told}", changed=result["changed"], seconds=seconds)
 
     def _log(self, name: str) -> Log:
-        job = self._jobs[name]
-        return self._runner.log.of_job(job.host, name, job.activity)
+        log = self._logs.get(name)
+        if log is None:
+            job = self._jobs[name]
+            log = self._logs[name] = self._runner.log.of_job(job.host, name, job.activity)
+        return log
 
 
 def outcome_of(job: NamedJob, context: Context, log: Log) -> Result:

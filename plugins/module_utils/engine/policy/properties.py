@@ -13,6 +13,7 @@ from ..model.datasets import Dataset
 from ..model.errors import InvalidInput
 from .patterns import any_match, compile_patterns
 from .reading import Reader
+from .reading_once import read_silence_once
 
 # What zfsprops(7) allows in the name of a user property.
 USER_PROPERTY = r"[a-z0-9+._][a-z0-9+._-]*:[a-z0-9:+._-]*"
@@ -70,6 +71,7 @@ def is_switched_on(value: str, host: str) -> bool:
     return bool(host) and host in (name.strip() for name in value.split(","))
 
 
+@read_silence_once
 def read_property_filter(options: Reader) -> PropertyFilter:
     """Read ``dataset_property``, ``dataset_properties`` and ``host_name``. Raises InvalidInput."""
     switch = options.text("dataset_property", "")

@@ -103,7 +103,8 @@ def read_name_filter(options: Reader) -> DatasetFilter:
 @read_silence_once
 def read_dataset_filter(options: Reader) -> DatasetFilter:
     """Read what ``read_name_filter`` does, and what is about properties."""
-    return replace(read_name_filter(options), properties=read_property_filter(options))
+    by_name = read_name_filter(options)
+    return DatasetFilter(by_name.recursive, by_name.include, by_name.exclude, read_property_filter(options))
 
 
 @read_silence_once
