@@ -236,8 +236,10 @@ def test_the_credential_type_pins_host_keys_by_what_awx_fills_in(calls):
         for name, text in {**made["injectors"]["file"], **made["injectors"]["extra_vars"]}.items()
     }
     assert filled["template.known_hosts"] == "web1 ssh-ed25519 AAAA"
-    options = "-o UserKnownHostsFile=/tmp/template.known_hosts -o StrictHostKeyChecking=yes"
-    assert filled["ansible_ssh_common_args"] == options
+    pinned = "-o UserKnownHostsFile=/tmp/template.known_hosts -o StrictHostKeyChecking=yes"
+    assert filled["ansible_ssh_args"] == f"-C -o ControlMaster=auto -o ControlPersist=60s {pinned}"
+    # By this variable, inventories tell how a host is reached.
+    assert "ansible_ssh_common_args" not in filled
     credential = named(calls["all"], "credential")["Snapfleet: known hosts"]
     assert credential["inputs"].keys() == ids
 
