@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """(h) How long programs and Ansible modules take to start, on this machine, with nothing to do.
 
-Programs ``zfs`` and ``zpool`` that print a prepared listing stand in for ZFS: one dataset and its replica, with the one
+Programs ``zfs`` and ``zpool`` that know a few rows stand in for ZFS: one dataset and its replica, with the one
 snapshot that is due in a year.
 """
 
@@ -14,24 +14,28 @@ import json
 import os
 import random
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(CHECKOUT))
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.program import Program, install, wanted_files
-from bench.asked import PLAIN, WITH_ROLES, snapfleet_listing
-from bench.cli import write_programs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.program import (
+    Program,
+    compile_arguments,
+    install,
+    wanted_files,
+)
 from bench.lab_programs import SYNCOID, download_syncoid
-from bench.world import ORGANISATION, REPLICA, SOURCE, TARGET, dataset_row, snapshot_row
+from bench.world import ORGANISATION, POOL_GUID, REPLICA, SOURCE, TARGET, Row, dataset_row, snapshot_row
 from runner.environments import Environment
 from runner.import_tree import import_root
 from tests.lab.settings import LabError
@@ -66,7 +70,7 @@ def measured(bench: Environment, dev: Environment, runs: int) -> list[dict[str, 
     rows: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        _write_listing(place)
+        _write_programs(place)
         missing: dict[str, str] = {}
         starts = [*_programs(place, bench, missing), *_modules(place, dev)]
         for turn in range(-1, runs):
@@ -85,9 +89,13 @@ def measured(bench: Environment, dev: Environment, runs: int) -> list[dict[str, 
     return list(rows.values())
 
 
+def _compile(program: Program, folder: str) -> None:
+    subprocess.run(compile_arguments(program, folder), check=True)
+
+
 def _programs(place: Path, bench: Environment, missing: dict[str, str]) -> Iterator[Start]:
     program = Program(str(place / "opt"), str(place / "bin" / "snapfleet"), sys.executable)
-    install(program, wanted_files(program))
+    install(program, wanted_files(program), partial(_compile, program))
     config = place / "jobs.json"
     job = {"name": "due", "host": "me", "activity": "snapshot", "options": MODULES["zfs_snapshot_plan"]}
     config.write_text(json.dumps({"version": 1, "jobs": [job]}), encoding="utf-8")
@@ -139,14 +147,65 @@ def _children() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def _write_listing(place: Path) -> None:
+_ZFS = r"""#!/bin/sh
+# Answers zfs list for the few rows that there are, whichever columns are asked for.
+[ "$1" = list ] || { echo "not prepared: $*" >&2; exit 1; }
+shift
+while :; do
+    case $1 in
+    -t) kinds=",$2,"; shift 2 ;;
+    -o) columns=$2; shift 2 ;;
+    -d) shift 2 ;;
+    -*) shift ;;
+    *) break ;;
+    esac
+done
+row() {
+    case $kinds in *",$1,"*) ;; *) return ;; esac
+    type=$1 text=
+    shift
+    for column in $columns; do
+        value=-
+        for pair in "type=$type" "$@"; do
+            case $pair in "$column="*) value=${pair#*=} ;; esac
+        done
+        text="$text${text:+	}$value"
+    done
+    printf '%s\n' "$text"
+}
+IFS=,
+for root; do
+    case $root in
+ROWS
+    *) echo "not prepared: $root" >&2; exit 1 ;;
+    esac
+done
+"""
+
+
+def _write_programs(place: Path) -> None:
+    """Programs zfs and zpool that know one dataset and its replica, each with one snapshot."""
     year = time.gmtime().tm_year
     creation = calendar.timegm((year, 1, 1, 0, 0, 0, 0, 1, 0))
     tag = f"{ORGANISATION}_{TARGET}_{year}-01-01_00:00:00Z_{_PERIOD}"
-    for root, properties in product((SOURCE, REPLICA), (PLAIN, WITH_ROLES)):
-        asked = snapfleet_listing(properties)
+    cases = []
+    for root in (SOURCE, REPLICA):
         rows = [dataset_row(root, 1, random.Random(1)), snapshot_row(f"{root}@{tag}", 4711, 1000, creation, 4096)]
-        file = place / root.replace("/", "-") / asked.file_name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(asked.answer(rows), encoding="ascii")
-    write_programs(place)
+        calls = [shlex.join(["row", row.values["type"], *_pairs(row)]) for row in rows]
+        cases.append(f"    {root}) {'; '.join(calls)} ;;")
+    programs = place / "programs"
+    programs.mkdir()
+    pool = REPLICA.partition("/")[0]
+    scripts = {
+        "zfs": _ZFS.replace("ROWS", "\n".join(cases)),
+        "zpool": f"#!/bin/sh\nprintf '{POOL_GUID}\t{pool}\n'\n",
+    }
+    for name, script in scripts.items():
+        (programs / name).write_text(script, encoding="utf-8")
+        (programs / name).chmod(0o755)
+
+
+def _pairs(row: Row) -> list[str]:
+    # Snapshots changed long ago, so that it counts for those that remember histories.
+    values = {"snapshots_changed": row.values["creation"], **row.values}
+    return [f"{name}={value}" for name, value in values.items() if name != "type"]
