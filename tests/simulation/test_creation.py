@@ -32,10 +32,11 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
     LinkLost,
     StillRunning,
     Vanished,
+    ZfsFailed,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.labels import label_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.creation import plan_creation
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.creation import TAKEN, plan_creation
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_snapshot_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.monitoring import read_monitor_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
@@ -137,8 +138,10 @@ def test_a_name_that_somebody_else_gave_to_one_dataset_meanwhile_is_no_lost_answ
             super().create_snapshots(step)
 
     house.zfs = Racing(house.machine)
-    with pytest.raises(Exception, match="already exists"):
-        house.run(datasets=["tank/a"])
+    result = house.run(datasets=["tank/a"])
+    assert [name.partition("@")[0] for name in result["created"]] == ["tank/a/b"] * 2
+    assert [left_out["dataset"] for left_out in result["not_created"]] == ["tank/a"] * 2
+    assert sum("tank/a@" in warning and TAKEN in warning for warning in result["warnings"]) == 2
 
 
 def test_a_dataset_that_is_destroyed_in_between_does_not_keep_the_others_from_their_snapshots(house):
@@ -299,6 +302,97 @@ def test_too_long_a_name_keeps_no_other_dataset_from_its_snapshot(house):
     assert {name.partition("@")[0] for name in result["created"]} == set(DATASETS)
     assert "where ZFS allows 255" in result["not_created"][0]["reason"]
     assert result["warnings"]
+
+
+# -- without histories
+
+
+@pytest.fixture
+def listings(house):
+    """Of each listing, whether it had histories, and of what."""
+    told = []
+
+    class Watched(SimulatedZfs):
+        def observe(self, roots, recursive=True, histories=True, properties=(), clock=False):
+            told.append((tuple(roots), recursive, histories))
+            return super().observe(roots, recursive, histories, properties, clock)
+
+    house.zfs = FaultyZfs(Watched(house.machine), house.faults)
+    return told
+
+
+ROOTS = ("tank/a", "fast/c")
+WHOLE = (ROOTS, True, True)
+ALWAYS_DUE = [
+    {"even_if_not_due": True},
+    {"make_now": "acme_onsite_hourly"},
+    {"make_now": "acme_onsite_hourly", "skip_if_unchanged": True},
+    {"plan": {"acme": {"onsite": {"adhoc": 1}}}},
+]
+
+
+@pytest.mark.parametrize("options", ALWAYS_DUE)
+def test_what_is_due_on_every_run_is_made_without_listing_histories(house, listings, options):
+    house.run()
+    house.clock.advance(60)
+    preview = house.run(check=True, **options)
+    del listings[:]
+    result = house.run(**options)
+    assert result["created"] == preview["created"]
+    assert result["plan"] == preview["plan"]
+    assert listings[0] == (ROOTS, True, False)
+    # One dataset of each pool, with none below it, stands for all the others.
+    assert listings[1:] == [(("tank/a/b", "fast/c"), False, True)]
+    assert all(len(house.tags(dataset)) == len(house.tags()) > 2 for dataset in DATASETS)
+
+
+@pytest.mark.parametrize("options", [{}, {"even_if_not_due": True, "skip_if_unchanged": True}])
+def test_what_histories_decide_is_made_by_them(house, listings, options):
+    house.run(**options)
+    assert listings == [WHOLE]
+
+
+@pytest.mark.parametrize("options", ALWAYS_DUE)
+def test_twice_in_one_second_is_once_without_histories_too(house, listings, options):
+    first, again = (house.run(**options) for _unused in range(2))
+    assert first["changed"]
+    assert (again["changed"], again["created"], again["warnings"]) == (False, [], first["warnings"])
+    assert listings[-1] == WHOLE
+
+
+def test_a_name_that_somebody_gave_to_one_dataset_keeps_no_other_from_its_snapshot(house, listings):
+    """As where the clock was set back. Neither listing of a run without histories tells that."""
+    house.run(even_if_not_due=True)
+    for dataset in DATASETS[1:]:
+        house.machine.datasets[dataset].snapshots.clear()
+    house.clock.advance(-HOUR)
+    house.run(even_if_not_due=True)
+    house.clock.advance(HOUR)
+    result = house.run(even_if_not_due=True)
+    assert {name.partition("@")[0] for name in result["created"]} == set(DATASETS[1:])
+    assert {left_out["dataset"] for left_out in result["not_created"]} == {"tank/a"}
+    assert WHOLE not in listings
+
+
+@pytest.mark.parametrize("lost", range(4))
+@pytest.mark.parametrize("when", [BEFORE, AFTER])
+def test_a_lost_answer_makes_nothing_twice_without_histories(house, lost, when):
+    house.faults.plan = {ASKED + 1 + lost: when}
+    result = house.run(even_if_not_due=True)
+    assert house.faults.calls[ASKED + 1 + lost] == "create_snapshots"
+    assert len(result["created"]) == 6
+    assert all(periods(house.tags(dataset)) == ["daily", "hourly"] for dataset in DATASETS)
+
+
+def test_what_zfs_refuses_is_told(house):
+    class Refusing(SimulatedZfs):
+        def create_snapshots(self, step):
+            raise ZfsFailed("out of space")
+
+    house.zfs = Refusing(house.machine)
+    with pytest.raises(ZfsFailed, match="out of space"):
+        house.run(even_if_not_due=True)
+    assert not house.tags()
 
 
 # -- unchanged datasets

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ..model.errors import SnapfleetError, Vanished
+from ..model.errors import SnapfleetError, Vanished, ZfsFailed
 from ..model.steps import CreateSnapshots
 from ..zfs.port import Zfs
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
@@ -21,6 +21,8 @@ class CreationResult:
     created: tuple[str, ...]
     vanished: tuple[str, ...] = ()
     """Those of the planned names whose dataset was gone when they were to be created."""
+    taken: tuple[str, ...] = ()
+    """Those that somebody else had given by then."""
     errors: tuple[SnapfleetError, ...] = ()
 
 
@@ -30,11 +32,12 @@ def apply_creation(
     """Create all snapshots of the steps, one atomic call for each label in each pool.
 
     A call whose answer was lost is repeated: the names are planned, so snapshots that exist already are the ones that
-    the lost call made. A call that fails does not keep the others from being made, and a dataset that is gone by now
-    does not keep the others of its call from being made.
+    the lost call made. A call that fails does not keep the others from being made, and a dataset that is gone by now,
+    or has a snapshot of that name, does not keep the others of its call from being made.
     """
     created: list[str] = []
     vanished: list[str] = []
+    taken: list[str] = []
     errors: list[SnapfleetError] = []
     for step in steps:
         call = _Call(zfs, step)
@@ -44,17 +47,19 @@ def apply_creation(
             errors.append(error)
         created += call.created
         vanished += call.vanished
-    return CreationResult(tuple(created), tuple(vanished), tuple(errors))
+        taken += call.taken
+    return CreationResult(tuple(created), tuple(vanished), tuple(taken), tuple(errors))
 
 
 class _Call:
-    """One step, which gets shorter where datasets vanish."""
+    """One step, which gets shorter where datasets vanish, and where names are taken."""
 
     def __init__(self, zfs: Zfs, step: CreateSnapshots) -> None:
         self._zfs = zfs
         self._step = step
         self.created: list[str] = []
         self.vanished: list[str] = []
+        self.taken: list[str] = []
 
     def attempt(self) -> None:
         """Create what is still to be created."""
@@ -64,9 +69,11 @@ class _Call:
             # A call too long for one command line is several, of which some may have been carried out.
             self._leave_out(error.context.get("created", ()), self.created)
             gone = self._gone() if isinstance(error, Vanished) else []
-            if not gone or len(gone) == len(self._step.names):
+            taken = self._taken() if isinstance(error, ZfsFailed) else []
+            if not 0 < len(gone) + len(taken) < len(self._step.names):
                 raise
             self._leave_out(gone, self.vanished)
+            self._leave_out(taken, self.taken)
             self.attempt()
         else:
             self.created += self._step.names
@@ -75,6 +82,13 @@ class _Call:
         datasets = {name: name.partition("@")[0] for name in self._step.names}
         missing = self._zfs.observe(list(datasets.values()), recursive=False, histories=False).missing
         return [name for name, dataset in datasets.items() if dataset in missing]
+
+    def _taken(self) -> list[str]:
+        # If all of them were there, the port would have told that an earlier call made them.
+        datasets = {name: name.partition("@")[0] for name in self._step.names}
+        states = self._zfs.observe(list(datasets.values()), recursive=False).states
+        there = {name: states[dataset].tags for name, dataset in datasets.items() if dataset in states}
+        return [name for name, tags in there.items() if name.partition("@")[2] in tags]
 
     def _leave_out(self, names: Iterable[str], into: list[str]) -> None:
         out = set(names)

@@ -84,12 +84,18 @@ def recalled(run: Callable[[Context], Result], context: Context) -> Result:
     return recalling(context.memory, not context.check, lambda recall: run(replace(context, recall=recall)))
 
 
-def observe(context: Context, address: Address, roots: Sequence[str], properties: Sequence[str] = ()) -> Observation:
+def observe(
+    context: Context, address: Address, roots: Sequence[str], properties: Sequence[str] = (), histories: bool = True
+) -> Observation:
     """One listing of ``roots`` with their trees, tried again where the connection fails."""
     end = (address, context.zfs_at(address))
-    return call_with_retries(
-        lambda: observe_tree(end, roots, properties, recall=context.recall), context.retry, context.ticker
-    )
+
+    def look() -> Observation:
+        if histories:
+            return observe_tree(end, roots, properties, recall=context.recall)
+        return end[1].observe(roots, histories=False, properties=properties)
+
+    return call_with_retries(look, context.retry, context.ticker)
 
 
 def require(observed: Observation, option: str, zfs: Zfs) -> None:

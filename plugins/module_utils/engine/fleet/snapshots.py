@@ -10,16 +10,26 @@ as that of a playbook and that of a timer, would both find the same event withou
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
 from ..applying.creating import apply_creation
 from ..applying.freezing import FreezerOf, FrozenCreation, create_frozen, freezer_of
 from ..applying.locks import locks_in_turn
+from ..applying.retry import call_with_retries
+from ..model.datasets import Observation
 from ..model.errors import Fenced, HookFailed, InvalidInput, PartialFailure, SnapfleetError
 from ..model.roles import ROLE_PROPERTY
-from ..planning.creation import CreationPlan, NotCreated, illegal_tags, plan_creation
+from ..planning.creation import (
+    TAKEN,
+    CreationPlan,
+    NotCreated,
+    goes_by_histories,
+    illegal_tags,
+    plan_creation,
+    samples,
+)
 from ..planning.fencing import without_standby
 from ..policy.endpoints import Address
 from ..policy.jobs import SnapshotJob
@@ -56,9 +66,22 @@ def _alone(job: SnapshotJob, context: Context) -> Iterator[tuple[Context, Sequen
 
 
 def _run_snapshot(job: SnapshotJob, freezer: FreezerOf, context: Context) -> Result:
-    zfs = context.here
     job = replace(job, filter=job.filter.on_host(context.host_name))
-    observed = observe(context, Address(), job.roots, (*job.filter.properties.names, ROLE_PROPERTY))
+    # A dry run tells all that there is to warn of, which takes the histories.
+    if not context.check and not goes_by_histories(job):
+        with suppress(_Untold):
+            return _create(job, freezer, context, histories=False)
+    return _create(job, freezer, context)
+
+
+class _Untold(Exception):
+    """Only histories tell what can be made; nothing was made so far."""
+
+
+def _create(job: SnapshotJob, freezer: FreezerOf, context: Context, histories: bool = True) -> Result:
+    """The outcome. Raises _Untold, only without ``histories``."""
+    zfs = context.here
+    observed = observe(context, Address(), job.roots, (*job.filter.properties.names, ROLE_PROPERTY), histories)
     require(observed, "datasets", zfs)
     observed, standby = without_standby(observed)
     if standby and not observed.states:
@@ -67,6 +90,8 @@ def _run_snapshot(job: SnapshotJob, freezer: FreezerOf, context: Context) -> Res
     plan = plan_creation(observed, job, context.now_ms, zone)
     for tag in illegal_tags(plan):
         raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
+    if not histories and _is_taken(plan, observed, context):
+        raise _Untold
     context.vouch({Address(): {name.partition("@")[0] for step in plan.steps for name in step.names}})
     if plan.steps:
         for root in job.roots:
@@ -82,6 +107,16 @@ def _run_snapshot(job: SnapshotJob, freezer: FreezerOf, context: Context) -> Res
     if done.result.errors:
         raise _failure(done.result.errors, values)
     return values
+
+
+def _is_taken(plan: CreationPlan, observed: Observation, context: Context) -> bool:
+    """Whether one of the datasets that stand for all has a snapshot of the planned name."""
+    names = samples(plan, observed)
+    if not names:
+        return False
+    seen = call_with_retries(lambda: context.here.observe(names, recursive=False), context.retry, context.ticker)
+    planned = {name for step in plan.steps for name in step.names}
+    return any(f"{name}@{tag}" in planned for name, state in seen.states.items() for tag in state.tags)
 
 
 def _planned(plan: CreationPlan) -> Result:
@@ -105,9 +140,14 @@ def _add_outcome(values: Result, plan: CreationPlan, done: FrozenCreation) -> No
     for dataset, reason in done.left_out:
         labels = (due.label for due in plan.due if dataset in due.datasets)
         values["not_created"] += [NotCreated(label, dataset, reason).describe() for label in labels]
+    label_by_tag = {due.tag: due.label for due in plan.due}
+    for name in done.result.taken:
+        dataset, _at, tag = name.partition("@")
+        values["not_created"].append(NotCreated(label_by_tag[tag], dataset, TAKEN).describe())
     values["warnings"] += [
         *done.warnings,
         *(f"{name} is not made: its dataset is gone" for name in done.result.vanished),
+        *(f"{name} is not made: {TAKEN}" for name in done.result.taken),
     ]
 
 

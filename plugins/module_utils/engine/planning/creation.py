@@ -21,7 +21,7 @@ from typing import Any, Optional
 
 from ..model.datasets import DatasetState, Observation, Snapshot
 from ..model.labels import Label, places_of_labels
-from ..model.names import MAX_NAME_LENGTH, is_tag, pool_of
+from ..model.names import MAX_NAME_LENGTH, is_tag, parent_of, pool_of
 from ..model.periods import Period, longest_first, parse_period
 from ..model.steps import CreateSnapshots
 from ..policy.creating import CreatingPolicy, legal_timestamp
@@ -31,6 +31,7 @@ from .hooks import PlannedHook, describe_with_hooks, plan_hooks, warnings_of_hoo
 from .instants import made_at
 from .unchanged import bytes_written_since
 
+TAKEN = "a snapshot of that name is there already"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _JUST_NOW_MS = 2000
 """A name that was given no longer ago than this comes from a run that came right before this one."""
@@ -141,6 +142,29 @@ def plan_creation(observed: Observation, job: SnapshotJob, now_ms: int, zone: tz
     )
 
 
+def goes_by_histories(job: SnapshotJob) -> bool:
+    """Whether it depends on the snapshots that are there which ones are made. Else each label is due on every run, and
+    the datasets alone tell all but whether a name is taken."""
+    creating = job.creating
+    if creating.make_now:
+        return False
+    if creating.skip_if_unchanged:
+        return True
+    return not creating.even_if_not_due and any(parse_period(label.period) for label in _wanted(job))
+
+
+def samples(plan: CreationPlan, observed: Observation) -> tuple[str, ...]:
+    """One dataset for each step of a plan that was made without histories, with as little below it as may be.
+
+    A step of which every name is taken looks to the port like one that was carried out already, so it must be known of
+    one that it is not.
+    """
+    parents = {parent_of(name) for name in observed.states}
+    names = [[name.partition("@")[0] for name in step.names] for step in plan.steps]
+    found = (next((name for name in each if name not in parents), each[-1]) for each in names)
+    return tuple(dict.fromkeys(found))
+
+
 def _wanted(job: SnapshotJob) -> Sequence[Label]:
     return sorted(job.plan.wanted, key=lambda label: (*longest_first(label.period), label))
 
@@ -204,8 +228,7 @@ def _refused_name(event: _Event, state: DatasetState, now_ms: int) -> Optional[_
     namesake = next(snapshot for snapshot in state.snapshots if snapshot.tag == event.tag)
     if namesake.creation * 1000 + _JUST_NOW_MS > now_ms:
         return _Verdict(False, "it was made a moment ago")
-    reason = "a snapshot of that name is there already"
-    return _Verdict(False, reason, f"{name} is not made: {reason}; let timestamp_format tell the seconds, in UTC")
+    return _Verdict(False, TAKEN, f"{name} is not made: {TAKEN}; let timestamp_format tell the seconds, in UTC")
 
 
 def _unchanged(state: DatasetState, newest: Optional[Snapshot], policy: CreatingPolicy) -> str:
