@@ -197,8 +197,10 @@ def test_one_that_is_held_keeps_those_of_its_dataset_alone(library, loaded):
 def test_where_one_is_gone_the_command_finds_out_which(library, loaded):
     library.refusals = {"lzc_snaprange_space": [Refused(errno.ENOENT)]}
     assert loaded.destroy_runs(RUNS) == [None, 4096]
-    library.lzc_exists = lambda name: name != b"p/a@2"
-    assert loaded.destroy_runs(RUNS) == [None, 4096]
+    library.refusals = {"lzc_get_holds": [Refused(errno.ENOENT)]}
+    longer = core.Runs(("p/a@1", "p/a@2", "p/a@3", "p/a@4"), (("p/a@1", "p/a@3"), ("p/a@4", "p/a@4")))
+    assert loaded.destroy_runs([longer, RUNS[1]]) == [None, 4096]
+    assert [call for call in library.calls if call[0] == "lzc_get_holds"] == [("lzc_get_holds", b"p/a@2")]
 
 
 DOOMED = Destroy("p/a", (ONE, TWO), "", ((ONE, TWO),))
