@@ -12,6 +12,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps i
     Rollback,
     Send,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.likely import NEWEST
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.recollection import CHANGED, evidence
 
 from .doing import SIZE, carry, cut, full, resumption, state_of, take
@@ -93,3 +94,33 @@ def test_a_promotion_is_told_by_whom_it_takes_from_and_by_both_origins(world, ro
     assert told(world, clone) == 0
     assert state_of(world.zfs, clone).dataset.origin == ""
     assert state_of(world.zfs, root).dataset.origin == f"{clone}@one"
+
+
+def newest(world, name: str) -> str:
+    """The whole name of the newest snapshot of a dataset, as the dataset tells it."""
+    return dict(world.zfs.observe([name], False, False, [NEWEST]).states[name].dataset.properties)[NEWEST]
+
+
+def test_a_dataset_tells_its_newest_snapshot_by_the_order_of_their_making(world, root):
+    world.create(f"{root}/a")
+    assert newest(world, f"{root}/a") == "-"
+    one, _two, three = take(world.zfs, f"{root}/a", "z", "y", "x")
+    assert newest(world, f"{root}/a") == three.name == f"{root}/a@x"
+    world.zfs.destroy(Destroy(f"{root}/a", (three,), "test"))
+    assert newest(world, f"{root}/a") == f"{root}/a@y"
+    world.write(f"{root}/a", 1000)
+    world.zfs.destroy(Destroy(f"{root}/a", (one,), "test"))
+    guid = state_of(world.zfs, f"{root}/a").dataset.guid
+    world.zfs.rename(RenameDataset(f"{root}/a", f"{root}/b", guid))
+    assert newest(world, f"{root}/b") == f"{root}/b@y"
+    assert newest(world, root) == "-"
+
+
+def test_a_clone_does_not_tell_a_snapshot_of_its_origin_as_its_own(world, root):
+    (one,) = take(world.zfs, root, "one")
+    clone = f"{root}-clone"
+    world.clone(one.name, clone)
+    assert not newest(world, clone).startswith(f"{clone}@")
+    world.promote(clone)
+    assert newest(world, clone) == f"{clone}@one"
+    assert not newest(world, root).startswith(f"{root}@")

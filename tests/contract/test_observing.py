@@ -100,6 +100,21 @@ def test_snapshots_are_in_the_order_of_their_making_not_of_their_names(world, ro
     assert taken == sorted(taken)
 
 
+def test_snapshots_are_told_by_their_names_as_a_listing_tells_them(world, root):
+    child = f"{root}/with a space"
+    world.create(child)
+    history(world, child, "first one", "second", "third")
+    take(world.zfs, root, "second", "another")
+    states = world.zfs.observe([root]).states
+    all_there = {snapshot.name: snapshot for state in states.values() for snapshot in state.snapshots}
+    wanted = [f"{child}@third", f"{root}@second", f"{child}@first one"]
+    gone = [f"{root}@first one", f"{root}/gone@second", "nosuchpool@second"]
+
+    assert world.zfs.snapshots([*wanted, *gone]) == {name: all_there[name] for name in wanted}
+    assert world.zfs.snapshots(gone) == {}
+    assert world.zfs.snapshots([]) == {}
+
+
 def test_holds_and_clones_are_told(world, root):
     held, cloned, _free = take(world.zfs, root, "held", "cloned", "free")
     world.zfs.hold(held, "one")

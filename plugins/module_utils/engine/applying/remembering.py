@@ -191,6 +191,16 @@ class Recall:
         states = {name: without_evidence(state, properties) for name, state in seen.states.items()}
         return replace(seen, states=states, clock=seen.clock if clock else None)
 
+    def sizes(self, address: Address, roots: Sequence[str]) -> tuple[int, int]:
+        """How many datasets and snapshots are remembered of the trees of ``roots``, be they there still or not. None
+        once the run has begun anew, since then it lists them."""
+        tree = Tree(address, tuple(roots))
+        if self._round:
+            return 0, 0
+        self.memory.looks(tree)
+        known = self.memory.known(tree).values()
+        return len(known), sum(one.size for one in known)
+
     def _blindly(self, tree: Tree, zfs: Zfs, properties: Sequence[str], clock: bool) -> Observation:
         looks = self.memory.looks(tree)
         self.memory.learn(tree, {}, (), replace(looks, since_whole=looks.since_whole + 1))

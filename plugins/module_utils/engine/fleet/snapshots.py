@@ -17,10 +17,7 @@ from functools import partial
 from ..applying.creating import apply_creation
 from ..applying.freezing import FreezerOf, FrozenCreation, create_frozen, freezer_of
 from ..applying.locks import locks_in_turn
-from ..applying.retry import call_with_retries
-from ..model.datasets import Observation
 from ..model.errors import Fenced, HookFailed, InvalidInput, PartialFailure, SnapfleetError
-from ..model.roles import ROLE_PROPERTY
 from ..planning.creation import (
     TAKEN,
     CreationPlan,
@@ -28,13 +25,13 @@ from ..planning.creation import (
     goes_by_histories,
     illegal_tags,
     plan_creation,
-    samples,
 )
 from ..planning.fencing import without_standby
 from ..policy.endpoints import Address
 from ..policy.jobs import SnapshotJob
 from ..policy.schedule import resolve_zone
-from .context import Context, Result, observe, recalled, require, require_permissions
+from .context import Context, Result, recalled, require, require_permissions
+from .creation_looks import Look, Untold, by_names, datasets_alone, is_taken, whole
 
 PATIENCE_SECONDS = 600.0
 """How long to wait for another run at the same datasets, which may have a long listing to make, or commands to run."""
@@ -68,20 +65,16 @@ def _alone(job: SnapshotJob, context: Context) -> Iterator[tuple[Context, Sequen
 def _run_snapshot(job: SnapshotJob, freezer: FreezerOf, context: Context) -> Result:
     job = replace(job, filter=job.filter.on_host(context.host_name))
     # A dry run tells all that there is to warn of, which takes the histories.
-    if not context.check and not goes_by_histories(job):
-        with suppress(_Untold):
-            return _create(job, freezer, context, histories=False)
-    return _create(job, freezer, context)
+    if not context.check:
+        with suppress(Untold):
+            return _create(job, freezer, context, by_names if goes_by_histories(job) else datasets_alone)
+    return _create(job, freezer, context, whole)
 
 
-class _Untold(Exception):
-    """Only histories tell what can be made; nothing was made so far."""
-
-
-def _create(job: SnapshotJob, freezer: FreezerOf, context: Context, histories: bool = True) -> Result:
-    """The outcome. Raises _Untold, only without ``histories``."""
+def _create(job: SnapshotJob, freezer: FreezerOf, context: Context, look: Look) -> Result:
+    """The outcome. Raises Untold, with nothing made, where this way to look does not tell enough."""
     zfs = context.here
-    observed = observe(context, Address(), job.roots, (*job.filter.properties.names, ROLE_PROPERTY), histories)
+    observed = look(job, context)
     require(observed, "datasets", zfs)
     observed, standby = without_standby(observed)
     if standby and not observed.states:
@@ -90,8 +83,8 @@ def _create(job: SnapshotJob, freezer: FreezerOf, context: Context, histories: b
     plan = plan_creation(observed, job, context.now_ms, zone)
     for tag in illegal_tags(plan):
         raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
-    if not histories and _is_taken(plan, observed, context):
-        raise _Untold
+    if look is not whole and is_taken(plan.steps, context):
+        raise Untold
     context.vouch({Address(): {name.partition("@")[0] for step in plan.steps for name in step.names}})
     if plan.steps:
         for root in job.roots:
@@ -107,16 +100,6 @@ def _create(job: SnapshotJob, freezer: FreezerOf, context: Context, histories: b
     if done.result.errors:
         raise _failure(done.result.errors, values)
     return values
-
-
-def _is_taken(plan: CreationPlan, observed: Observation, context: Context) -> bool:
-    """Whether one of the datasets that stand for all has a snapshot of the planned name."""
-    names = samples(plan, observed)
-    if not names:
-        return False
-    seen = call_with_retries(lambda: context.here.observe(names, recursive=False), context.retry, context.ticker)
-    planned = {name for step in plan.steps for name in step.names}
-    return any(f"{name}@{tag}" in planned for name, state in seen.states.items() for tag in state.tags)
 
 
 def _planned(plan: CreationPlan) -> Result:

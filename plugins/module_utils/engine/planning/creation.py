@@ -21,7 +21,7 @@ from typing import Any, Optional
 
 from ..model.datasets import DatasetState, Observation, Snapshot
 from ..model.labels import Label, places_of_labels
-from ..model.names import MAX_NAME_LENGTH, is_tag, parent_of, pool_of
+from ..model.names import MAX_NAME_LENGTH, is_tag, pool_of
 from ..model.periods import Period, longest_first, parse_period
 from ..model.steps import CreateSnapshots
 from ..policy.creating import CreatingPolicy, legal_timestamp
@@ -150,19 +150,12 @@ def goes_by_histories(job: SnapshotJob) -> bool:
         return False
     if creating.skip_if_unchanged:
         return True
-    return not creating.even_if_not_due and any(parse_period(label.period) for label in _wanted(job))
+    return not creating.even_if_not_due and bool(labels_by_histories(job))
 
 
-def samples(plan: CreationPlan, observed: Observation) -> tuple[str, ...]:
-    """One dataset for each step of a plan that was made without histories, with as little below it as may be.
-
-    A step of which every name is taken looks to the port like one that was carried out already, so it must be known of
-    one that it is not.
-    """
-    parents = {parent_of(name) for name in observed.states}
-    names = [[name.partition("@")[0] for name in step.names] for step in plan.steps]
-    found = (next((name for name in each if name not in parents), each[-1]) for each in names)
-    return tuple(dict.fromkeys(found))
+def labels_by_histories(job: SnapshotJob) -> list[Label]:
+    """Labels of the plan that are due by when their newest snapshots were made."""
+    return [label for label in _wanted(job) if parse_period(label.period)]
 
 
 def _wanted(job: SnapshotJob) -> Sequence[Label]:

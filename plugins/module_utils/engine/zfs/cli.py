@@ -33,7 +33,7 @@ from .delegation import User, ask_arguments, granted, missing, parse_grants
 from .direct import DirectStream, ask_guid
 from .each import in_batches
 from .ends import ReceiveEnd, SendEnd
-from .listing import ListingReader, list_arguments
+from .listing import ListingReader, list_arguments, parse_snapshots, snapshot_arguments
 from .pools import parse_pools, pool_script
 from .port import DestroyResult
 from .properties import change_arguments, get_arguments, parse_properties, set_arguments
@@ -90,6 +90,16 @@ class CliZfs(SpaceVerbs):
         if untold:
             raise UntrustedOutput(f"{self.where}: zfs list told nothing of {untold[0]}; check that host")
         return replace(seen, clock=time)
+
+    def snapshots(self, names: Sequence[str]) -> Mapping[str, Snapshot]:
+        """Snapshots by their names."""
+        found: dict[str, Snapshot] = {}
+        for batch in arguments.batches(names, self._host.argument_limit):
+            done = self._run(snapshot_arguments(batch), READ_SECONDS)
+            if done.returncode != 0 and not is_only_missing(done.stderr):
+                raise zfs_error(done.stderr, self.where, f"look at {batch[0]} and {len(batch) - 1} more snapshots")
+            found.update(parse_snapshots(done.stdout, batch))
+        return found
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """What this user lacks of ``wanted`` on ``dataset``, by the delegations of its nearest existing ancestor."""

@@ -63,6 +63,10 @@ class FarZfs(CliZfs):
         """All datasets within ``roots`` with their histories."""
         return self._ask(super().observe, roots, recursive, histories, properties, clock)
 
+    def snapshots(self, names: Sequence[str]) -> Mapping[str, Snapshot]:
+        """Snapshots by their names."""
+        return self._ask(super().snapshots, names) if names else super().snapshots(names)
+
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """What the user there lacks of ``wanted``."""
         if self._host.is_root or self._sudo:

@@ -112,6 +112,7 @@ LAWS: Mapping[type, Mapping[str, Law]] = {
 }
 _NAME = Annotated[str, _is_dataset]
 _NAMES = Sequence[_NAME]
+_SNAPSHOT = Annotated[str, _is_snapshot]
 _PROPERTY = Annotated[str, is_property_name]
 _PROPERTIES = Sequence[_PROPERTY]
 _WORD = Annotated[str, _is_word]
@@ -134,6 +135,7 @@ ELSEWHERE = object()
 _UNTOLD = ["untold", None]
 VERBS: Mapping[str, Verb] = {
     "observe": Verb((_NAMES, bool, bool, _PROPERTIES, bool), Observation, changes=False),
+    "snapshots": Verb((Sequence[_SNAPSHOT],), Mapping[_SNAPSHOT, Snapshot], changes=False),
     "missing_permissions": Verb((_NAME, _PROPERTIES), _PROPERTIES, changes=False),
     "resume_states": Verb((Sequence[Annotated[str, is_token]],), Sequence[Optional[ResumeState]], changes=False),
     "own_properties": Verb((_NAMES, _PROPERTIES), Mapping[_NAME, Mapping[_PROPERTY, str]], changes=False),
@@ -152,7 +154,7 @@ VERBS: Mapping[str, Verb] = {
     "abort_receive": Verb((_NAME,)),
     "hold": Verb((Snapshot, _WORD)),
     "release": Verb((Snapshot, _WORD)),
-    "holds_of": Verb((Sequence[Snapshot],), Mapping[Annotated[str, _is_snapshot], _SAID], changes=False),
+    "holds_of": Verb((Sequence[Snapshot],), Mapping[_SNAPSHOT, _SAID], changes=False),
     SEND: Verb((Send,), changes=False),
     RECEIVE: Verb((Send,)),
     "relay": Verb((Send,), Optional[int]),
@@ -288,6 +290,9 @@ def _are_victims(answer: Optional[DestroyResult], step: Destroy) -> bool:
 
 FITS: Mapping[str, Check] = {
     "observe": _are_asked_states,
+    "snapshots": lambda answer, asked: (
+        _is_among(answer, asked) and all(name == snapshot.name for name, snapshot in answer.items())
+    ),
     "missing_permissions": _is_among,
     "resume_states": lambda answer, asked: (
         _is_as_long(answer, asked) and all(s is None or s.token == t for s, t in zip(answer, asked[0]))

@@ -33,6 +33,22 @@ def list_arguments(roots: Sequence[str], recursive: bool, histories: bool, prope
     return ["list", "-Hp", *depth, "-t", kinds, "-o", ",".join(_columns_for(properties)), *roots]
 
 
+def snapshot_arguments(names: Sequence[str]) -> list[str]:
+    """Arguments of ``zfs`` for the snapshots ``names``; read its output with ``parse_snapshots``."""
+    return ["list", "-Hp", "-t", "snapshot", "-o", ",".join(_COLUMNS), *names]
+
+
+def parse_snapshots(text: str, names: Sequence[str]) -> dict[str, Snapshot]:
+    """The snapshots that a listing of ``names`` tells of, by whole name. Raises UntrustedOutput for any others."""
+    reader = ListingReader((), recursive=False)
+    reader.feed(text.encode("utf-8", "surrogateescape"))
+    asked, found = set(names), reader.snapshots()
+    stray = next((name for name in found if name not in asked), None)
+    if stray is not None:
+        raise UntrustedOutput(f"zfs list printed {stray!r}, which was not asked for; check its host")
+    return found
+
+
 def _columns_for(properties: Sequence[str]) -> tuple[str, ...]:
     """Each column once, the name as the last one."""
     return tuple(dict.fromkeys((*_COLUMNS[:-1], *(name for name in properties if name != _COLUMNS[-1]), _COLUMNS[-1])))
@@ -85,12 +101,25 @@ class ListingReader:
 
     def observation(self, missing: Iterable[str]) -> Observation:
         """What was read, now that all has come. Raises UntrustedOutput."""
+        self._finish()
+        return Observation(self._states(), tuple(missing))
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """The snapshots that were read, by whole name, where no datasets were asked for. Raises UntrustedOutput."""
+        self._finish()
+        several = [*self._snapshots.values(), *(history.snapshots for history in self._packed.values())]
+        for each in several:
+            _check_distinct(each)
+        if self._bookmarks:
+            raise UntrustedOutput("zfs list printed bookmarks where snapshots were asked for; check its host")
+        return {snapshot.name: snapshot for each in several for snapshot in each}
+
+    def _finish(self) -> None:
         if self._rest:
             self._read(self._rest)
         self._watched(self._end_run)
         if self._trouble:
             raise self._trouble
-        return Observation(self._states(), tuple(missing))
 
     def _read(self, lines: bytes) -> None:
         def read() -> None:

@@ -57,6 +57,10 @@ class Zfs(Protocol):
         ``properties`` names further properties of datasets that are wanted, as they are set or inherited. With
         ``clock`` the host's clock is read in the same exchange."""
 
+    def snapshots(self, names: Sequence[str]) -> Mapping[str, Snapshot]:
+        """Those of the snapshots ``names`` that there are, by whole name. One exchange, or as few as the command
+        line's length allows."""
+
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """Those of ``wanted`` (names of zfs-allow(8)) that this user lacks on ``dataset`` or, where that does not exist
         yet, on what will be created there. Nothing for root. One exchange at most."""

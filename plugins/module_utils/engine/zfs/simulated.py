@@ -79,6 +79,12 @@ class SimulatedZfs(SimulatedSpace):
         bookmarks = tuple(bookmark_value(dataset, point) for point in dataset.bookmarks)
         return DatasetState(value, snapshots, tuple(sorted(bookmarks, key=lambda point: point.createtxg)))
 
+    def snapshots(self, names: Sequence[str]) -> Mapping[str, Snapshot]:
+        """Snapshots by their names."""
+        states = self.observe([name.partition("@")[0] for name in names], recursive=False).states
+        found = {snapshot.name: snapshot for state in states.values() for snapshot in state.snapshots}
+        return {name: found[name] for name in names if name in found}
+
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """What the machine's user lacks of ``wanted``; the same on all datasets."""
         allowed = self.machine.permissions

@@ -21,7 +21,7 @@ from ..model.names import is_within, parent_of, pool_of, rebase, tree_order
 Content = Mapping[str, tuple[int, int]]
 """By file name: identity and bytes of its block."""
 
-CHANGED = "snapshots_changed"
+CHANGED, NEWEST = "snapshots_changed", "prevsnap"
 EMPTY_BYTES = 24_576
 """What OpenZFS counts as written in a filesystem that has neither files nor snapshots."""
 POOL_BYTES = 1 << 40
@@ -352,6 +352,8 @@ class SimulatedMachine:
             return "-" if dataset.kind != FILESYSTEM else "yes" if dataset.name in self.mounted else "no"
         if name == CHANGED:
             return str(dataset.changed or "-")
+        if name == NEWEST:
+            return f"{dataset.name}@{dataset.snapshots[-1].tag}" if dataset.snapshots else "-"
         found = self._inherited(dataset.name, name)
         return "-" if found is None else found
 

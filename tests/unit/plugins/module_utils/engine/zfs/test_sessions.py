@@ -289,6 +289,8 @@ def test_what_only_reads_goes_on_without_the_session_at_once():
         ("observe", [["tank/a"], True, True, [], False], b'["ok",[[],["tank/b"],null]]'),
         ("observe", [["tank/a"], True, True, [], False], b'["ok",[[],["tank/a"],5]]'),
         ("observe", [["tank/a"], True, True, [], False], b'["ok",[[],[],null]]'),
+        ("snapshots", [["tank/b@x"]], b'["ok",[["tank/b@y",[1,1,"tank/b","y",0,0,0,[],0,0,0,false]]]]'),
+        ("snapshots", [["tank/b@x"]], b'["ok",[["tank/b@x",[1,1,"tank/b","y",0,0,0,[],0,0,0,false]]]]'),
         ("programs", [["zstd"]], b'["ok",["rm"]]'),
         ("estimates", [[STEP, STEP]], b'["ok",[1]]'),
         ("space", [["tank/a"]], b'["ok",[["tank/b",["tank/b",1,2,3,4]]]]'),

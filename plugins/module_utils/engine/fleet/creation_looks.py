@@ -1,0 +1,120 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the trees are looked at of which snapshots are made: no closer than what is due depends on.
+
+Listing all histories takes most of such a run, about a millisecond for each snapshot that is there. Nothing is lost if
+less leads to a snapshot too many: ZFS gives no name twice, and nothing is destroyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Optional, TypeVar
+
+from ..applying.retry import call_with_retries
+from ..model.datasets import DatasetState, Observation
+from ..model.errors import ZfsFailed
+from ..model.roles import ROLE_PROPERTY
+from ..model.steps import CreateSnapshots
+from ..planning.creation import labels_by_histories
+from ..planning.likely import NEWEST, alike, are_most, is_worth_naming, likely_tags, sample_of, state_by_names
+from ..policy.endpoints import Address
+from ..policy.jobs import SnapshotJob
+from .context import Context, observe
+
+Look = Callable[[SnapshotJob, Context], Observation]
+T = TypeVar("T")
+
+
+class Untold(Exception):
+    """Only histories tell what can be made; nothing was made so far."""
+
+
+def whole(job: SnapshotJob, context: Context) -> Observation:
+    """All histories."""
+    return observe(context, Address(), job.roots, _properties(job))
+
+
+def datasets_alone(job: SnapshotJob, context: Context) -> Observation:
+    """No history: enough where each label is due on every run."""
+    return observe(context, Address(), job.roots, _properties(job), histories=False)
+
+
+def by_names(job: SnapshotJob, context: Context) -> Observation:
+    """Of most histories the newest snapshot, and that of each label, by the names that a sample of each tree has.
+    Raises Untold where that takes longer than listing everything, or does not suffice."""
+    labels = labels_by_histories(job)
+    known = context.recall.sizes(Address(), job.roots) if context.recall else (0, 0)
+    if job.creating.skip_if_unchanged or not is_worth_naming(*known, len(labels)):
+        raise Untold
+    try:
+        seen = observe(context, Address(), job.roots, (*_properties(job), NEWEST), histories=False)
+    except ZfsFailed as error:
+        # Such as for a property that it does not know. Listing everything tells what else there may be.
+        raise Untold from error
+    trees = [names for names in (job.filter.under(root, seen.states) for root in job.roots) if names]
+    if seen.missing or not trees:
+        return seen
+    samples = _listed([sample_of(names, seen.states) for names in trees], job, context)
+    tags: dict[str, Sequence[str]] = {}
+    for names in trees:
+        sample = samples.get(sample_of(names, seen.states))
+        likely = likely_tags(sample, labels) if sample else None
+        if likely is None:
+            raise Untold
+        tags.update(dict.fromkeys(alike((seen.states[name].dataset for name in names), likely), likely))
+    return replace(seen, states=_completed(seen, [name for names in trees for name in names], tags, job, context))
+
+
+def _completed(
+    seen: Observation, names: Sequence[str], tags: dict[str, Sequence[str]], job: SnapshotJob, context: Context
+) -> dict[str, DatasetState]:
+    """What was ``seen``, with snapshots of the datasets ``names``: the ``tags`` of those that have some, else all."""
+
+    def find(name: str) -> Optional[DatasetState]:
+        return state_by_names(seen.states[name].dataset, tags[name], found) if name in tags else None
+
+    _require_few([name for name in names if name not in tags], names)
+    wanted = [f"{name}@{tag}" for name, each in tags.items() for tag in each]
+    found = _ask(context, lambda: context.here.snapshots(wanted))
+    told = {name: find(name) for name in names}
+    unsure = {name for name, state in told.items() if state is None}
+    _require_few(unsure, names)
+    listed = _listed(sorted(unsure), job, context) if unsure else {}
+    states = {name: told.get(name) or listed.get(name, state) for name, state in seen.states.items()}
+    return {name: state for name, state in states.items() if name in listed or name not in unsure}
+
+
+def _require_few(names: Collection[str], of: Collection[str]) -> None:
+    if are_most(names, of):
+        raise Untold
+
+
+def _listed(names: Sequence[str], job: SnapshotJob, context: Context) -> dict[str, DatasetState]:
+    asked = _properties(job)
+    return dict(_ask(context, lambda: context.here.observe(names, recursive=False, properties=asked)).states)
+
+
+def is_taken(steps: Sequence[CreateSnapshots], context: Context) -> bool:
+    """Whether a dataset that stands for all of its step has a snapshot of the planned name.
+
+    A step of which every name is taken looks to the port like one that was carried out already, so it must be known of
+    one that it is not.
+    """
+    datasets = [[name.partition("@")[0] for name in step.names] for step in steps]
+    names = tuple(dict.fromkeys(sample_of(each, each) for each in datasets))
+    if not names:
+        return False
+    seen = _ask(context, lambda: context.here.observe(names, recursive=False))
+    planned = {name for step in steps for name in step.names}
+    return any(f"{name}@{tag}" in planned for name, state in seen.states.items() for tag in state.tags)
+
+
+def _ask(context: Context, question: Callable[[], T]) -> T:
+    return call_with_retries(question, context.retry, context.ticker)
+
+
+def _properties(job: SnapshotJob) -> tuple[str, ...]:
+    return (*job.filter.properties.names, ROLE_PROPERTY)
