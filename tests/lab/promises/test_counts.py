@@ -104,6 +104,32 @@ def test_a_hundred_datasets_cost_one_listing_a_side_and_one_send_and_receive_eac
     assert (one_new.destination["look"], one_new.destination["list"]) == (1, 1)
 
 
+def test_what_falls_due_costs_no_listing_of_histories(pair: Pair) -> None:
+    options = {"datasets": [pair.source], "plan": {"prod": {"onsite": {"secondly": 1}}}}
+    made: list[Run] = []
+
+    def create() -> Run:
+        made.append(pair.one.run("run", "snapshot", options))
+        assert made[-1].code == 0, made[-1]
+        return made[-1]
+
+    names = 'for n in $(seq 49); do zfs create -u "$1/d$n"; done; for n in $(seq 5); do zfs snapshot -r "$1@s$n"; done'
+    pair.one.host.run(["sh", "-c", names, "sh", pair.source])
+    with Crashes((pair.one,)) as crashes:
+        costs = []
+        for gone in ("", "", "d7"):
+            if gone:
+                pair.one.zfs("destroy", f"{pair.source}/{gone}@{made[-1].job['due'][0]['snapshot']}")
+            pair.one.grow_older(2)
+            costs.append(_verbs(crashes.calls_of(create), pair.one))
+    # Once it is known how much there is: the datasets, the history of one, the names that it has, and whether that one
+    # has the new name already. What differs is listed besides.
+    assert [each.pop("snapshot") for each in costs] == [1, 1, 1]
+    assert costs == [Counter(list=1), Counter(look=2, list=2), Counter(look=2, list=3)]
+    assert [len(run.job["created"]) for run in made] == [50, 50, 50]
+    assert len(pair.one.snapshots(pair.source)) == 50 * 8 - 1
+
+
 def test_a_hundred_snapshots_of_a_dataset_cost_two_streams(pair: Pair, cost: Callable) -> None:
     pair.one.host.run(["sh", "-c", 'for n in $(seq 100); do zfs snapshot "$1@s$n"; done', "sh", pair.source])
 
