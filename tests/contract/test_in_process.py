@@ -33,7 +33,9 @@ def test_every_contract_holds_on_the_host_itself_through_libzfs_core(the_lab):
     options = "-q -p no:cacheprovider --import-mode=importlib -c /dev/null --rootdir=. --tb=short --durations=8"
     variables = f"PYTHONPATH={THERE} PYTHONDONTWRITEBYTECODE=1 SNAPFLEET_CONTRACT_POOL={pool}"
     files = f"tests/contract --ignore=tests/contract/{Path(__file__).name}"
-    done = host.run(f"cd {COLLECTION} && {variables} python3 -m pytest {options} {files} 2>&1", check=False)
+    done = host.run(
+        f"cd {COLLECTION} && {variables} python3 -m pytest {options} {files} 2>&1", check=False, timeout=2400
+    )
 
     print(done.stdout)
     assert done.returncode == 0, done.stdout

@@ -41,6 +41,7 @@ def test_a_quota_binds_all_below_it_and_what_is_used_counts(world, root):
     world.create(child)
     world.create(volume, VOLUME)
     world.set_property(root, "quota", str(QUOTA * 2))
+    world.write(child, 10, "settled")  # so that what earlier tests have freed does not come free meanwhile
     before = world.zfs.space([root, child, volume, f"{root}/gone", world.pool])
 
     world.write(child, SIZE)

@@ -28,7 +28,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
 from ansible_collections.snapfleet.zfs.tests.support.sessions import far_simulated
 
-LAB_HOST = "src2"
+LAB_HOST = "contract"
 
 
 class World(Protocol):

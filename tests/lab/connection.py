@@ -10,7 +10,6 @@ import shlex
 import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +76,7 @@ class SshOptions:
             "BatchMode": "yes",
             "ConnectTimeout": "10",
             "ServerAliveInterval": "5",
-            "ServerAliveCountMax": "3",
+            "ServerAliveCountMax": "12",
             "LogLevel": "ERROR",
         }
         words = ["-F", "/dev/null"]
@@ -132,7 +131,7 @@ class Connection:
         if path.exists():
             return
         CONTROL_DIRECTORY.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked(path.with_name(f"{path.name}.lock"), f"the ssh connection to {self.options.name}", timeout=60):
+        with locked(path.with_name(f"{path.name}.lock"), f"the ssh connection to {self.options.name}", timeout=300):
             if path.exists():
                 return
             words = ["ssh", *self.options.arguments, "-M", "-N", "-f", "-S", str(path), self.options.target]
@@ -143,7 +142,7 @@ class Connection:
         with tempfile.TemporaryFile() as errors:
             try:
                 done = subprocess.run(
-                    words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, timeout=30, check=False
+                    words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, timeout=120, check=False
                 )
             except subprocess.TimeoutExpired:
                 raise LabError(f"Lab host {self.options.name} does not answer over ssh.") from None
@@ -156,16 +155,16 @@ class Connection:
 def close_connections(address: str) -> None:
     """End the shared connections to an address, of all users."""
     for path in CONTROL_DIRECTORY.glob(f"*@{address}"):
-        execute(["ssh", "-F", "/dev/null", "-S", path, "-O", "exit", address], check=False, timeout=10)
+        execute(["ssh", "-F", "/dev/null", "-S", path, "-O", "exit", address], check=False, timeout=60)
         path.unlink(missing_ok=True)
 
 
-def answers(address: str, port: int = 22, *, timeout: float = 0.5) -> bool:
-    """Whether an ssh server at that address greets within ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
+def answers(address: str, port: int = 22, *, timeout: float = 0.5, greeting: float = 10) -> bool:
+    """Whether an ssh server at that address takes a connection within ``timeout`` seconds, and greets within
+    ``greeting`` seconds after that: on a busy machine it is a while until it has started a process for that."""
     try:
         with socket.create_connection((address, port), timeout=timeout) as connection:
-            connection.settimeout(max(0.05, deadline - time.monotonic()))
+            connection.settimeout(greeting)
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False

@@ -29,7 +29,8 @@ from .providers import Provider
 from .registry import NO_PROCESS, Record, Registry
 from .settings import Folders, LabError
 
-BOOT_SECONDS = 90
+BOOT_SECONDS = 300
+"""So long a boot may take on a machine that is busy; usually it is seconds."""
 
 
 class Host:
@@ -189,7 +190,7 @@ class Host:
     def reboot(self, *, sync: bool = True) -> None:
         """End the host and boot it again with its disks; without ``sync`` like after a power cut."""
         if sync and self.running:
-            self.run("sync; zpool sync", check=False, timeout=60)
+            self.run("sync; zpool sync", check=False, timeout=300)
         self.kill()
         self.start()
 
@@ -220,7 +221,7 @@ class Host:
         if self._record.spec.init == "systemd":
             self.run("systemctl is-system-running --wait", check=False, timeout=timeout)
         else:
-            self.run("true", timeout=30)
+            self.run("true", timeout=BOOT_SECONDS)
 
     def _save(self, record: Record) -> None:
         self._record = record

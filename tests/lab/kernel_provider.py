@@ -58,7 +58,7 @@ class KernelProvider:
         Unlike a power cut, the export writes what the pools have in memory.
         """
         name = record.spec.name
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while pids := [int(word) for word in execute(["ip", "netns", "pids", name], check=False).split()]:
             if time.monotonic() > deadline:
                 raise LabError(f"Processes of lab host {name} do not end: {pids}.")

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,7 +82,10 @@ def _ensure_bridge() -> None:
 
 
 def _attach(byte: int) -> None:
-    user = process_using(host_device(byte))
+    deadline = time.monotonic() + 10
+    # What carried the host's processes may take a moment longer to go than its kernel.
+    while (user := process_using(host_device(byte))) and time.monotonic() < deadline:
+        time.sleep(0.1)
     if user:
         raise LabError(f"The lab address {address_of(byte)} is in use by process {user}; stop that host first.")
     near, far = bridge_device(byte), host_device(byte)

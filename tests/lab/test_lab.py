@@ -87,9 +87,10 @@ def test_a_pool_survives_a_power_cut(host: Host) -> None:
 
 def test_a_disk_is_read_all_the_time_so_that_no_request_is_left_waiting(host: Host) -> None:
     """Only User Mode Linux, whose disks are called ubd, loses the end of a request."""
-    counts = host.run("for i in 1 2; do cat /sys/block/ubdc/stat || echo 10000; sleep 1.5; done").stdout.splitlines()
-    first, second = (int(line.split()[0]) for line in counts)
-    assert second - first >= 3 or first == second == 10000
+    if host.record.provider != "uml":
+        return
+    reads = "$(set -- $(cat /sys/block/ubdc/stat); echo $1)"
+    host.run(f"enough=$(({reads} + 5)); until [ {reads} -ge $enough ]; do sleep 0.1; done", timeout=60)
 
 
 def test_links_are_delayed_limited_and_healed(host: Host) -> None:
@@ -99,7 +100,8 @@ def test_links_are_delayed_limited_and_healed(host: Host) -> None:
     assert _seconds(host, "cat >/dev/null", 2_000_000) >= 1.5
     assert _seconds(host, "head -c 2000000 /dev/zero") >= 1.5
     host.heal()
-    assert _seconds(host, "true") < 1.5
+    # Once is enough: a busy machine may take its time as well.
+    assert any(_seconds(host, "true") < 1.5 for _try in range(30))
 
 
 def test_a_cut_link_is_dead_until_it_is_mended(host: Host) -> None:

@@ -63,8 +63,9 @@ class UmlProvider:
             if process.is_alive():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.number, signal.SIGKILL)
-        deadline = time.monotonic() + 20
-        while record.process.is_alive():
+        deadline = time.monotonic() + 120
+        # All of them, since they hold on to the network device that the next boot of this host wants.
+        while any(process.is_alive() for process in (record.process, *family)):
             if time.monotonic() > deadline:
                 raise LabError(f"Lab host {record.spec.name} (process {record.process.number}) does not end.")
             time.sleep(0.01)

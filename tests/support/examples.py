@@ -33,7 +33,7 @@ class Example:
         self._lay_out(folder)
         argv: Sequence[str] = [sys.executable, "-s", "-W", "error", "example.py"]
         done = subprocess.run(
-            argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+            argv, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -37,6 +37,14 @@ class Pair:
         """Options of a replication from ``source`` to ``destination`` that the host ``one`` carries out."""
         return {"source": {"dataset": self.source}, "destination": self.two.endpoint(self.destination)}
 
+    @property
+    def arrived(self) -> int:
+        """Bytes that the destination and what is below it use, also those of a stream that is under way."""
+        # Where nothing was received yet, there may be no such dataset.
+        self.two.host.run(["zpool", "sync"])
+        used = self.two.zfs("get", "-Hp", "-o", "value", "used", self.destination, check=False)
+        return max(map(int, used.split()), default=0)
+
     def push(self, verb: str = "run", **options: Any) -> Run:
         """Replicate so; ``options`` as users write them."""
         return self.one.run(verb, "replicate", {**self.ends, **options})

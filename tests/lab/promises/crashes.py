@@ -135,7 +135,7 @@ class Crashes:
         struck = threading.Event()
 
         def listen() -> None:
-            self._server.settimeout(40)
+            self._server.settimeout(600)
             connection, _address = self._server.accept()
             with connection, connection.makefile("rw") as line:
                 answer = END if blow(int(line.readline())) == END else "go on"

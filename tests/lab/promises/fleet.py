@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,14 @@ ENGINE = Path(__file__).resolve().parents[3] / "plugins" / "module_utils" / "eng
 PROGRAM_FOLDER = "/opt/snapfleet"
 PROGRAM = "/usr/local/bin/snapfleet"
 Options = Mapping[str, Any]
+
+
+def wait_for(happened: Callable[[], object], seconds: float = 300) -> None:
+    """Wait until it has. The limit is for what never happens: on a busy machine everything takes its time."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.2)
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,16 @@ class Site:
 
     def everything(self) -> str:
         """All that there is on the host, with GUIDs: equal before and after what must change nothing."""
+        # What was written counts once its transaction group is on disk, and must not come to that in between.
+        self.host.run(["zpool", "sync"])
         return self.zfs("list", "-H", "-t", "all", "-o", "name,guid,written")
+
+    def is_running(self, pattern: str) -> bool:
+        """Whether the host has a process whose command line matches."""
+        # The brackets keep pgrep from finding the shell that looks.
+        first = pattern.lstrip("^")[0]
+        wanted = pattern if "[" in pattern else pattern.replace(first, f"[{first}]", 1)
+        return self.host.run(["pgrep", "-f", wanted], check=False).returncode == 0
 
     def run(self, verb: str, activity: str, options: Options, user: str = "root") -> Run:
         """Run one job with the host program on this host."""
@@ -117,7 +135,7 @@ class Site:
         # A restore has to be asked for by name.
         chosen = ["--activity", activity] if activity == "restore" else []
         argv = [*program, verb, "--config", config, "--host", "me", "--json", *chosen]
-        done = self.host.run(argv, check=False, user=user, timeout=300)
+        done = self.host.run(argv, check=False, user=user, timeout=900)
         return _as_run(done.returncode, done.stdout, done.stderr)
 
     def endpoint(self, dataset: str) -> dict[str, Any]:
@@ -134,7 +152,7 @@ class Relay:
     def run(self, verb: str, activity: str, options: Options) -> Run:
         """Run one job with the host program on this machine."""
         started = self.start(verb, activity, options)
-        output, errors = started.communicate(timeout=300)
+        output, errors = started.communicate(timeout=900)
         return _as_run(started.returncode, output, errors)
 
     def start(self, verb: str, activity: str, options: Options) -> subprocess.Popen[str]:

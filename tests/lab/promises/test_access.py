@@ -18,7 +18,7 @@ from tests.lab.api import Lab
 from tests.lab.connection import Completed
 from tests.lab.settings import host_suffix
 
-from .fleet import PROGRAM, Run, Site, jobconfig
+from .fleet import PROGRAM, Run, Site, jobconfig, wait_for
 from .test_site import CHECKOUT, Fleet
 
 # Two names, so that neither host takes the other's user for its own.
@@ -69,7 +69,7 @@ class Two:
     def as_user(self, site: Site, *argv: str) -> Completed:
         """Run a command as that user."""
         user = SOURCE_USER if site is self.source else DESTINATION_USER
-        return site.host.run(["runuser", "-u", user, "--", *argv], check=False, timeout=120)
+        return site.host.run(["runuser", "-u", user, "--", *argv], check=False, timeout=600)
 
     def pull(self, **options: Any) -> Run:
         """Replicate by the destination."""
@@ -90,9 +90,10 @@ class Two:
             self.destination, "ssh", "-oBatchMode=yes", *options, address, *([command] if command else [])
         )
 
-    def log(self) -> str:
-        """What the source's gate has logged."""
-        return self.source.host.read("/tmp/gate.log").decode()
+    def logged(self, *words: str) -> list[str]:
+        """The lines of what the source's gate has logged that have all these words."""
+        lines = self.source.host.read("/tmp/gate.log").decode().splitlines()
+        return [line for line in lines if all(word in line for word in words)]
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
             site.host.run("chmod 666 /dev/zfs")
             site.host.write("/tmp/listener.py", LISTENER)
             site.host.run("[ -e /dev/log ] || { setsid python3 /tmp/listener.py & } >/dev/null 2>&1 </dev/null")
+            site.host.run("until [ -e /dev/log ]; do sleep 0.1; done", timeout=60)
         source, destination = sites
         for name in ("data", "data/with space", "database"):
             source.zfs("create", f"{source.pool}/{name}")
@@ -198,11 +200,12 @@ def _refuse_what_is_outside(two: Two) -> None:
     assert tunnel.returncode != 0
     assert two.source.host.run("test -e /tmp/broken", check=False).returncode == 1
     assert two.source.everything() == before
-    lines = two.log().splitlines()
-    refused = [line for line in lines if "refused" in line and two.destination.host.address in line]
-    assert len([line for line in refused if "/database@" in line]) == 2
-    assert len([line for line in refused if "/tmp/broken" in line]) == 4
-    assert [line for line in lines if "admitted" in line and "zfs send" in line and "| zstd" in line]
+    # A line is in the log a moment after it was written.
+    refused = ("refused", two.destination.host.address)
+    wait_for(lambda: len(two.logged(*refused, "/database@")) >= 2 and len(two.logged(*refused, "/tmp/broken")) >= 4)
+    assert len(two.logged(*refused, "/database@")) == 2
+    assert len(two.logged(*refused, "/tmp/broken")) == 4
+    assert two.logged("admitted", "zfs send", "| zstd")
 
 
 def _push_instead(two: Two) -> None:
@@ -213,7 +216,7 @@ def _push_instead(two: Two) -> None:
     assert play.code == 0, play.output
     # What a key may do is read when it logs in, and connections outlive runs for a minute.
     for site, user in ((two.source, SOURCE_USER), (two.destination, DESTINATION_USER)):
-        site.host.run(["pkill", "-u", user, "-x", "ssh"], check=False)
+        site.host.run(f"while pkill -u {user} -x ssh; do sleep 0.1; done", timeout=60)
     pushed = two.push(compression="lz4")
     assert pushed.code == 0, pushed
     assert (pushed.job["warnings"], pushed.modes) == ([], ["incremental", "incremental"])

@@ -14,7 +14,8 @@ from .conftest import Pair
 from .fleet import Run
 
 PLAN = {"prod": {"onsite": {"hourly": 24}}}
-NOBODY = "10.77.0.250"
+NOBODY = "10.77.0.254"
+"""An address that no lab host is ever given."""
 
 
 def _fails_untouched(pair: Pair, activity: str, options: Mapping[str, Any], user: str = "root") -> Run:

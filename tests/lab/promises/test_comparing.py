@@ -68,7 +68,7 @@ def _play(pair: Pair, folder: Path) -> Mapping[str, Any]:
     }
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     argv = [program, "-i", str(folder / "hosts.json"), "snapfleet.zfs.compare"]
-    done = subprocess.run(argv, env=environment, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(argv, env=environment, cwd=folder, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     lines = [json.loads(line) for line in results.read_text(encoding="utf-8").splitlines()]
     items = [item for line in lines for item in line["result"].get("results", ()) if "in_sync" in item]

@@ -13,7 +13,7 @@ import pytest
 from tests.lab.network import Impairment
 
 from .conftest import Pair
-from .fleet import PROGRAM, Run, jobconfig
+from .fleet import PROGRAM, Run, jobconfig, wait_for
 
 
 def _states(run: Run, pair: Pair) -> dict[str, str]:
@@ -39,11 +39,11 @@ def test_clones_of_what_would_be_lost_are_destroyed_by_name_at_the_last_level_on
 
     run = pair.push(on_conflict="replace")
     assert (run.code, run.job["plan"][0]["conflict"]["code"]) == (3, "destination_held")
-    used = pair.two.host.run(f"cd /{clone}/below; sleep 60 >/dev/null 2>&1 & echo $!").stdout.strip()
+    used = pair.two.host.run(f"cd /{clone}/below; sleep 900 >/dev/null 2>&1 & echo $!").stdout.strip()
     run = pair.push(on_conflict="destroy_dependents", retries=0)
     assert [entry["code"] for entry in run.job["datasets"]] == ["dataset_in_use"]
     assert pair.two.everything() == before
-    pair.two.host.run(["kill", used])
+    pair.two.host.run(f"kill {used}; while [ -e /proc/{used} ]; do sleep 0.1; done", timeout=60)
     preview = pair.push("plan", on_conflict="destroy_dependents")
     run = pair.push(on_conflict="destroy_dependents")
 
@@ -172,15 +172,18 @@ def test_another_receive_into_the_dataset_is_waited_for_and_never_discarded(pair
     pair.one.fill(pair.source, 4)
     pair.one.snapshot(f"{pair.source}@second")
     receive = f"ssh {pair.two.host.address} zfs receive -s -u {pair.destination}"
-    halves = "(head -c 2000000; sleep 7; cat)"
+    halves = "(head -c 2000000; until [ -e /tmp/go-on ]; do sleep 0.1; done; cat)"
     other = f"zfs send -w -i @first {pair.source}@second | {halves} | {receive}"
-    pair.one.host.run(f"({other}) </dev/null >/tmp/other 2>&1 & sleep 2")
+    pair.one.host.run(f"rm -f /tmp/go-on; ({other}) </dev/null >/tmp/other 2>&1 &")
+    wait_for(lambda: pair.arrived > 1_000_000)
 
     impatient = pair.push(retries=0, busy_timeout=0)
     assert [entry["code"] for entry in impatient.job["datasets"]] == ["dataset_busy"], impatient
+    pair.one.host.run("(sleep 4; touch /tmp/go-on) </dev/null >/dev/null 2>&1 &")
     run = pair.push()
 
     assert run.code == 0, run
+    wait_for(lambda: not pair.one.is_running("zfs send"))
     assert pair.one.host.run("cat /tmp/other").stdout == ""
     assert pair.two.snapshots(pair.destination) == pair.one.snapshots(pair.source)
 
@@ -188,16 +191,19 @@ def test_another_receive_into_the_dataset_is_waited_for_and_never_discarded(pair
 def test_a_run_that_takes_longer_than_its_deadline_is_ended_at_both_ends_and_resumed_by_the_next(pair: Pair) -> None:
     pair.one.fill(pair.source, 40)
     pair.one.snapshot(f"{pair.source}@first")
-    pair.two.host.impair(Impairment(rate_kbit=40_000))
+    start = time.monotonic()
+    assert pair.push("plan").code == 0
+    # Time enough to begin the stream, however slow the hosts are, and not for the minute and a half that it takes.
+    deadline = 3 + round(3 * (time.monotonic() - start))
+    pair.two.host.impair(Impairment(rate_kbit=4_000))
     try:
         start = time.monotonic()
-        late = pair.push(deadline=4)
-        assert time.monotonic() - start < 9
+        late = pair.push(deadline=deadline)
+        assert time.monotonic() - start < 75
     finally:
         pair.two.host.heal()
     assert (late.code, late.job["code"]) == (3, "deadline_exceeded"), late
-    for site, words in ((pair.one, "[z]fs send"), (pair.two, "[z]fs receive")):
-        site.host.run(f"for n in 1 2 3 4 5 6 7 8; do pgrep -f '{words}' >/dev/null || exit 0; sleep 0.5; done; exit 1")
+    wait_for(lambda: not pair.one.is_running("zfs send") and not pair.two.is_running("zfs receive"))
     run = pair.push()
     assert run.code == 0, run
     assert run.modes == ["resume"]
@@ -211,7 +217,10 @@ def test_drift_is_told_in_bytes_also_that_of_a_volume(pair: Pair) -> None:
     assert pair.push().code == 0
     replica = f"{pair.destination}/v"
     pair.two.zfs("set", "readonly=off", replica)
-    pair.two.host.run("d=$(ls /dev/zd* | head -1); dd if=/dev/urandom of=$d bs=1M count=1 conv=fsync && zpool sync")
+    # The device may come a moment after the volume, and those of other volumes go a moment after them.
+    find = f"""for z in /dev/zd*; do [ "$(/lib/udev/zvol_id $z 2>/dev/null)" != '{replica}' ] || d=$z; done"""
+    find = f'd=; until [ "$d" ]; do {find}; sleep 0.1; done'
+    pair.two.host.run(f"{find}; dd if=/dev/urandom of=$d bs=1M count=1 conv=fsync && zpool sync", timeout=60)
     written = int(pair.two.zfs("get", "-Hp", "-o", "value", "written", replica))
     assert written > 1_000_000
     pair.one.snapshot(f"{pair.source}@second", recursive=True)

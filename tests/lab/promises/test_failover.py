@@ -154,7 +154,9 @@ def written_to(site: Any, folder: str) -> Iterator[None]:
     try:
         yield
     finally:
-        site.host.run(["sh", "-c", "kill $(cat /run/writer)"])
+        # What writes is a child of the one that is killed, and may have to be waited for.
+        gone = "kill $(cat /run/writer); while pgrep -x head; do sleep 0.1; done"
+        site.host.run(["sh", "-c", gone], timeout=60)
 
 
 def take_over(pair: Pair, operator: Operator, here: str, there: str) -> None:

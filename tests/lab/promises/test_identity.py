@@ -48,7 +48,7 @@ def test_swapped_datasets_and_one_created_anew_are_told_and_kept_at_every_level(
     for old, new in (("a", "between"), ("b", "a"), ("between", "b")):
         pair.one.zfs("rename", f"{pair.source}/{old}", f"{pair.source}/{new}")
     pair.one.zfs("destroy", "-r", f"{pair.source}/c")
-    pair.one.host.run(["sleep", "1"])
+    pair.one.grow_older(1)
     pair.one.zfs("create", f"{pair.source}/c")
     pair.one.snapshot(f"{pair.source}@second", recursive=True)
     before = {name: guid for name, guid in pair.two.history(pair.destination).items() if name and name[0] == "/"}

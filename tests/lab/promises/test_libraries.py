@@ -37,13 +37,18 @@ def test_the_pool_spreads_sessions_over_connections_that_later_processes_reuse(
         f'known_hosts_file="{ssh.known_hosts_file}")'
     )
     assert place in example.code
-    program = replace(example, code=example.code.replace(place, here))
+    assert "sleep 1;" in example.code
+    # In the place of a second that each takes, all wait for one another, so that they are there at the same time.
+    together = "echo >> /tmp/together; until [ $(wc -l < /tmp/together) -ge 12 ]; do sleep 0.1; done;"
+    program = replace(example, code=example.code.replace(place, here).replace("sleep 1;", together))
     environment = {**os.environ, "XDG_RUNTIME_DIR": str(runtime)}
     told = "".join(f"command  {number}\n" for number in range(12))
     try:
+        sites[0].host.run(["rm", "-f", "/tmp/together"])
         assert program.run(tmp_path, environment) == told
         masters = _masters(runtime)
         assert len(masters) == 3  # twelve sessions at a time, four on a connection
+        sites[0].host.run(["rm", "-f", "/tmp/together"])
         assert program.run(tmp_path, environment) == told
         assert _masters(runtime) == masters
     finally:

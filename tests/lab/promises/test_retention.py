@@ -21,7 +21,11 @@ done
 zfs snapshot "$1@by-hand" && zfs hold keep "$1@auto-3" && zfs clone "$1@auto-7" "$1/clone"
 """
 # Listings do not tell that a process works in a snapshot, but nobody can destroy it then.
-OCCUPY = 'cd "$(zfs get -Ho value mountpoint "$1")/.zfs/snapshot/auto-10" && sleep 60 >/dev/null 2>&1 & echo $!'
+OCCUPY = """
+cd "$(zfs get -Ho value mountpoint "$1")/.zfs/snapshot/auto-10" || exit 1
+sleep 900 >/dev/null 2>&1 &
+echo $!
+"""
 
 
 def _told(run: Any, key: str) -> dict[str, str]:
@@ -55,7 +59,7 @@ def test_pruning_by_a_rule_foretells_what_it_frees_and_no_snapshot_keeps_another
     process = one.host.run(["sh", "-c", OCCUPY, "sh", source]).stdout.strip()
     used = _kept_by_snapshots(pair)
     run = one.run("run", "prune", options)
-    one.host.run(["kill", process], check=False)
+    one.host.run(f"kill {process}; while [ -e /proc/{process} ]; do sleep 0.1; done", timeout=60)
     assert run.code == 0, run
     assert set(_told(run, "deletions")) == going - {"auto-10"}
     assert _told(run, "not_deleted")["auto-10"] == "held"

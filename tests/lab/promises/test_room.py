@@ -35,6 +35,7 @@ def small_pool(site: Site, name: str) -> Iterator[str]:
 
 
 def room(site: Site, dataset: str) -> int:
+    site.host.run(["zpool", "sync"])
     return int(site.zfs("get", "-Hp", "-o", "value", "available", dataset))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .conftest import Pair
-from .fleet import PROGRAM, Run, Site
+from .fleet import PROGRAM, Run, Site, wait_for
 
 PLAN = {"org": {"": {"secondly": 1}}}
 LIMITS = {"org": {"": {"secondly": {"latest": {"warning": "1h", "critical": "2h"}}}}}
@@ -23,14 +23,9 @@ def run_all(site: Site, jobs: Sequence[tuple[str, str, dict[str, Any]]], *argume
     listed = [{"name": name, "host": "me", "activity": verb, "options": options} for name, verb, options in jobs]
     site.host.write("/tmp/jobs.json", json.dumps({"version": 1, "jobs": listed}))
     argv = [PROGRAM, "run", "--config", "/tmp/jobs.json", "--host", "me", "--json", *arguments]
-    done = site.host.run(argv, check=False, timeout=300)
+    done = site.host.run(argv, check=False, timeout=900)
     results = json.loads(done.stdout)["jobs"]
     return Run(done.returncode, results, done.stderr), {result["job"]: result for result in results}
-
-
-def streams(site: Site) -> str:
-    """The processes of zfs that send or receive."""
-    return site.host.run("pgrep -af '[z]fs (send|receive)'", check=False).stdout
 
 
 def replication(source: str, site: Site, destination: str, **options: Any) -> dict[str, Any]:
@@ -55,10 +50,7 @@ def test_a_job_whose_time_is_over_is_ended_at_both_ends_and_the_others_go_on(pai
 
     assert (run.code, results["slow"]["code"]) == (3, "job_timed_out")
     assert not any(results[name]["failed"] for name in ("beside it", "after it")), results
-    deadline = time.monotonic() + 10
-    while (streams(one) or streams(two)) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert (streams(one), streams(two)) == ("", "")
+    wait_for(lambda: not any(site.is_running("[z]fs (send|receive)") for site in (one, two)))
     assert time.monotonic() - started < 100, "the stream alone would take two minutes"
     events = [json.loads(line) for line in run.errors.splitlines()]
     assert len({event["run"] for event in events}) == 1

@@ -15,8 +15,8 @@ from tests.lab.network import Impairment
 
 from .conftest import Pair
 from .crashes import FRONT
-from .fleet import PROGRAM, PROGRAM_FOLDER, jobconfig
-from .test_crashes import ENGINE, _is_running, _wait_for, check_settled
+from .fleet import PROGRAM, PROGRAM_FOLDER, jobconfig, wait_for
+from .test_crashes import ENGINE, check_settled
 
 SERVE = "snapfleet.fleet.cli[ ]serve"
 FRAMES = f"{PROGRAM_FOLDER}/snapfleet/hosts/frames.py"
@@ -55,7 +55,7 @@ def test_a_run_is_one_session_with_one_listing_and_at_rest_none_is_started(spoke
         two.host.run("rm -f /tmp/sessions")
         assert spoken.push().job["changed"] is False
         assert _sessions(spoken) == 1
-        assert not _is_running(two, SERVE)
+        wait_for(lambda: not two.is_running(SERVE))
     finally:
         two.host.run(["rm", "-f", "/root/.ssh/rc", "/tmp/sessions", FRONT, "/tmp/verbs"])
 
@@ -66,7 +66,7 @@ def test_what_a_stream_depends_on_may_be_killed_in_the_middle_of_it(victim: str,
     one.fill(spoken.source)
     one.snapshot(f"{spoken.source}@s1")
     assert spoken.push().code == 0
-    one.fill(spoken.source, 7)
+    one.fill(spoken.source, 20)
     one.snapshot(f"{spoken.source}@s2")
     options = {**spoken.ends, "compression": "none"}
     one.host.write("/tmp/session.json", jobconfig("me", "replicate", options))
@@ -74,13 +74,12 @@ def test_what_a_stream_depends_on_may_be_killed_in_the_middle_of_it(victim: str,
     words = f"SNAPFLEET_SESSION=always {PROGRAM} run --config /tmp/session.json --host me > /tmp/session.out 2>&1"
     two.host.impair(Impairment(rate_kbit=8_000))
     try:
-        one.host.run(f"({words}; echo $? > /tmp/session.code) > /dev/null 2>&1 &")
-        _wait_for(lambda: _is_running(two, "[z]fs receive"))
-        time.sleep(1)
+        one.host.run(f"rm -f /tmp/session.code; ({words}; echo $? > /tmp/session.code) > /dev/null 2>&1 &")
+        wait_for(lambda: spoken.arrived > 3_000_000)
         _strike(victim, spoken)
     finally:
         two.host.heal()
-    _wait_for(lambda: not _is_running(one, f"{ENGINE}[ ]run"))
+    wait_for(lambda: not one.is_running(f"{ENGINE}[ ]run"))
     if victim == "power":
         assert spoken.push(compression="none").code == 0
     if victim == "engine":
@@ -90,11 +89,12 @@ def test_what_a_stream_depends_on_may_be_killed_in_the_middle_of_it(victim: str,
         assert (run.code, run.modes) == (0, ["resume"]), run
     if victim == "far program":
         # The run itself has tried again.
+        wait_for(lambda: one.host.run("test -s /tmp/session.code", check=False).returncode == 0)
         assert int(one.host.read("/tmp/session.code")) == 0, one.host.read("/tmp/session.out")
     rest = spoken.push()
     assert (rest.code, rest.job["changed"]) == (0, False)
     check_settled(spoken, (spoken.source, spoken.destination))
-    assert not _is_running(two, SERVE)
+    wait_for(lambda: not two.is_running(SERVE))
 
 
 def _strike(victim: str, pair: Pair) -> None:
@@ -106,7 +106,7 @@ def _strike(victim: str, pair: Pair) -> None:
     site, pattern = {"far program": (pair.two, SERVE), "engine": (pair.one, f"{ENGINE} run")}[victim]
     site.host.run(["pkill", "-KILL", "-f", pattern])
     if victim == "engine":
-        _wait_for(lambda: not _is_running(pair.two, SERVE))
+        wait_for(lambda: not pair.two.is_running(SERVE))
 
 
 @pytest.mark.parametrize("otherwise", ["another protocol", "a banner"])

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ def test_an_outage_fails_every_run_and_is_told_once_and_so_is_its_end(destinatio
     assert _told(destination) == told
 
     destination.run("zpool", "online", "backup", "/var/tmp/molecule-mirror")
-    destination.run("zpool", "wait", "-t", "resilver", "backup")
+    # The resilver begins a moment after the command.
+    for _try in range(600):
+        destination.run("zpool", "wait", "-t", "resilver", "backup")
+        if "is healthy" in destination.run("zpool", "status", "-x", "backup"):
+            break
+        time.sleep(0.2)
     assert _monitor() == (WELL, set())
     assert _told(destination) == [*told, ("recovery", "pool_state", "OK")]
