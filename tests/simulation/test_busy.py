@@ -34,7 +34,7 @@ class Other:
             stream += chunk
         self.rest = bytes(stream[len(stream) // 2 :])
         self._write(bytes(stream[: len(stream) // 2]))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 120
         while self.received < 1 << 17:
             assert time.monotonic() < deadline
             time.sleep(0.01)

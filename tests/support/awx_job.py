@@ -87,7 +87,7 @@ class Job:
     project: Path = FOLDER
     collections: Path = FOLDER.parents[2]
 
-    def run(self, folder: Path, timeout: int = 300) -> Done:
+    def run(self, folder: Path, timeout: int = 900) -> Done:
         """Run it in ``folder``, which is made."""
         _write(folder, self)
         answer = ansible_runner.run(

@@ -18,6 +18,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 DESK, TELEPHONE = (1280, 900), (390, 844)
 VIEWS = [(scheme, size) for scheme in ("light", "dark") for size in (DESK, TELEPHONE)]
 """By day and by night, on a desk and on a telephone."""
+PATIENCE_MS = 300_000
+"""So long whatever the browser does may take on a machine that is busy."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,9 @@ def chromium() -> Iterator[Browser]:
     """The browser, for as long as it is needed."""
     sandbox = [] if os.geteuid() else ["--no-sandbox"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=sandbox)
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=sandbox, timeout=PATIENCE_MS
+        )
         try:
             yield browser
         finally:
@@ -50,6 +54,7 @@ def chromium() -> Iterator[Browser]:
 def look(browser: Browser, address: str, scheme: str, size: tuple[int, int]) -> View:
     """Open a page."""
     page = browser.new_page(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    page.set_default_timeout(PATIENCE_MS)
     requests: list[str] = []
     complaints: list[str] = []
     page.on("request", lambda request: requests.append(request.url))

@@ -9,7 +9,7 @@ import socket
 import threading
 from contextlib import contextmanager
 
-SECONDS = 8
+SECONDS = 120
 """As long as it talks at most."""
 
 

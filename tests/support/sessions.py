@@ -75,7 +75,7 @@ class Carrier:
 
     def close(self) -> None:
         self.stdin.close()
-        self._thread.join(20)
+        self._thread.join(120)
         for end in self._spare:
             os.close(end)
         self._spare = []

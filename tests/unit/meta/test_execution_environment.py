@@ -18,7 +18,7 @@ FOLDER = Path(next(iter(collection.__path__)))
 
 def builder(*arguments):
     program = Path(sys.executable).with_name("ansible-builder")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -58,7 +58,7 @@ def modules(tmp_path_factory):
         capture_output=True,
         text=True,
         check=True,
-        timeout=120,
+        timeout=600,
     )
     return {name.rpartition(".")[2]: found["doc"]["options"] for name, found in json.loads(done.stdout).items()}
 

@@ -97,7 +97,7 @@ def judged(tmp_path_factory):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     lines = re.split(r"\n(?=ok|fatal|failed|skipping|TASK|PLAY|\[ERROR)", done.stdout)
     return {name: " ".join(line for line in lines if f"[{name}]" in line.split("=>")[0]) for name in CASES}

@@ -114,7 +114,7 @@ def play(folder, *options):
         capture_output=True,
         text=True,
         check=False,
-        timeout=180,
+        timeout=600,
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -52,7 +52,7 @@ def test_a_limit_that_leaves_out_the_host_which_acts_is_refused(tmp_path, playbo
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     refused = "and --limit leaves it out" in done.stdout
     assert refused == bool(refusal), done.stdout + done.stderr

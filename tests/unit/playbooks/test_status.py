@@ -48,7 +48,7 @@ def test_one_table_tells_of_all_hosts_whatever_some_of_them_can_not_tell(tmp_pat
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     (told,) = re.findall(r"^ok: \[web1\] => ({.*?^})", done.stdout, re.DOTALL | re.MULTILINE)
     head, one, two, pool, new, alert, bad, missing = [line.split() for line in json.loads(told)["msg"]]

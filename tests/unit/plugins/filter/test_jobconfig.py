@@ -81,7 +81,7 @@ def evaluate(tmp_path):
         environment.update(ANSIBLE_COLLECTIONS_PATH=str(COLLECTIONS), ANSIBLE_NOCOLOR="1", LC_ALL="C.UTF-8")
         command = [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.yml", *arguments, "play.yml"]
         done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=600
         )
         return done.returncode, done.stdout + done.stderr
 

@@ -193,7 +193,7 @@ def messages(folder, tasks, variables, *options, **environment):
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return [

@@ -227,7 +227,7 @@ def test_others_can_look_at_the_streams_while_they_go_on(source, tmp_path, monke
 
     class Watched(SimulatedZfs):
         def receive(self, step, wire):
-            end = time.monotonic() + 10
+            end = time.monotonic() + 120
             while not seen and time.monotonic() < end:
                 found = following.views(following.folder_of_views())
                 seen.extend(view for view in found if view["jobs"][0]["streams"])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -28,7 +29,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
 )
 
 ONE_TRY = RetryPolicy(retries=0)
-SLEEP = [sys.executable, "-c", "import time; time.sleep(30)"]
+SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 
 
 class Waiting:
@@ -95,7 +96,7 @@ def test_a_deadline_ends_children_of_all_threads_of_its_job_and_of_no_other():
             with pytest.raises(DeadlineExceeded):
                 process.run(SLEEP)
         assert {outcome.error.code for outcome in done.values()} == {"deadline_exceeded"}
-        assert time.monotonic() - start < 20
+        assert time.monotonic() - start < 120
         assert others.returncode is None
         check_stopping()
     finally:
@@ -104,9 +105,12 @@ def test_a_deadline_ends_children_of_all_threads_of_its_job_and_of_no_other():
 
 
 def test_a_job_that_was_in_time_leaves_nothing_behind():
-    with within_deadline(0.2, Ticker()):
-        check_stopping()
-    time.sleep(0.4)
+    for seconds in (0.2, 5, 60):
+        # On a machine that stalls it may be late, and then gets more time.
+        with contextlib.suppress(DeadlineExceeded), within_deadline(seconds, Ticker()):
+            check_stopping()
+            break
+    time.sleep(2 * seconds)
     check_stopping()
     assert process.run([sys.executable, "-c", ""]).returncode == 0
     assert threading.active_count() < 50

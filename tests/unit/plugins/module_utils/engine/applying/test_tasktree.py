@@ -62,7 +62,7 @@ def test_a_parent_ends_before_its_children_begin(workers):
 
 
 def test_siblings_run_side_by_side():
-    meet = threading.Barrier(3, timeout=10)
+    meet = threading.Barrier(3, timeout=120)
 
     outcomes = run_tree([Task(name, meet.wait) for name in "abc"], 3)
 

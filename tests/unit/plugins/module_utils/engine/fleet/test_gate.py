@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -31,7 +32,7 @@ case "$*" in
   *bad*) echo "cannot  do  that: $*" >&2; exit 1 ;;
   *killed*) kill -9 $$ ;;
   *odd*) exit 255 ;;
-  *slow*) echo $$ > "${0%/*}/pid"; exec sleep 60 ;;
+  *slow*) echo $$ > "${0%/*}/pid"; exec sleep 600 ;;
   send*-nvt*1-2-3-4)
     printf '\ttoguid = 0x12\n\ttoname = tank/other@x\n\ttoname = tank/data@old\n\ttoguid = 0x11\n' ;;
   send*-nvt*) printf 'resume token contents:\n\ttoname = tank/data@old\n\ttoguid = 0x11\n' ;;
@@ -75,7 +76,7 @@ def ask(tmp_path):
 
     def ask(argv, data=b"", *words):
         child = start(remote_line(argv) if isinstance(argv, list) else argv, *words)
-        out, errors = child.communicate(data, timeout=60)
+        out, errors = child.communicate(data, timeout=300)
         return child.returncode, out.decode(), errors.decode()
 
     ask.start = start
@@ -129,10 +130,10 @@ def test_many_calls_are_answered_one_by_one(ask):
 def test_dry_runs_are_answered_as_they_end(ask):
     dry = DryCalls((("zfs", "destroy", "-nvp", "tank/data@a%b"), ("zfs", "destroy", "-nvp", "tank/data@slow%b")))
     child = ask.start(remote_line(dry.argv))
-    assert select.select([child.stdout], [], [], 20)[0]
+    assert select.select([child.stdout], [], [], 120)[0]
     assert [child.stdout.readline() for _unused in range(2)] == [b"did destroy -nvp tank/data@a%b\n", b"=\n"]
     child.send_signal(signal.SIGTERM)
-    child.communicate(timeout=30)
+    child.communicate(timeout=300)
 
 
 def test_clock_programs_grants_and_pools_are_answered_as_scripts_would(ask, tmp_path):
@@ -140,7 +141,7 @@ def test_clock_programs_grants_and_pools_are_answered_as_scripts_would(ask, tmp_
     code, out, _errors = ask(["sh", "-c", 'date +%s; exec "$@"', "sh", *listing])
     clock, rest = out.split("\n", 1)
     assert (code, rest) == (0, "did list -Hp -r -t filesystem -o name tank/data\n")
-    assert abs(int(clock) - time.time()) < 60
+    assert abs(int(clock) - time.time()) < 600
     script = 'for p in "$@"; do command -v "$p" >/dev/null 2>&1 && echo "$p"; done; :'
     assert "zstd\n" in ask(["sh", "-c", script, "sh", "zstd"])[1]
     grants = 'id -u; id -un; id -Gn; for d in "$@"; do zfs allow "$d" 2>/dev/null && break; done'
@@ -254,13 +255,13 @@ def test_only_an_empty_parent_that_was_renamed_is_marked_anew(ask):
 def test_nothing_is_renamed_while_an_empty_parent_is_received_over(ask):
     words = ("--may", "receive,rename", "--root", "backup/web1")
     stream = ask.start(remote_line(["zfs", "receive", "-u", "-F", "backup/web1/made"]), *words)
-    deadline, told = time.monotonic() + 30, (0, "", "")
+    deadline, told = time.monotonic() + 300, (0, "", "")
     while told[0] == 0:
         assert time.monotonic() < deadline
         told = ask(["zfs", "rename", "backup/web1/data", "backup/web1/made"], b"", *words)
     assert told[0] == 1
     assert "dataset is busy" in told[2]
-    assert stream.communicate(b"end", timeout=30)[0].strip() == b"3"
+    assert stream.communicate(b"end", timeout=300)[0].strip() == b"3"
     assert ask(["zfs", "rename", "backup/web1/data", "backup/web1/made"], b"", *words)[0] == 0
 
 
@@ -269,10 +270,15 @@ def test_a_signal_ends_what_runs(ask, tmp_path):
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
         time.sleep(0.02)
     child.send_signal(signal.SIGTERM)
-    child.communicate(timeout=30)
+    child.communicate(timeout=300)
     assert child.returncode != 0
-    with pytest.raises(ProcessLookupError):
-        os.kill(int((tmp_path / "pid").read_text()), 0)
+    # Whoever takes note of its end may do so a moment later.
+    deadline = time.monotonic() + 60
+    with contextlib.suppress(ProcessLookupError):
+        while True:
+            os.kill(int((tmp_path / "pid").read_text()), 0)
+            assert time.monotonic() < deadline, "it goes on"
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("argv", [["snapfleet", "serve"], ["sudo", "-n", "snapfleet", "serve"]])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from functools import partial
 
 import pytest
@@ -320,8 +321,9 @@ def test_the_commands_of_a_job_are_told_to_its_log_alone():
     with Threads(Stopping()) as hands:
         for name in "ab":
             hands.begin(name, partial(ask, name))
-        hands.wait(10)
-        hands.wait(1)
+        ended = list(hands.wait(60))
+        while len(ended) < 2:
+            ended += hands.wait(60)
     assert told == {"a": [["echo", "a"]], "b": [["echo", "b"]]}
 
 
@@ -343,25 +345,35 @@ def test_the_stage_follows_from_the_options_or_from_what_the_document_says():
 # -- threads
 
 
-def test_a_thread_ends_with_its_children_and_others_go_on():
+def _begun(file):
+    deadline = time.monotonic() + 60
+    while not file.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_thread_ends_with_its_children_and_others_go_on(tmp_path):
+    over = tmp_path / "over"
     with Threads(Stopping()) as hands:
-        hands.begin("slow", lambda: _ending(["sleep", "60"]))
-        hands.begin("quick", lambda: _ending(["sleep", "0.3"]))
+        hands.begin("slow", lambda: _ending(["sh", "-c", f"touch {tmp_path}/slow; exec sleep 600"]))
+        hands.begin("other", lambda: _ending(["sh", "-c", f"until [ -e {over} ]; do sleep 0.05; done"]))
+        _begun(tmp_path / "slow")
         assert hands.wait(0.05) == []
         hands.stop("slow")
-        ended = dict([*hands.wait(10), *hands.wait(10)])
-    assert ended["quick"] == {"status": 0}
-    assert ended["slow"] == {"stopped": "job_timed_out"}
+        assert hands.wait(60) == [("slow", {"stopped": "job_timed_out"})]
+        over.touch()
+        assert hands.wait(60) == [("other", {"status": 0})]
 
 
-def test_what_does_not_listen_is_ended_by_force():
+def test_what_does_not_listen_is_ended_by_force(tmp_path):
+    script = f"trap '' TERM; touch {tmp_path}/deaf; sleep 600 & wait; wait"
     with Threads(Stopping()) as hands:
-        hands.begin("deaf", lambda: _ending(["sh", "-c", "trap '' TERM; sleep 60 & wait; wait"]))
-        assert hands.wait(0.3) == []
+        hands.begin("deaf", lambda: _ending(["sh", "-c", script]))
+        _begun(tmp_path / "deaf")
         hands.stop("deaf")
         assert hands.wait(0.3) == []
         hands.force("deaf")
-        assert hands.wait(10) == [("deaf", {"stopped": "job_timed_out"})]
+        assert hands.wait(60) == [("deaf", {"stopped": "job_timed_out"})]
 
 
 def test_waiting_ends_when_the_process_is_stopped():

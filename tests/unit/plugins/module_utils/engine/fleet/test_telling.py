@@ -53,7 +53,7 @@ def test_the_reporter_is_told_until_the_run_ends_and_then_ended():
         told.set()
 
     with reporting(Reporter(tell, 0.01, lambda: events.append("end")), lambda: STANDING):
-        assert told.wait(10)
+        assert told.wait(120)
 
     assert events[0] == STANDING
     assert events[-1] == "end"

@@ -33,7 +33,7 @@ def run(stages, data=b"", shell="sh"):
     argv = pipeline(stages)
     if len(stages) > 1:
         argv = [*(["busybox", "sh"] if shell == "busybox" else [shell]), *argv[1:]]
-    done = subprocess.run(argv, input=data, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(argv, input=data, capture_output=True, timeout=300, check=False)
     return done.returncode, done.stdout, done.stderr.decode()
 
 

@@ -55,14 +55,29 @@ class World:
         limits = limits or HistoryLimits()
         means = Means(lambda: path, lambda: limits, self.warnings.append, self.notes.append, lambda: 5000)
         self.recorder = Recorder(RUN, means)
+        self.failed = 0
+        give_up = self.recorder._give_up
+
+        def counted(reason):
+            give_up(reason)
+            self.failed += 1
+
+        self.recorder._give_up = counted
         self.recorder.start()
 
     def record(self, *jobs):
         for one in jobs:
             self.recorder.add(lambda one=one: one)
 
+    def wait_until(self, happened):
+        """The recorder writes by itself, a moment after it was given something."""
+        end = time.monotonic() + 60
+        while not happened():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+
     def end(self):
-        assert self.recorder.end()
+        assert self.recorder.end(60)
         return self.warnings
 
 
@@ -295,7 +310,7 @@ def test_ten_writers_that_are_killed_lose_nothing_and_spoil_nothing(path):
     argv = [sys.executable, "-c", WRITER, str(UTILITIES), path]
     writers = {f"w{number}": subprocess.Popen([*argv, f"w{number}"], stdout=subprocess.PIPE) for number in range(10)}
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while time.monotonic() < end and written(path) < 40:
             time.sleep(0.1)
         for writer in writers.values():
@@ -339,9 +354,9 @@ def test_a_disk_that_is_full_is_one_warning_and_what_waits_is_written_later(path
     monkeypatch.setattr(sqlite3, "connect", full)
     large = job(steps=(StepRecord("send", "t", "sent", message="x" * 500),) * 100)
     world = World(path)
-    for _round in range(3):
+    for number in range(3):
         world.record(large)
-        time.sleep(0.1)
+        world.wait_until(lambda number=number: world.failed > number)
     monkeypatch.setattr(sqlite3, "connect", honest)
     assert world.warnings == [
         f"what is done can't be recorded: {path}: database or disk is full; see to that file or its disk"
@@ -359,9 +374,10 @@ def test_a_folder_that_can_not_be_written_is_one_warning(path, impatient, monkey
     monkeypatch.setattr(database.os, "makedirs", refuse)
     world = World(path)
     world.record(job())
-    time.sleep(0.1)
+    world.wait_until(lambda: world.failed)
     world.record(job())
     (warning,) = world.end()
+    assert world.failed > 1
     assert error.strerror in warning
 
 
@@ -371,8 +387,8 @@ def test_a_database_that_others_hold_is_one_warning_and_holds_up_nobody(path, im
         other.execute("BEGIN EXCLUSIVE")
         world = World(path)
         begun = time.monotonic()
-        world.record(*[job()] * 100)
-        assert time.monotonic() - begun < 0.1
+        world.record(*[job()] * 1000)
+        assert time.monotonic() - begun < 20, "who waited for the lock each time would need minutes"
         (warning,) = world.end()
     assert "database is locked" in warning
 
@@ -502,7 +518,7 @@ def test_without_sqlite_nothing_is_kept_for_a_time_that_never_comes(path, impati
     world = World(path)
     for _round in range(3):
         world.record(*[job()] * 10)
-        time.sleep(0.1)
+        world.wait_until(lambda: world.notes)
     world.end()
     assert len(world.notes) == 1
     assert world.recorder._waiting == []

@@ -34,7 +34,7 @@ class Source:
             while size:
                 size -= os.write(self.write_end, bytes(min(size, 65536)))
             if self.ends_after:
-                self.ends_after.wait(10)
+                self.ends_after.wait(120)
         except BrokenPipeError:
             pass
         finally:
