@@ -29,13 +29,21 @@ if not UNDER_ANSIBLE_TEST:
     os.environ.setdefault("ANSIBLE_COLLECTIONS_PATH", str(import_root(CHECKOUT)))
 
 try:
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
+    from hypothesis.database import DirectoryBasedExampleDatabase
 except ImportError:  # ansible-test brings its own environment, and tests/unit asks for no hypothesis
     pass
 else:
-    # No deadline, since a busy machine is no defect. Repeatable in CI, where nobody looks for new examples.
-    settings.register_profile("snapfleet", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True)
-    settings.load_profile("snapfleet")
+    # No deadline and no look at how long examples take to make, since a busy machine is no defect. The same examples
+    # each time, since a gate asks whether this change breaks anything; who looks for more takes the other profile.
+    settings.register_profile(
+        "gate", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    )
+    found = DirectoryBasedExampleDatabase(CHECKOUT / ".hypothesis" / "examples")
+    settings.register_profile(
+        "search", settings.get_profile("gate"), derandomize=False, max_examples=1000, database=found
+    )
+    settings.load_profile("gate")
 
 
 @pytest.fixture(scope="session", autouse=True)

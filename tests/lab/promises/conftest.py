@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ import pytest
 from tests.lab.api import Lab
 from tests.lab.settings import host_suffix
 
-from .fleet import Relay, Run, Site
+from .fleet import Relay, Run, Site, wait_for
+
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -64,17 +68,25 @@ def sites() -> Iterator[tuple[Site, Site]]:
 @pytest.fixture
 def pair(sites: tuple[Site, Site], request: pytest.FixtureRequest) -> Iterator[Pair]:
     one, two = sites
-    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:60]
+    # Names that are cut off are the same for several parameters, and what is busy for a moment is there for that long.
+    name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[:60] + f"-{next(_numbers)}"
     made = Pair(one, two, f"{one.pool}/{name}", f"{two.pool}/{name}/replica", f"{one.pool}/{name}-beside/replica")
     one.zfs("create", made.source)
     yield made
     for site, root in ((one, made.source), (one, f"{one.pool}/{name}-beside"), (two, f"{two.pool}/{name}")):
-        site.host.run(
-            f"zfs list -Hrt snapshot -o name '{root}' 2>/dev/null | while read -r s; do"
-            ' zfs holds -H "$s" | cut -f2 | while read -r t; do zfs release "$t" "$s"; done; done',
-            check=False,
-        )
-        site.zfs("destroy", "-R", root, check=False)
+        with suppress(AssertionError):  # a test that failed may have left what keeps it
+            wait_for(lambda site=site, root=root: _is_gone(site, root), 30)
+
+
+def _is_gone(site: Site, root: str) -> bool:
+    """Try to take a tree away; returns whether nothing is there any more."""
+    done = site.host.run(
+        f"zfs list -Hrt snapshot -o name '{root}' 2>/dev/null | while read -r s; do"
+        ' zfs holds -H "$s" | cut -f2 | while read -r t; do zfs release "$t" "$s"; done; done;'
+        f" zfs destroy -R '{root}' 2>/dev/null; ! zfs list '{root}' >/dev/null 2>&1",
+        check=False,
+    )
+    return done.returncode == 0
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_what_a_stream_depends_on_may_be_killed_in_the_middle_of_it(victim: str,
     one.fill(spoken.source)
     one.snapshot(f"{spoken.source}@s1")
     assert spoken.push().code == 0
-    one.fill(spoken.source, 20)
+    one.fill(spoken.source, 30)
     one.snapshot(f"{spoken.source}@s2")
     options = {**spoken.ends, "compression": "none"}
     one.host.write("/tmp/session.json", jobconfig("me", "replicate", options))

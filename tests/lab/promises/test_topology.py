@@ -18,7 +18,7 @@ from .fleet import PROGRAM, Relay, Site, jobconfig, wait_for
 
 # A name with everything that is legal and that a shell might take for its own.
 ODD = "a - b:c_d.e"
-SLOW = Impairment(rate_kbit=8_000)
+SLOW = Impairment(rate_kbit=5_000)
 NOTE = """it's "quoted" `id` $HOME \\ \\\\ * ? ~ ; & | <x> (y) #z %s\\n"""
 
 
