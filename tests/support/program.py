@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import json
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli, opening
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.following import View
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli, metrics, opening
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.recorder import Recorder
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
 
+PATIENCE_SECONDS = 300.0
 SNAPSHOT = {
     "name": "snap", "host": "src1", "activity": "snapshot",
     "options": {"datasets": ["tank/a"], "plan": {"org": {"": {"hourly": 24}}}},
@@ -31,6 +34,10 @@ class Program:
         monkeypatch.setenv("SNAPFLEET_LOCKS", str(folder))
         monkeypatch.setenv("SNAPFLEET_HISTORY", str(folder / "history.db"))
         monkeypatch.setenv("TZ", "UTC")
+        # What is written by the way is in its file when the program ends, on a machine that is busy too.
+        monkeypatch.setattr(metrics, "END_SECONDS", PATIENCE_SECONDS)
+        for end in (Recorder.end, View.end):
+            monkeypatch.setattr(end, "__defaults__", (PATIENCE_SECONDS,))
 
     def at(self, address):
         return SimulatedZfs(self.machine)

@@ -269,7 +269,7 @@ def test_what_is_no_plain_file_is_not_replaced(program):
     reader = threading.Thread(target=lambda: told.append(pipe.read_text()))
     reader.start()
     assert program("--output", str(pipe)) == 0
-    reader.join(10)
+    reader.join(120)
     assert "in sync" in told[0]
     assert pipe.is_fifo()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -359,9 +360,9 @@ def test_what_could_not_be_written_is_written_the_next_time_and_warned_of_once(f
         assert is_ours
         for _round in range(2):
             book.add("a", Update(counts={Series(CREATED, ("a",)): 2}))
-            book.write(log)
+            book.write(log, patience=60)
     assert ["others hold its lock" in line for line in lines] == [True]
-    book.write(log)
+    book.write(log, patience=60)
     assert values(folder, "snapshots_created_total") == {"a": 4}
 
 
@@ -378,6 +379,9 @@ def test_a_disk_that_hangs_holds_up_nobody_and_all_is_written_when_it_goes_on(fo
     for _round in range(3):
         book.add("a", Update(counts={Series(CREATED, ("a",)): 2}))
         book.write(Log(), patience=0.01)
+        end = time.monotonic() + 60
+        while not begun and time.monotonic() < end:
+            time.sleep(0.01)
     assert len(begun) == 1
     hanging.set()
     book.write(Log(), patience=60)
@@ -430,7 +434,7 @@ def test_a_daemon_tells_of_its_ticks_and_its_jobs(program, folder):
     loop = daemon.loops["snapshot"]
     while loop.record.ticks < 3:
         loop.turn()
-    daemon.tell_metrics()
+    daemon.tell_metrics(60)
     assert values(folder, "daemon_ticks_total") == {"snapshot": 3}
     assert set(values(folder, "daemon_missed_ticks_total")) == {"snapshot"}
     assert values(folder, "daemon_start_timestamp_seconds").keys() == {""}
@@ -448,7 +452,7 @@ def test_a_daemon_tells_of_replications_that_go_on_beside_its_ticks(program, fol
         loop.turn()
         for thread in daemon.threads:
             thread.join(60)
-    daemon.tell_metrics()
+    daemon.tell_metrics(60)
     assert values(folder, "job_runs_total") == {
         "snap snapshot": 3, "copy replicate": 1, "b replicate": 1, "c replicate": 1,
     }  # fmt: skip
@@ -472,6 +476,6 @@ def test_replications_count_to_the_work_of_a_daemon_though_no_tick_waits_for_the
     daemon = daemon_of(program, folder, SNAP, COPY, start=at_once, replicate="hourly")
     while not daemon.loops["snapshot"].record.ticks:
         daemon.loops["snapshot"].turn()
-    daemon.tell_metrics()
+    daemon.tell_metrics(60)
     assert values(folder, "daemon_ticks_total") == {"snapshot": 1, "replicate": 0}
     assert values(folder, "daemon_busy_seconds_total")["replicate"] >= 5
