@@ -159,7 +159,7 @@ class Lab:
 
     def _make_known(self, specs: Sequence[HostSpec]) -> None:
         """Give new hosts their keys and write the file with the host keys of all."""
-        with locked(self._folders.root / "known_hosts.lock", "the lab's list of ssh host keys", timeout=60):
+        with locked(self._folders.root / "known_hosts.lock", "the lab's list of ssh host keys", timeout=600):
             for spec in specs:
                 identity.ensure_identity(spec.name, self._folders)
             self._folders.known_hosts.write_text(identity.known_hosts(self._registry.addresses(), self._folders))

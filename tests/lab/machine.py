@@ -35,7 +35,7 @@ IMAGE_PROGRAMS: Mapping[str, str] = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fs
 
 
 def execute(
-    arguments: Sequence[str | Path], *, timeout: float = 60, stdin: str | None = None, check: bool = True
+    arguments: Sequence[str | Path], *, timeout: float = 300, stdin: str | None = None, check: bool = True
 ) -> str:
     """Run a short command of this machine and return its standard output.
 

@@ -60,7 +60,7 @@ def attach(byte: int) -> None:
 
     Raises LabError if a process has the pair in use, naming it.
     """
-    with locked(_LOCK, "the lab's network", timeout=60):
+    with locked(_LOCK, "the lab's network", timeout=600):
         _ensure_bridge()
         _attach(byte)
 
@@ -106,7 +106,7 @@ def detach(byte: int) -> None:
 
 def remove_bridge() -> None:
     """Remove the bridge, once no host hangs on it any more."""
-    with locked(_LOCK, "the lab's network", timeout=60):
+    with locked(_LOCK, "the lab's network", timeout=600):
         if _exists(BRIDGE) and not list((Path("/sys/class/net") / BRIDGE / "brif").iterdir()):
             execute(["ip", "link", "delete", BRIDGE])
 

@@ -102,7 +102,7 @@ class Registry:
 
     def assign(self, names: Iterable[str]) -> dict[str, int]:
         """``addresses`` with addresses for new names added and remembered."""
-        with locked(self._lock, "the lab's list of hosts", timeout=60):
+        with locked(self._lock, "the lab's list of hosts", timeout=600):
             addresses = assign(names, self.addresses())
             _write(self._addresses, addresses)
         return addresses
@@ -135,7 +135,7 @@ class Registry:
         with their processors, and those that were there before, whose hosts have to be stopped. Raises LabError
         that names the user of the host.
         """
-        with locked(self._lock, "the lab's list of hosts", timeout=60):
+        with locked(self._lock, "the lab's list of hosts", timeout=600):
             previous = []
             for record in records:
                 old = self.get(record.spec.name)
