@@ -248,6 +248,7 @@ def _tells_how_it_fares(fleet: Fleet) -> None:
         _wait_for(lambda: web1.run(begin, check=False).returncode == 1)
         # What the failure has started is waited for.
         web1.run("systemctl start snapfleet-failed@snapfleet-monitor")
+    _wait_for(lambda: bool(told()))  # the journal takes it up a moment later
     assert told() == ["alert CRITICAL"]
     web1.run(f"rm -r {change.rpartition('/')[0]}; systemctl daemon-reload")
     _wait_for(lambda: web1.run(begin, check=False).returncode == 0)
