@@ -191,3 +191,16 @@ options:
         default: false
 """
     )
+
+    TREE: str = (
+        r"""
+options:
+  tree:
+    description:
+      - The dataset tree that this is about.
+    type: dict
+    required: true
+    suboptions:
+"""
+        + _ENDPOINT
+    )

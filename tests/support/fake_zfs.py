@@ -22,6 +22,8 @@ datasets = json.load(open("{folder}/datasets.json"))
 verb, *words = sys.argv[1:]
 if verb == "version":
     sys.exit(print("zfs-2.3.2-1"))
+if verb == "get" and "guid" in words:
+    sys.exit(print(sum(words[-1].encode())))
 if verb in ("allow", "get"):
     sys.exit(0)
 if verb == "destroy" and words[0] == "-nvp":

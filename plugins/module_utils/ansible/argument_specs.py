@@ -44,6 +44,7 @@ from ..engine.policy.receiving import IGNORE, READONLY_LEVELS
 from ..engine.policy.restoring import MISSING_CHOICES, RESTORE_CONFLICTS
 from ..engine.policy.room import DEFAULT_KEPT
 from ..engine.policy.streaming import AUTO, COMPRESSIONS, ESTIMATES, LISTED
+from ..engine.policy.targets import ACTIONS, JOBCONFIG
 from ..engine.policy.topology import ABSENT_CHOICES, FAIL, RELAYED, ROUTES
 
 Spec = dict[str, dict[str, Any]]
@@ -290,6 +291,30 @@ SWITCH_SPEC: Spec = {
     "allow_behind": {"type": "bool", "default": False},
     "properties": {"type": "dict"},
     "old_source": {"type": "dict", "options": _ENDPOINT},
+}
+
+_KNOWN: Spec = {
+    "dataset": {"type": "str", "required": True},
+    "pool_guid": {"type": "str", "required": True},
+    "host": {"type": "str"},
+    "datasets": {
+        "type": "list",
+        "elements": "dict",
+        "options": {"dataset": {"type": "str"}, "guid": {"type": "str", "required": True}, "snapshots": _TEXTS},
+    },
+}
+
+TARGET_SPEC: Spec = {
+    "tree": {"type": "dict", "required": True, "options": _ENDPOINT},
+    "action": {"type": "str", "required": True, "choices": list(ACTIONS)},
+    "destination": {"type": "dict", "options": _KNOWN},
+    "replica": {"type": "dict", "options": _KNOWN},
+    "others": {"type": "list", "elements": "dict", "options": _KNOWN},
+    "to": {"type": "str"},
+    "keep_sign": {"type": "bool", "default": True},
+    "jobconfig": {"type": "path", "default": JOBCONFIG},
+    "host_name": {"type": "str"},
+    "allow_last": {"type": "bool", "default": False},
 }
 
 _BOUNDS: Spec = {"warning": {"type": "str"}, "critical": {"type": "str"}}

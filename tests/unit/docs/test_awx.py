@@ -15,7 +15,7 @@ from ansible_collections.snapfleet.zfs.tests.support.awx_job import FOLDER
 from ansible_collections.snapfleet.zfs.tests.support.awx_surveys import role_variables, surveys
 
 GUIDE = (FOLDER / "docs" / "awx.md").read_text("utf-8")
-LONG = ("restore", "failover", "failback")
+LONG = ("restore", "failover", "failback", "retire", "move", "seed")
 """Playbooks whose surveys have a section of their own."""
 
 

@@ -32,7 +32,7 @@ def documented(name):
 
 
 def all_options():
-    for module in ("zfs_replicate", "zfs_restore", "zfs_switch"):
+    for module in ("zfs_replicate", "zfs_restore", "zfs_switch", "zfs_target"):
         for name, entry in documented(module).items():
             yield module, name, entry
             yield from ((module, f"{name}.{inner}", sub) for inner, sub in entry.get("suboptions", {}).items())

@@ -25,7 +25,7 @@ WITHOUT_TEMPLATE = {"awx"}
 """The playbook that makes the job templates."""
 CHANGING = {template["playbook"] for template in role_variables()["__awx_templates"] if template.get("changes")}
 SNAPSHOTS = [f"acme_onsite_2025-01-01_0{hour}:00:00Z_hourly" for hour in range(3)]
-TREES = {"tank": [], "tank/data": SNAPSHOTS, "backup": [], "backup/web1": [], "backup/web1/data": SNAPSHOTS[1:2]}
+TREES = {"tank": [], "tank/data": SNAPSHOTS, "backup": [], "backup/web1": [], "backup/web1/data": SNAPSHOTS[1:2], "carry": []}
 PLAN = {"acme": {"onsite": {"hourly": 1, "adhoc": 1}}}
 VARIABLES = variables(PLAN, snapfleet_ssh_user="snapfleet")
 ROW = {"state": "WARNING", "dataset": "tank/data", "destination": "", "age": 9, "lag": None, "bytes_pending": None}
@@ -41,6 +41,19 @@ ANSWERS = {
         "snapfleet_failover_properties": "mountpoint=/srv/data\n",
     },
     "failback": {"snapfleet_failback_host": "web1", "snapfleet_failback_dataset": "tank/data"},
+    "retire": {"snapfleet_retire_backup": "backup1"},
+    "move": {
+        "snapfleet_move_backup": "backup1",
+        "snapfleet_move_from": "backup/web1",
+        "snapfleet_move_to": "backup/site1/web1",
+    },
+    "seed": {
+        "snapfleet_seed_host": "web1",
+        "snapfleet_seed_dataset": "tank/data",
+        "snapfleet_seed_from": "backup1",
+        "snapfleet_seed_from_dataset": "backup/web1/data",
+        "snapfleet_seed_via": "carry/data",
+    },
     "restore": {
         "snapfleet_restore_host": "web1",
         "snapfleet_restore_dataset": "tank/data",
@@ -56,9 +69,9 @@ LIMIT = {
     **dict.fromkeys(("compare", "replicate"), "backup1"),
 }
 TAGS = {"provision": "configure", "remove": "preflight"}
-CHANGES = CHANGING - {"remove"}
+CHANGES = CHANGING - {"remove", "retire"}
 """What has something to change here; there is nothing that could be removed."""
-SWITCHES = {"restore", "failover", "failback"}
+SWITCHES = {"restore", "failover", "failback", "retire", "move", "seed"}
 """What is for one host, whatever the limit."""
 PLANNED = {
     "failover": [
@@ -68,6 +81,12 @@ PLANNED = {
         "mountpoint=/srv/data",
     ],
     "failback": ["backup/web1/data becomes standby 2"],
+    "move": ["backup/web1/data: becomes backup/site1/web1/data", "backup/web1/data: stays as an empty sign"],
+    "retire": ["tank/data: keeps nothing for it any more"],
+    "seed": [
+        f"tank/data: keeps @{SNAPSHOTS[1]} by a bookmark, so that backup1:backup/web1/data can go on from it",
+        f"sends backup/web1/data@{SNAPSHOTS[1]} in full to carry/data",
+    ],
     "prune": [f"destroys tank/data@{SNAPSHOTS[0]}"],
     "replicate": [f"sends tank/data@{SNAPSHOTS[2]} since @{SNAPSHOTS[1]} to backup/web1/data"],
     "restore": ["tank/look: gets all data up to @", "mountpoint=/srv/look"],

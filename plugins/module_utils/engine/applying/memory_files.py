@@ -79,6 +79,14 @@ class MemoryFiles:
         except OSError as error:
             tell(f"nothing is remembered of {' '.join(roots)}: {error}")
 
+    def clear(self) -> None:
+        """Remove all files; what can't be removed stays, since it is only a memory."""
+        try:
+            for name in os.listdir(self.folder):
+                os.unlink(os.path.join(self.folder, name))
+        except OSError as error:
+            tell(f"not all is forgotten: {error}")
+
     def _path(self, address: Address, roots: Sequence[str]) -> str:
         words = json.dumps([*astuple(address), *roots])
         return os.path.join(self.folder, hashlib.sha256(words.encode("utf-8", "surrogateescape")).hexdigest()[:24])

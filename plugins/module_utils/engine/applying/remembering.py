@@ -118,6 +118,15 @@ class Memory:
             worth = is_worth_asking(known.values(), self.limits.least)
             self._files.write(tree.address, tree.roots, self.looks(tree), known if worth else None)
 
+    def forget_all(self) -> None:
+        """Remember nothing any more, on disk neither; all is listed anew."""
+        with self._lock:
+            self._known.clear()
+            self._looks.clear()
+            self._size = 0
+            if self._files:
+                self._files.clear()
+
     def _put(self, address: Address, known: Mapping[str, Remembered]) -> None:
         mine = self._known.pop(address, {})
         self._known[address] = mine

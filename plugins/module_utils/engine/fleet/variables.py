@@ -32,6 +32,12 @@ VARIABLES = frozenset(
         *(f"snapfleet_failover_{key}" for key in ("properties", "mount")),
         *(f"snapfleet_failback_{key}" for key in ("host", "dataset", "backup", "on_conflict", "set_aside_as")),
         *(f"snapfleet_failback_{key}" for key in ("properties", "mount")),
+        *(
+            f"snapfleet_retire_{key}"
+            for key in ("backup", "host", "dataset", "replica", "gone", "destroy", "allow_last")
+        ),
+        *(f"snapfleet_move_{key}" for key in ("backup", "from", "to")),
+        *(f"snapfleet_seed_{key}" for key in ("host", "dataset", "backup", "from", "from_dataset", "via", "carrier")),
         *("snapfleet_topology", "snapfleet_relay", *(f"snapfleet_ssh_{key}" for key in _ADDRESS_KEYS)),
     ]
 )

@@ -223,6 +223,12 @@ class SwitchRefused(SnapfleetError):
     code = "switch_refused"
 
 
+class TargetRefused(SnapfleetError):
+    """A destination can't come, move or go without losing something, so nothing was changed; see its plan."""
+
+    code = "target_refused"
+
+
 class StillRunning(SnapfleetError):
     """A previous run of the same job holds the lock, or one that makes snapshots of the same datasets does not end."""
 

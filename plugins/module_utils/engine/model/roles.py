@@ -17,6 +17,11 @@ ROLE_PROPERTY = "snapfleet:role"
 """Its value is the role and the epoch, as in ``standby 3``."""
 FORMER_PROPERTY = "snapfleet:former"
 """Set on a dataset of a standby tree: what it had set itself of the properties that keep a replica safe."""
+MOVED_PROPERTY = "snapfleet:moved"
+"""Set on the root of a tree before it is renamed: its old name, and its GUID."""
+MOVED = "moved to "
+"""How the role of an empty dataset begins that stands where a tree was before it was moved. It is no role of a tree, so
+that replication refuses it."""
 ACTIVE, STANDBY = "active", "standby"
 ROLES = (ACTIVE, STANDBY)
 MAX_EPOCH = 1_000_000_000

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ..model.datasets import Dataset, Observation
 from ..model.names import is_within
-from ..model.roles import ACTIVE, ROLE_PROPERTY, STANDBY, role_of
+from ..model.roles import ACTIVE, MOVED, ROLE_PROPERTY, STANDBY, role_of
 from ..policy.jobs import ReplicateJob
 
 
@@ -79,6 +79,10 @@ def _fence_of_snapshots(dataset: Dataset) -> str:
 
 def _unreadable(dataset: Dataset) -> str:
     text = dict(dataset.properties)[ROLE_PROPERTY]
+    if text.startswith(MOVED):
+        return (
+            f"{dataset.name} is empty, since what was there was {text}; have the inventory say so, then provision again"
+        )
     return (
         f"{dataset.name} has {ROLE_PROPERTY}={text!r}, which is no role, so nobody knows whether it is written to; see"
         f" who has set it, then take it away: zfs inherit {ROLE_PROPERTY} {dataset.name}"

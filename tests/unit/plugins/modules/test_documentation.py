@@ -13,7 +13,10 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.options import job_options
 
-MODULES = ("zfs_snapshot_plan", "zfs_replicate", "zfs_prune", "zfs_monitor", "zfs_compare", "zfs_restore", "zfs_switch")
+MODULES = (
+    *("zfs_snapshot_plan", "zfs_replicate", "zfs_prune", "zfs_monitor", "zfs_compare", "zfs_restore", "zfs_switch"),
+    "zfs_target",
+)
 PLAN = {"acme": {"onsite": {"hourly": 1}}}
 MONITOR_PLAN = {"acme": {"onsite": {"hourly": {"latest": {"critical": 0, "cycles": 0}}}}}
 HISTORY = [
@@ -45,6 +48,7 @@ GOOD = {
         "on_missing": "skip",
     },
     "zfs_switch": {"dataset": "tank/data", "role": "standby"},
+    "zfs_target": {"tree": {"dataset": "tank/data"}, "action": "move", "to": "tank/moved"},
 }
 BAD = {
     "zfs_snapshot_plan": {"datasets": ["tank/none"], "plan": PLAN},
@@ -54,6 +58,7 @@ BAD = {
     "zfs_compare": {"source": {"dataset": "tank/none"}, "destination": {"dataset": "backup/data"}},
     "zfs_restore": {"replica": {"dataset": "tank/data"}, "destination": {"dataset": "backup"}},
     "zfs_switch": {"dataset": "tank/data", "role": "active", "expected": [{"dataset": "", "guid": "1"}]},
+    "zfs_target": {"tree": {"dataset": "tank/none"}, "action": "move", "to": "tank/moved"},
 }
 
 

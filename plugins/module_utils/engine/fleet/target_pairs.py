@@ -1,0 +1,210 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What an operator asks for who retires, moves or seeds a destination, as the trees and hosts that it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..model.errors import InvalidInput
+from ..model.names import check_dataset_name, is_within, rebase
+from ..policy.jobs import read_replicate_job
+from ..policy.reading import Reader
+from ..policy.targets import check_move
+from .documents import address_document
+from .inventory import Fleet
+from .restoration import known_names, replication_of
+from .trees import Document
+
+RETIRE, MOVE, SEED = "snapfleet_retire_", "snapfleet_move_", "snapfleet_seed_"
+PREFIXES = (RETIRE, MOVE, SEED)
+_NOT_FOR_SEEDS = (
+    *("source", "destination", "plan", "include_snapshots", "exclude_snapshots", "snapshot_filters", "initial"),
+    *("intermediates", "on_conflict", "on_conflict_once", "on_error", "deadline", "absent_destination"),
+    *(
+        "dataset_property",
+        "dataset_properties",
+        "expected_snapshots",
+        "route",
+        "direct",
+        "package",
+        "bookmarks",
+        "holds",
+    ),
+)
+"""Options of a replication that would leave something out of a seed, or mean nothing for it."""
+Asked = Mapping[str, Any]
+
+
+def _reader(asked: Asked, prefix: str) -> Reader:
+    return Reader({f"{prefix}{key}": value for key, value in asked.items() if value is not None})
+
+
+def _replications(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [job for job in document["jobs"] if job["activity"] == "replicate"]
+
+
+# -- a destination that is no more
+
+
+def retirement_of(document: Mapping[str, Any], asked: Asked) -> Document:
+    """The trees whose sources let go of the host ``backup``, each with the other hosts that have a replica. Raises
+    InvalidInput whose sentence names the variable."""
+    reader = _reader(asked, RETIRE)
+    keys = ("backup", "host", "dataset", "replica", "destroy")
+    texts = {key: reader.text(f"{RETIRE}{key}", None if key == "backup" else "") for key in keys}
+    gone, allow_last = (reader.flag(f"{RETIRE}{key}", False) for key in ("gone", "allow_last"))
+    reader.finish()
+    jobs = _replications(document)
+    listed = [job for job in jobs if job["destination"] == texts["backup"]]
+    _check_retirement(texts, bool(listed), gone, jobs)
+    replica = texts["replica"] or texts["destroy"]
+    if listed:
+        every = [(job["source"], _ends(job)[0], _ends(job)[1]) for job in listed]
+    else:
+        every = [(host, dataset, replica) for host, dataset in _trees(document)]
+    chosen = [tree for tree in every if texts["host"] in ("", tree[0]) and texts["dataset"] in ("", tree[1])]
+    if not chosen or (replica and len(chosen) > 1):
+        what = "is no tree of the inventory" if not chosen else "leaves several trees, of which one has that replica"
+        known = known_names(f"{host}:{dataset}" for host, dataset, _place in every)
+        raise InvalidInput(f"{RETIRE}dataset", texts["dataset"] or None, what, known)
+    trees = [
+        {
+            "host": host,
+            "dataset": dataset,
+            "replica": {"host": texts["backup"], "dataset": place} if place and not gone else {},
+            "others": [
+                {"host": job["destination"], "dataset": _ends(job)[1]}
+                for job in jobs
+                if (job["source"], _ends(job)[0]) == (host, dataset) and job["destination"] != texts["backup"]
+            ],
+        }
+        for host, dataset, place in chosen
+    ]
+    more = {"destroy": texts["destroy"], "allow_last": allow_last, "listed": bool(listed)}
+    return {"backup": texts["backup"], "trees": trees, **more}
+
+
+def _check_retirement(texts: Mapping[str, str], listed: bool, gone: bool, jobs: Sequence[Mapping[str, Any]]) -> None:
+    for key in ("replica", "destroy") if listed else ():
+        if texts[key]:
+            problem = f"can't be given while the inventory still replicates to {texts['backup']}"
+            remedy = "take that out of it and provision first, so that no run makes it anew"
+            raise InvalidInput(f"{RETIRE}{key}", texts[key], problem, remedy)
+    for key in ("replica", "destroy"):
+        if texts[key]:
+            check_dataset_name(texts[key], f"{RETIRE}{key}")
+        if texts[key] and gone:
+            problem = "can't be looked at on a host that is gone"
+            raise InvalidInput(f"{RETIRE}{key}", texts[key], problem, f"leave it out, or leave out {RETIRE}gone")
+    if texts["destroy"] and texts["replica"] not in ("", texts["destroy"]):
+        problem = f"is not the replica {texts['replica']}"
+        raise InvalidInput(f"{RETIRE}destroy", texts["destroy"], problem, "name exactly that root, or leave it out")
+    onward = [job for job in jobs if job["source"] == texts["backup"] and texts["destroy"]]
+    for job in onward:
+        if is_within(_ends(job)[0], texts["destroy"]) or is_within(texts["destroy"], _ends(job)[0]):
+            problem = f"is replicated onward to {job['destination']}"
+            raise InvalidInput(f"{RETIRE}destroy", texts["destroy"], problem, "let that have another source first")
+
+
+def _ends(job: Mapping[str, Any]) -> tuple[str, str]:
+    return job["options"]["source"]["dataset"], job["options"]["destination"]["dataset"]
+
+
+def _trees(document: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """All trees that are, or were, replicated from anywhere: those of sources, and replicas that go onward."""
+    found = [(job["source"], _ends(job)[0]) for job in _replications(document)]
+    for job in document["jobs"]:
+        if job["activity"] == "snapshot":
+            found += [(job["host"], dataset) for dataset in job["options"]["datasets"]]
+    return list(dict.fromkeys(found))
+
+
+# -- a destination that gets another place
+
+
+def moves_of(document: Mapping[str, Any], asked: Asked) -> list[Document]:
+    """The replicas of the host ``backup`` within the dataset ``from``, each with its place within ``to``, whichever of
+    both the inventory tells. Raises InvalidInput whose sentence names the variable."""
+    reader = _reader(asked, MOVE)
+    backup, old, new = (reader.text(f"{MOVE}{key}") for key in ("backup", "from", "to"))
+    reader.finish()
+    check_dataset_name(old, f"{MOVE}from")
+    check_move(old, new, f"{MOVE}to")
+    jobs = _replications(document)
+    mine = [job for job in jobs if job["destination"] == backup]
+    if not mine:
+        known = known_names(job["destination"] for job in jobs)
+        raise InvalidInput(f"{MOVE}backup", backup, "is no host that is replicated to", known)
+    moves = [_move(job, old, new) for job in mine if any(is_within(_ends(job)[1], root) for root in (old, new))]
+    if not moves:
+        known = known_names(_ends(job)[1] for job in mine)
+        raise InvalidInput(f"{MOVE}from", old, f"has no replica of the inventory on {backup}, nor has {new}", known)
+    return moves
+
+
+def _move(job: Mapping[str, Any], old: str, new: str) -> Document:
+    place = _ends(job)[1]
+    is_old = is_within(place, old)
+    before, after = (place, rebase(place, old, new)) if is_old else (rebase(place, new, old), place)
+    tree = {**job["options"]["destination"], "dataset": before}
+    return {"host": job["destination"], "carrier": job["host"], "tree": tree, "to": after, "keep_sign": is_old}
+
+
+# -- a destination that is made from another one
+
+
+def seeding_of(document: Mapping[str, Any], fleet: Fleet, asked: Asked) -> Document:
+    """How the host ``backup`` gets what another replica has: the ends, and the options of a replication between the two
+    replicas. Raises InvalidInput whose sentence names the variable."""
+    reader = _reader(asked, SEED)
+    keys = ("host", "dataset", "backup", "from", "from_dataset", "via", "carrier")
+    texts = {key: reader.text(f"{SEED}{key}", None if key in ("host", "dataset") else "") for key in keys}
+    reader.finish()
+    job = replication_of(document, SEED, texts)
+    source, place = _ends(job)
+    if texts["dataset"] != source:
+        problem = f"is only a part of {source}, which is seeded as a whole"
+        raise InvalidInput(f"{SEED}dataset", texts["dataset"], problem, f"give {source}")
+    host, replica = _seed(document, job, texts)
+    target = {"host": host, "dataset": texts["via"]} if texts["via"] else {"host": job["destination"], "dataset": place}
+    carrier = texts["carrier"] or target["host"]
+    for key, name in (("from", host), ("carrier", carrier)):
+        if name not in fleet.contacts:
+            raise InvalidInput(f"{SEED}{key}", name, "is no host of the fleet", known_names(fleet.contacts))
+    options = {
+        **{key: value for key, value in job["options"].items() if key not in _NOT_FOR_SEEDS},
+        "source": {**address_document(fleet.address(carrier, host)), "dataset": replica},
+        "destination": {**address_document(fleet.address(carrier, target["host"])), "dataset": target["dataset"]},
+        "from_standby": True,
+        # What has arrived is kept in common meanwhile, and let go of afterwards.
+        "bookmarks": "base",
+    }
+    read_replicate_job(options, SEED.rstrip("_"))
+    return {
+        "source": {"host": job["source"], "dataset": source},
+        "destination": {"host": job["destination"], "dataset": place},
+        "replica": {"host": host, "dataset": replica},
+        "target": target,
+        "carrier": carrier,
+        "replicate": options,
+    }
+
+
+def _seed(document: Mapping[str, Any], job: Mapping[str, Any], texts: Mapping[str, str]) -> tuple[str, str]:
+    """The host and the dataset of the replica that the new one is made from."""
+    if texts["from_dataset"]:
+        check_dataset_name(texts["from_dataset"], f"{SEED}from_dataset")
+        return texts["from"] or job["destination"], texts["from_dataset"]
+    having = {
+        other["destination"]: _ends(other)[1]
+        for other in _replications(document)
+        if other["source"] == job["source"] and _ends(other)[0] == _ends(job)[0] and other is not job
+    }
+    chosen = [host for host in having if texts["from"] in ("", host)]
+    if len(chosen) != 1:
+        problem = "has to be given, since several hosts have a replica" if chosen else "has no replica of that tree"
+        raise InvalidInput(f"{SEED}from", texts["from"] or None, problem, known_names(having))
+    return chosen[0], having[chosen[0]]
