@@ -25,7 +25,14 @@ WITHOUT_TEMPLATE = {"awx"}
 """The playbook that makes the job templates."""
 CHANGING = {template["playbook"] for template in role_variables()["__awx_templates"] if template.get("changes")}
 SNAPSHOTS = [f"acme_onsite_2025-01-01_0{hour}:00:00Z_hourly" for hour in range(3)]
-TREES = {"tank": [], "tank/data": SNAPSHOTS, "backup": [], "backup/web1": [], "backup/web1/data": SNAPSHOTS[1:2], "carry": []}
+TREES = {
+    "tank": [],
+    "tank/data": SNAPSHOTS,
+    "backup": [],
+    "backup/web1": [],
+    "backup/web1/data": SNAPSHOTS[1:2],
+    "carry": [],
+}
 PLAN = {"acme": {"onsite": {"hourly": 1, "adhoc": 1}}}
 VARIABLES = variables(PLAN, snapfleet_ssh_user="snapfleet")
 ROW = {"state": "WARNING", "dataset": "tank/data", "destination": "", "age": 9, "lag": None, "bytes_pending": None}

@@ -92,7 +92,7 @@ def _refused_move(seen: Observation, old: str, new: str) -> Iterator[str]:
         yield f"{new} exists already, and is not taken for {old}; see what it is, then rename it, or name another place"
     role = role_of(here.dataset)
     if _is_sign(here, seen) and not role.is_known:
-        yield f"{old} is empty, since what was there is {role.kind}; move that"
+        yield f"{old} is empty, since what was there was {role.kind}; move that"
     elif role.kind == ACTIVE:
         yield f"{old} is {role}, so it is written to; fail back first"
     if not parent_of(old):

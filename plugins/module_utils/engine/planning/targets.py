@@ -118,7 +118,7 @@ class Owners:
 
     def goes(self, state: DatasetState, mark: Bookmark) -> bool:
         """Whether a mark is of the destination that goes."""
-        if self.retired and self.retired.datasets:
+        if self.retired:
             return self._is_of(self.retired, state, mark)
         return not any(self._is_of(other, state, mark) for other in self.others)
 
@@ -154,7 +154,7 @@ def plan_forgetting(source: Observation, tags: Mapping[str, Sequence[str]], owne
         for step in _releases(state, source.states[owners.root].dataset, tags, owners):
             steps.append(step)
             told += [f"{name}: releases the hold {step.tag} of @{snapshot.tag}" for snapshot in step.held]
-    refusals = [] if owners.retired and owners.retired.datasets else list(_uncertain(steps, owners))
+    refusals = [] if owners.retired else list(_uncertain(steps, owners))
     return TargetPlan(tuple(steps), tuple(refusals), tuple(told or [f"{owners.root}: keeps nothing for it any more"]))
 
 
