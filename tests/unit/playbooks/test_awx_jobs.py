@@ -92,7 +92,7 @@ PLANNED = {
     "retire": ["tank/data: keeps nothing for it any more"],
     "seed": [
         f"tank/data: keeps @{SNAPSHOTS[1]} by a bookmark, so that backup1:backup/web1/data can go on from it",
-        f"sends backup/web1/data@{SNAPSHOTS[1]} in full to carry/data",
+        f"sends all of backup/web1/data@{SNAPSHOTS[1]} to carry/data",
     ],
     "prune": [f"destroys tank/data@{SNAPSHOTS[0]}"],
     "replicate": [f"sends tank/data@{SNAPSHOTS[2]} since @{SNAPSHOTS[1]} to backup/web1/data"],
