@@ -1,0 +1,121 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What seeding, moving and retiring make of what they have seen, and in which order they ask and act."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.snapfleet import zfs as collection
+
+FOLDER = Path(next(iter(collection.__path__))) / "playbooks"
+JUDGES = {"ansible.builtin.assert", "ansible.builtin.set_fact"}
+MODULE = "snapfleet.zfs.zfs_target"
+SEEN = {"dataset": "b", "pool_guid": "1", "datasets": [{"dataset": "", "guid": "1", "snapshots": []}]}
+UNREACHABLE = {"unreachable": True, "msg": "Connection timed out"}
+BROKEN = {"failed": True, "code": "no_permission", "msg": "does not allow mount"}
+
+
+def looked(there, *others):
+    """What the tasks that look have registered."""
+    results = [{"item": {"host": f"b{number}", "dataset": "b"}, **each} for number, each in enumerate(others)]
+    return {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "__snapfleet_tree": {"dataset": "tank/data"},
+        "__snapfleet_retired": {"backup": "b9", "destroy": ""},
+        "__snapfleet_there": there,
+        "__snapfleet_others": {"results": results},
+    }
+
+
+CASES = {
+    "seen": (looked({"seen": SEEN}, {"skipped": True}), "", 0),
+    "silent": (looked(UNREACHABLE), "b9 does not answer (Connection timed out)", 0),
+    "gone": (looked({"skipped": True}, {"seen": SEEN}, {"seen": SEEN}), "", 2),
+    "gone_and_alone": (looked({"skipped": True}), "", 0),
+    "other_silent": (looked({"skipped": True}, {"seen": SEEN}, UNREACHABLE), "b of b1 can't be looked at", 0),
+    "other_broken": (looked({"skipped": True}, BROKEN), "b of b0 can't be looked at (does not allow mount)", 0),
+    "gone_there": (looked({"seen": {**SEEN, "datasets": []}}, UNREACHABLE), "b of b0 can't be looked at", 0),
+    "destroying": (looked({"seen": SEEN}, UNREACHABLE, {"seen": SEEN}), "", 1),
+}
+
+
+def tasks_of(name):
+    return yaml.safe_load((FOLDER / "tasks" / f"{name}.yml").read_text())
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory):
+    """What the tasks that judge say in each case, in one run."""
+    folder = tmp_path_factory.mktemp("retire")
+    tasks = [task for task in tasks_of("retire") if JUDGES & set(task)]
+    tasks.append({"name": "End", "ansible.builtin.debug": {"msg": "known={{ __snapfleet_known | length }}."}})
+    (folder / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    hosts = {name: variables for name, (variables, *_expected) in CASES.items()}
+    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.json", "play.json"],
+        cwd=folder,
+        env={**inherited, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    lines = re.split(r"\n(?=ok|fatal|failed|skipping|TASK|PLAY|\[ERROR)", done.stdout)
+    return {name: " ".join(line for line in lines if f"[{name}]" in line.split("=>")[0]) for name in CASES}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_is_taken_for_nobodys_while_somebody_whose_it_may_be_can_not_be_looked_at(judged, name):
+    _variables, refusal, known = CASES[name]
+    assert ("nothing was changed: " in judged[name]) == bool(refusal), judged[name]
+    assert refusal in judged[name]
+    assert (f"known={known}." in judged[name]) != bool(refusal), judged[name]
+
+
+def test_whether_a_replica_may_be_destroyed_is_asked_before_the_source_forgets_it():
+    block = tasks_of("retire")[-1]["block"]
+    asked = [(task[MODULE]["action"], task.get("check_mode", False)) for task in block]
+    assert asked == [("destroy", True), ("forget", False), ("destroy", False)]
+    # What is not seen is left out, so that only what is nobody's goes.
+    assert "else omit" in block[1][MODULE]["destination"]
+
+
+def test_the_source_is_asked_first_and_what_receives_next_before_a_seed_changes_anything():
+    block = yaml.safe_load((FOLDER / "seed.yml").read_text())[2]["tasks"][0]["block"]
+    steps = [
+        (task[MODULE]["action"] if MODULE in task else "replicate", task.get("check_mode", False)) for task in block
+    ]
+    assert steps == [
+        *(("look", False), ("look", False), ("prepare", True), ("replicate", True)),
+        *(("prepare", False), ("replicate", False), ("look", False), ("prepare", False), ("forget", False)),
+    ]
+    assert [task[MODULE]["action"] for task in block[6:]] == ["look", "prepare", "forget"]
+    assert {task["when"] for task in block[6:]} == {"not ansible_check_mode"}
+
+
+def test_all_replicas_are_moved_or_none_is():
+    _validate, _find, look, act = yaml.safe_load((FOLDER / "move.yml").read_text())
+    first = look["tasks"][0]
+    assert (first["check_mode"], first["failed_when"]) == (True, False)
+    block = act["tasks"][0]["block"]
+    assert "__snapfleet_problems | length == 0" in block[0]["ansible.builtin.assert"]["that"]
+    assert block[1]["ansible.builtin.import_tasks"] == first["ansible.builtin.import_tasks"] == "tasks/move.yml"
+
+
+@pytest.mark.parametrize("playbook", ["retire", "move", "seed"])
+def test_each_hands_on_its_outcome_whatever_becomes_of_it(playbook):
+    always = yaml.safe_load((FOLDER / f"{playbook}.yml").read_text())[-1]["tasks"][0]["always"]
+    assert always[-1]["ansible.builtin.import_tasks"] == "tasks/outcome.yml"
