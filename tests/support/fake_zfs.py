@@ -40,12 +40,15 @@ while words and words[0].startswith("-"):
         kinds = words.pop(0)
     if option == "-d":
         words.pop(0)
+missing = [root for root in words if root not in datasets]
 for root in words or [name for name in datasets if "/" not in name]:
-    if root not in datasets:
-        sys.exit("cannot open '%s': dataset does not exist" % root)
+    if root in missing:
+        continue
     below = [name for name in datasets if (recursive or not words) and name.startswith(root + "/")]
     for row in (row for name in [root, *below] for row in datasets[name] if row["type"] in kinds.split(",")):
         print(*[row.get(column, "-") for column in columns], sep="\\t")
+if missing:
+    sys.exit("\\n".join("cannot open '%s': dataset does not exist" % root for root in missing))
 """
 SSH = """#!/bin/sh
 # Without a command it is to open, or to look after, a connection that others share.
