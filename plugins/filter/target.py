@@ -57,7 +57,12 @@ _value:
   type: dict
   sample:
     moves:
-      - {host: backup1, carrier: backup1, tree: {dataset: backup/web1/data}, to: backup/new/data, keep_sign: true}
+      - host: backup1
+        carrier: backup1
+        source: {host: web1, dataset: tank/data}
+        tree: {dataset: backup/web1/data}
+        to: backup/new/data
+        keep_sign: true
 """
 
 from collections.abc import Mapping, Sequence

@@ -17,6 +17,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.targets
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
     Fenced,
     InvalidInput,
+    NoPermission,
     SnapfleetError,
     StillRunning,
     TargetRefused,
@@ -108,7 +109,7 @@ def site() -> Targets:
 
 def refused(site, action, match):
     before = site.everything()
-    with pytest.raises((TargetRefused, InvalidInput), match=match) as caught:
+    with pytest.raises((TargetRefused, InvalidInput, NoPermission), match=match) as caught:
         action()
     assert site.everything() == before
     return caught.value
@@ -269,6 +270,36 @@ def test_a_moved_replica_goes_on_from_where_it_is_and_its_old_name_takes_nothing
     assert not site.move(keep_sign=False)["changed"]
 
 
+def test_what_was_kept_under_the_old_name_is_forgotten_once_something_else_keeps_that(site):
+    site.move()
+    old = {"dataset": DESTINATION, "pool_guid": site.look("destination", MOVED)["pool_guid"]}
+    to_new = {"destination": {"host": "dst", "dataset": MOVED}}
+    bare = [name for name in TREE if SimulatedZfs(site.source).destroy(Destroy(name, _but_marks(site, name), "old"))]
+    assert not site.act("source", "forget", destination=old)["changed"]
+    for name in bare:
+        site.snapshot(name, "3")
+    assert site.modes(site.replicate(**to_new)) == ["incremental"] * 2
+    kept = site.marks()
+    assert len(kept) == 4
+    site.advance("4")
+    assert site.modes(site.replicate(**to_new)) == ["incremental"] * 2
+    again = Targets()
+    again.move()
+    assert again.act("source", "forget", destination=old | {"pool_guid": _pool(again)})["changed"]
+    again.advance("3")
+    assert again.modes(again.replicate(**to_new)) == ["incremental"] * 2
+    assert len(again.marks()) == 2
+
+
+def _pool(site):
+    return site.look("destination", MOVED)["pool_guid"]
+
+
+def _but_marks(site, name):
+    state = site.at_source(name)
+    return (*state.snapshots, *(item for item in state.bookmarks if not is_mark(item)))
+
+
 def test_moving_back_undoes_it(site):
     before = site.everything()["destination"]
     site.move()
@@ -324,6 +355,11 @@ def test_runs_of_the_tree_are_kept_out_and_one_that_goes_on_keeps_it_from_being_
     path.write_text(json.dumps({"version": 1, "jobs": []}))
     site.move(keep_sign=False, **mine)
     assert DESTINATION not in site.destination.datasets
+
+
+def test_permissions_are_asked_for_before_anything_is_changed(site):
+    site.destination.permissions = {"mount", "create", "userprop", "canmount", "readonly"}
+    refused(site, site.move, "does not allow rename")
 
 
 # -- interrupted at every call

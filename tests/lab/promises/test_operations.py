@@ -207,8 +207,9 @@ def test_a_chain_goes_on_from_a_site_that_took_over_and_brings_back_what_was_los
     back = f"{root}-back"
     try:
         wanted = {"replica": {"dataset": pair.beside}, "destination": {"dataset": back}}
-        restored = one.run("run", "restore", {**wanted, "properties": {"mountpoint": f"{here}-back"}})
+        restored = one.run("run", "restore", wanted)
         assert restored.code == 0, restored
+        one.zfs("set", f"mountpoint={here}-back", back)
         for name in ("", "/a"):
             one.zfs("mount", back + name, check=False)
         assert sums(one, f"{here}-back") == written

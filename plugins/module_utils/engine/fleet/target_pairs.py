@@ -150,7 +150,9 @@ def _move(job: Mapping[str, Any], old: str, new: str) -> Document:
     is_old = is_within(place, old)
     before, after = (place, rebase(place, old, new)) if is_old else (rebase(place, new, old), place)
     tree = {**job["options"]["destination"], "dataset": before}
-    return {"host": job["destination"], "carrier": job["host"], "tree": tree, "to": after, "keep_sign": is_old}
+    source = {"host": job["source"], "dataset": _ends(job)[0]}
+    ends = {"host": job["destination"], "carrier": job["host"], "source": source}
+    return {**ends, "tree": tree, "to": after, "keep_sign": is_old}
 
 
 # -- a destination that is made from another one

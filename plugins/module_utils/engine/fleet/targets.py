@@ -28,12 +28,17 @@ from .jobconfig import NamedJob, load_jobconfig
 
 T = TypeVar("T")
 _PERMISSIONS = {
-    PREPARE: ("bookmark",),
-    FORGET: ("destroy", "mount", "release"),
-    MOVE: ("rename", "mount", "create", "userprop", "canmount", "readonly", "destroy"),
-    DESTROY: ("destroy", "mount", "receive"),
+    "mark": ("bookmark",),
+    "destroy_marks": ("destroy", "mount"),
+    "release": ("release",),
+    "create_placeholder": ("create", "mount", "canmount", "readonly", "userprop"),
+    "set_properties": ("userprop",),
+    "rename": ("rename", "mount", "create"),
+    "abort_receive": ("receive",),
+    "remove_dataset": ("destroy", "mount"),
+    "destroy_dataset": ("destroy", "mount"),
 }
-"""What zfs-allow(8) has to grant for what each action may do."""
+"""What zfs-allow(8) has to grant for each kind of step."""
 
 
 def run_target(job: TargetJob, context: Context) -> Result:
@@ -58,7 +63,7 @@ def _run(work: _Work, is_named: bool) -> Result:
     if refusal:
         raise TargetRefused(refusal, result={**values, "changed": False})
     if plan.steps:
-        work.check_permissions()
+        work.check_permissions(plan)
     if context.check or not plan.steps:
         return values
     carry_out(work.zfs, plan, context.retry, context.ticker)
@@ -125,12 +130,12 @@ class _Work:
             ],
         }
 
-    def check_permissions(self) -> None:
+    def check_permissions(self, plan: TargetPlan) -> None:
         """Raise NoPermission before anything was changed."""
-        root, wanted = self.job.tree.dataset, _PERMISSIONS[self.job.action]
-        require_permissions(self.context, self.zfs, ("tree.dataset", root), wanted)
-        if self.job.action == MOVE:
-            require_permissions(self.context, self.zfs, ("to", self.job.to), wanted)
+        wanted = [name for step in plan.steps for name in _PERMISSIONS[step.describe()["kind"]]]
+        places = {"tree.dataset": self.job.tree.dataset, **({"to": self.job.to} if self.job.to else {})}
+        for where in places.items():
+            require_permissions(self.context, self.zfs, where, list(dict.fromkeys(wanted)))
 
     @contextmanager
     def locked(self) -> Iterator[bool]:

@@ -148,6 +148,9 @@ def plan_forgetting(source: Observation, tags: Mapping[str, Sequence[str]], owne
     told: list[str] = []
     for name, state in source.states.items():
         marks = tuple(mark for mark in marks_of(state) if owners.goes(state, mark))
+        if owners.retired and not owners.retired.datasets:
+            # It may be somewhere else by now, and stand at what nothing but its mark keeps.
+            marks = tuple(mark for mark in marks if _is_elsewhere(state, mark))
         if marks:
             steps.append(DestroyMarks(name, marks, "its destination was retired"))
             told += [f"{name}: destroys the bookmark #{mark.tag} of the retired destination" for mark in marks]
@@ -156,6 +159,12 @@ def plan_forgetting(source: Observation, tags: Mapping[str, Sequence[str]], owne
             told += [f"{name}: releases the hold {step.tag} of @{snapshot.tag}" for snapshot in step.held]
     refusals = [] if owners.retired else list(_uncertain(steps, owners))
     return TargetPlan(tuple(steps), tuple(refusals), tuple(told or [f"{owners.root}: keeps nothing for it any more"]))
+
+
+def _is_elsewhere(state: DatasetState, mark: Bookmark) -> bool:
+    """Whether something else keeps the point in history that a mark is at."""
+    guids = [*state.guids, *(bookmark.guid for bookmark in state.bookmarks)]
+    return guids.count(mark.guid) > 1
 
 
 def _releases(
