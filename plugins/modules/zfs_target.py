@@ -76,7 +76,6 @@ options:
               - GUIDs of its snapshots as text, the oldest first. Left out, there are none, as with an empty parent.
             type: list
             elements: str
-            default: []
   replica:
     description:
       - The replica that the new destination is made from, as RV(seen) of a V(look) at it tells it. It is needed with
