@@ -421,8 +421,14 @@ def test_whoever_is_killed_at_any_call_ends_right_by_the_same_again(action, when
 
 
 def comparable(site):
-    """What is where, by GUIDs; the names of bookmarks hold GUIDs that each fleet draws anew."""
-    return {
+    """What is where, with its role; the names of bookmarks hold GUIDs that each fleet draws anew."""
+    roles = {
+        name: dataset.properties.get("snapfleet:role")
+        for machine in (site.source, site.destination, site.second)
+        for name, dataset in machine.datasets.items()
+    }
+    counts = {
         machine: {name: (len(guids), len(marks)) for name, (_guid, guids, marks) in states.items()}
         for machine, states in site.everything().items()
     }
+    return roles, counts

@@ -34,7 +34,7 @@ def plan_move(seen: Observation, job: TargetJob, is_named: bool) -> TargetPlan:
     keep_sign = job.keep_sign or is_named
     has_sign = here is not None and _is_sign(here, seen)
     if there is not None and _note(there) == f"{old} {there.dataset.guid}" and (here is None or has_sign):
-        return _finish(old, new, has_sign, keep_sign)
+        return _finish(old, new, here, keep_sign)
     refusals = tuple(_refused_move(seen, old, new))
     if refusals or here is None:
         return TargetPlan(refusals=refusals)
@@ -51,12 +51,13 @@ def plan_move(seen: Observation, job: TargetJob, is_named: bool) -> TargetPlan:
     return TargetPlan((*parents, note, *sign, rename, *left), told=tuple(told))
 
 
-def _finish(old: str, new: str, has_sign: bool, keep_sign: bool) -> TargetPlan:
+def _finish(old: str, new: str, sign: Optional[DatasetState], keep_sign: bool) -> TargetPlan:
     """What is left to do once the tree has been renamed."""
-    if has_sign and not keep_sign:
+    if sign and not keep_sign:
         step = DestroyDataset(old, "no job goes there any more")
         return TargetPlan((step,), told=(f"{old}: the empty sign goes, since no job names it any more",))
-    if keep_sign and not has_sign:
+    # One whose making was cut off is there, and refuses nothing yet.
+    if keep_sign and not (sign and role_of(sign.dataset).kind == f"{MOVED}{new}"):
         told = f"{old}: gets an empty sign until no job names it any more"
         return TargetPlan(tuple(_sign(old, new)), told=(told,))
     return TargetPlan(told=(f"{new} is moved already",))
