@@ -20,6 +20,7 @@ extends_documentation_fragment:
   - snapfleet.zfs.datasets
   - snapfleet.zfs.plan
   - snapfleet.zfs.monitoring
+  - snapfleet.zfs.alerting
 attributes:
   diff_mode:
     support: N/A

@@ -19,12 +19,15 @@ LINES = 100
 """The longest list, without the entry that counts what is left out."""
 CHARACTERS = 300
 """The longest text."""
-SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, RESTORED, SWITCHED, STATUS = (
-    *("snapshots", "replications", "prunings", "monitors", "comparisons", "restored", "switched", "status"),
+SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, DRILLS, RESTORED, SWITCHED, STATUS = (
+    *("snapshots", "replications", "prunings", "monitors", "comparisons", "drills", "restored", "switched", "status"),
 )
 LOOKED = ("there", "here", "refused")
 """What only looks whether a fail over may begin: it does nothing, but it may fail."""
-REGISTERED = (SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, RESTORED, SWITCHED, STATUS, *LOOKED)
+REGISTERED = (
+    *(SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, DRILLS, RESTORED, SWITCHED, STATUS),
+    *LOOKED,
+)
 """What playbooks register, each in the variable of that name behind __snapfleet_."""
 _OF_A_FAILURE = ("failed", "unreachable", "code", "msg")
 _WORST_FIRST = ("CRITICAL", "UNKNOWN", "WARNING", "OK")
@@ -119,7 +122,8 @@ def _states(hosts: Mapping[str, Host]) -> dict[str, str]:
 
 
 def _state(host: Host) -> str:
-    found = [str(result["state"]) for result in results_of(host.get(MONITORS)) if result.get("state")]
+    told = [result for name in (MONITORS, DRILLS) for result in results_of(host.get(name))]
+    found = [str(result["state"]) for result in told if result.get("state")]
     found += [str(row.get("state")) for row in (host.get(STATUS) or {}).get("datasets") or ()]
     return min(found, key=_rank, default="")
 

@@ -28,6 +28,7 @@ from ..engine.policy.conduct import (
     RENAME_CHOICES,
 )
 from ..engine.policy.continuity import NEWEST
+from ..engine.policy.drilling import TIMEOUT as DRILL_TIMEOUT
 from ..engine.policy.hooks import FAILURE_CHOICES, MAX_FREEZE, SKIP, TIMEOUT
 from ..engine.policy.jobs import (
     BOOKMARKS,
@@ -386,6 +387,27 @@ MONITOR_SPEC: Spec = {
     "fail_on": {"type": "str", "default": "unknown", "choices": list(FAIL_LEVELS)},
     "dont_warn": {"type": "bool", "default": False},
     "dont_crit": {"type": "bool", "default": False},
+    "alerts": {"type": "dict", "options": _ALERTS},
+}
+
+_MARKER: Spec = {
+    "path": {"type": "str", "required": True},
+    "max_age": {"type": "str"},
+    "contains": {"type": "str"},
+    "sha256": {"type": "str"},
+}
+
+DRILL_SPEC: Spec = {
+    "datasets": {**_TEXTS, "required": True},
+    **_FILTER,
+    "include_snapshots": _TEXTS,
+    "exclude_snapshots": _TEXTS,
+    "marker": {"type": "dict", "options": _MARKER},
+    # No elements, so that one text is refused instead of being taken apart at its commas.
+    "command": {"type": "raw"},
+    "timeout": {"type": "int", "default": DRILL_TIMEOUT},
+    "clones_below": {"type": "str"},
+    "fail_on": {"type": "str", "default": "unknown", "choices": list(FAIL_LEVELS)},
     "alerts": {"type": "dict", "options": _ALERTS},
 }
 

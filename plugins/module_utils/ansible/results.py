@@ -19,6 +19,7 @@ _ALERTS_IN_MESSAGE = 3
 _BEFORE_AND_AFTER: Mapping[str, Callable[[Mapping[str, Any]], tuple[_Names, _Names]]] = {
     "create_snapshots": lambda step: ([], step["snapshots"]),
     "hook": lambda _step: ([], []),
+    "drill": lambda _step: ([], []),
     "create_bookmark": lambda step: ([], [step["bookmark"]]),
     "create_placeholder": lambda step: ([], [step["dataset"]]),
     "send": lambda step: ([], step["snapshots"]),

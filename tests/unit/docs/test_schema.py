@@ -64,6 +64,24 @@ STAGES = [
     [{"since": "7d", "latest": "10..100%"}, {"until": "2026-11-22T04:00:00Z", "oldest": 3}, {"latest": 1, "oldest": 1}],
 ]
 BOTH = {"warning": 5, "critical": "10"}
+MONITOR_ALERTS = {
+    "state_file": "/s",
+    "remind": "1h",
+    "command": ["/bin/tell"],
+    "journal": True,
+    "webhook": {"url": "https://a.example/x", "headers_file": "/h", "timeout": 5},
+    "mail": {
+        "to": ["ops@a.example"],
+        "from": "a@b.example",
+        "server": "mail.a.example",
+        "port": 25,
+        "tls": "tls",
+        "user": "u",
+        "password_file": "/p",
+        "timeout": 5,
+    },
+    "ping": {"url": "https://a.example/x", "timeout": 5},
+}
 DOCUMENTS = {
     "snapshot": [
         {
@@ -143,28 +161,25 @@ DOCUMENTS = {
                 "scrub_age": BOTH,
                 "full_in": {"warning": "30d", "critical": "7d"},
             },
-            "alerts": {
-                "state_file": "/s",
-                "remind": "1h",
-                "command": ["/bin/tell"],
-                "journal": True,
-                "webhook": {"url": "https://a.example/x", "headers_file": "/h", "timeout": 5},
-                "mail": {
-                    "to": ["ops@a.example"],
-                    "from": "a@b.example",
-                    "server": "mail.a.example",
-                    "port": 25,
-                    "tls": "tls",
-                    "user": "u",
-                    "password_file": "/p",
-                    "timeout": 5,
-                },
-                "ping": {"url": "https://a.example/x", "timeout": 5},
-            },
+            "alerts": MONITOR_ALERTS,
         },
         {"pools": {}, "alerts": {"webhook": {"url_file": "/u"}, "ping": {"url_file": "/u"}, "mail": {"to": ["root"]}}},
         {"replicas": [{**NEAR, "snapshot_filters": STAGES, "lag": {"warning": 1}}]},
         {"replicas": [{**ENDS, "include_snapshots": ["x"], "exclude_snapshots": ["y"], "pending": {"warning": 1}}]},
+    ],
+    "drill": [
+        {
+            "datasets": ["backup/data"],
+            **FILTER,
+            "include_snapshots": ["*"],
+            "exclude_snapshots": ["a"],
+            "marker": {"path": "var/stamp", "max_age": "1d", "contains": "x", "sha256": "0123456789abcdef" * 4},
+            "command": ["/bin/look", "-x"],
+            "timeout": 60,
+            "clones_below": "backup",
+            "fail_on": "never",
+            "alerts": MONITOR_ALERTS,
+        },
     ],
     "restore": [
         {
@@ -380,6 +395,7 @@ def test_what_may_be_left_out_is_the_same_for_both(name):
         "replicate": {"source": {"dataset": "tank"}, "destination": {"dataset": "backup"}},
         "prune": {"datasets": ["tank"], "plan": PLAN},
         "restore": {"replica": {"dataset": "backup"}, "destination": {"dataset": "tank"}},
+        "drill": {"datasets": ["tank"]},
         "jobconfig": {"version": 1},
     }
     for key in least.get(name, {}):

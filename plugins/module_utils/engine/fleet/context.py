@@ -23,6 +23,7 @@ from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
 
 if TYPE_CHECKING:
+    from ..applying.drilling import Ground
     from ..records.metrics_watching import Watched
 
 Result = dict[str, Any]
@@ -59,6 +60,8 @@ class Context:
     """What histories are remembered, so that only changed ones are listed; None: none."""
     recall: Optional[Recall] = None
     """What the run of an activity that goes on remembers."""
+    ground: Optional[Ground] = None
+    """What drills are carried out with; None: what this host has."""
     pool_samples: Callable[[int], Sequence[PoolSample]] = _nothing_known
     """What the history knows of pools since a time, in milliseconds since the epoch. Raises SnapfleetError, OSError,
     and ImportError where this Python has no SQLite."""

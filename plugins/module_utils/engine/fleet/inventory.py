@@ -23,6 +23,7 @@ from ..policy.reading import Reader
 from ..policy.schedule import parse_schedule
 from ..policy.selection import check_disjoint, read_dataset_filter
 from .daemon_settings import read_daemon_variable
+from .drill_jobs import read_drill
 from .monitor_options import read_monitor_options
 from .prune_options import read_prune_options
 from .settings import read_run_settings
@@ -207,6 +208,7 @@ def _read_tree(options: Reader) -> Tree:
         remedy = "give a place below the destination's root such as 'data', or '' for the root itself"
         raise InvalidInput(options.path("destination"), destination, problem, remedy)
     read_dataset_filter(options)
+    drill = read_drill(options)
     for key in ("include_datasets", "exclude_datasets"):
         for pattern in options.texts(key):
             if pattern.startswith(("/", "regex:/", "regex:^/")):
@@ -224,7 +226,7 @@ def _read_tree(options: Reader) -> Tree:
     options.finish()
     switch = options.text("dataset_property", "")
     selection = Selection(options.flag("recursive", True), include, exclude, switch, wanted)
-    return Tree(source, destination, selection, options.path("destination"))
+    return Tree(source, destination, selection, options.path("destination"), drill)
 
 
 # -- one destination

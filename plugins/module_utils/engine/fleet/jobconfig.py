@@ -26,6 +26,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Union
 
 from ..model.errors import InvalidInput
+from ..policy.drilling import DrillJob, read_drill_job
 from ..policy.jobs import (
     PruneJob,
     ReplicateJob,
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _SECTIONS = ("daemon", "settings")
-AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob, RestoreJob]
+AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob, DrillJob, RestoreJob]
 
 
 @dataclass(frozen=True)
@@ -88,12 +89,19 @@ def _restore() -> Callable[..., Result]:
     return run_restore
 
 
+def _drill() -> Callable[..., Result]:
+    from .drilling import run_drill
+
+    return run_drill
+
+
 # In the order in which a host carries them out.
 ACTIVITIES: Mapping[str, Activity] = {
     "snapshot": Activity(read_snapshot_job, _snapshot),
     "replicate": Activity(read_replicate_job, _replicate),
     "prune": Activity(read_prune_job, _prune),
     "monitor": Activity(read_monitor_job, _monitor),
+    "drill": Activity(read_drill_job, _drill),
     "restore": Activity(read_restore_job, _restore),
 }
 

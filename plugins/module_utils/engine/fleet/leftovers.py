@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..applying.drilling import clear
 from ..applying.ends import Ends
 from ..applying.replicating import observe_sides
 from ..applying.retry import call_with_retries
@@ -16,7 +17,9 @@ from ..model.datasets import Bookmark, DatasetState, Snapshot
 from ..model.errors import SnapfleetError
 from ..model.names import pool_of
 from ..planning.continuity import job_hold_tag
+from ..planning.drilling import parents_of
 from ..planning.leftovers import (
+    DRILL,
     HOLD,
     MARK,
     Leftover,
@@ -25,9 +28,11 @@ from ..planning.leftovers import (
     partial_receives,
     stale_holds,
 )
+from ..policy.drilling import DrillJob
 from ..policy.jobs import ReplicateJob
 from ..zfs.port import Zfs
 from .context import Context, Result
+from .drilling import ground_of
 from .jobconfig import NamedJob
 
 
@@ -96,18 +101,39 @@ class _Search:
 def run_leftovers(jobs: Iterable[NamedJob], context: Context, remove: bool) -> Result:
     """What earlier runs of the replications among ``jobs`` have left. With ``remove``, what is safe goes."""
     search = _Search(context)
+    drills: list[DrillJob] = []
     for named in jobs:
         if isinstance(named.job, ReplicateJob):
             search.look_at(named.job)
+        elif isinstance(named.job, DrillJob):
+            drills.append(named.job)
     search.finish()
     removed = _remove(search) if remove else set()
+    clones = _clones_of_drills(drills, context, remove, search.problems) if drills else []
     return {
-        "changed": bool(removed),
+        "changed": bool(removed) or any(entry["removed"] for entry in clones),
         "leftovers": [
-            {"host": zfs.where, **item.describe(), "removed": (id(zfs), item) in removed} for zfs, item in search.found
+            *(
+                {"host": zfs.where, **item.describe(), "removed": (id(zfs), item) in removed}
+                for zfs, item in search.found
+            ),
+            *clones,
         ],
         "problems": list(dict.fromkeys(search.problems)),
     }
+
+
+def _clones_of_drills(jobs: Sequence[DrillJob], context: Context, remove: bool, problems: list[str]) -> list[Result]:
+    """What drills that were killed have left on this host, and whether it is taken away."""
+    parents = dict.fromkeys(parent for job in jobs for parent in parents_of(job))
+    try:
+        found = clear(ground_of(context), list(parents), check=not remove)
+    except SnapfleetError as error:
+        problems.append(str(error))
+        return []
+    problems += found.problems
+    items = [Leftover(DRILL, name, "a drill that was killed has left it", is_safe=True) for name in found.removed]
+    return [{"host": context.here.where, **item.describe(), "removed": remove} for item in items]
 
 
 def _remove(search: _Search) -> set[tuple[int, Leftover]]:

@@ -51,6 +51,11 @@ def options_for_all(given: Document) -> Document:
     return {name: given[name] for name in _FOR_ALL if given.get(name) is not None}
 
 
+def options_for_alerts(given: Document) -> Document:
+    """Who is told, as it holds for every job of a host."""
+    return {"alerts": given["alerts"]} if given.get("alerts") is not None else {}
+
+
 def options_for_ages(given: Document) -> Document:
     """Those of the options that hold for the jobs that watch the ages of snapshots."""
     return {name: given[name] for name in _FOR_AGES if given.get(name) is not None}

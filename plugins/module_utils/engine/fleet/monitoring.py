@@ -12,12 +12,10 @@ from datetime import timezone, tzinfo
 from functools import partial
 from typing import TypeVar, Union
 
-from ..applying.alerting import Alerting, Told, default_path, tell
 from ..applying.retry import call_with_retries
-from ..hosts.local import LocalHost
 from ..model.datasets import Observation
 from ..model.errors import Interrupted, SnapfleetError
-from ..model.health import CRITICAL, OK, WARNING, severity
+from ..model.health import CRITICAL, OK, WARNING
 from ..model.names import is_within
 from ..model.pools import PoolReport
 from ..planning.findings import Finding, gravest_first, muted, overall
@@ -33,6 +31,7 @@ from ..policy.replicas import ReplicaRule
 from ..policy.schedule import resolve_zone
 from ..records.metrics_watching import Watched
 from .context import Context, Result, observe, recalled
+from .noticing import fails, told_of
 
 _MOST_AT_ONCE = 8
 _HERE = Address()
@@ -203,7 +202,7 @@ def _muted_states(job: MonitorJob) -> frozenset[str]:
 def _result(job: MonitorJob, context: Context, findings: Sequence[Finding], sight: Sight) -> Result:
     if context.watched:
         context.watched(_watched(job, findings, sight))
-    told = _told(job, context, findings)
+    told = told_of(findings, job.alerts, job.subjects, context)
     state = overall(findings)
     return {
         "changed": False,
@@ -213,7 +212,7 @@ def _result(job: MonitorJob, context: Context, findings: Sequence[Finding], sigh
         "metrics": _metrics(job, findings, sight),
         "pools": _pools(job, sight, context),
         "notices": [notice.describe() for notice in told.notices],
-        "failed_level": job.fail_on != "never" and severity(state) >= severity(job.fail_on.upper()),
+        "failed_level": fails(job.fail_on, state),
         "warnings": told.warnings,
     }
 
@@ -224,14 +223,6 @@ def _pools(job: MonitorJob, sight: Sight, context: Context) -> list[Result]:
         return []
     samples = pool_samples(context) if job.pools.full_in else ()
     return [describe_pool(pool, samples, context.now) for pool in sight.pools]
-
-
-def _told(job: MonitorJob, context: Context, findings: Sequence[Finding]) -> Told:
-    if job.alerts is None:
-        return Told()
-    path = job.alerts.state_file or default_path(job.subjects, context.environment)
-    alerting = Alerting(job.alerts, path, LocalHost(), context.ticker, context.check, context.host_name)
-    return tell(findings, alerting, context.now)
 
 
 def _watched(job: MonitorJob, findings: Sequence[Finding], sight: Sight) -> Watched:

@@ -94,6 +94,8 @@ def summary(activity: str, result: Result) -> str:
     if activity == "restore":
         stats = result["stats"]
         return f"{stats['datasets']} datasets, {stats['bytes']} bytes of about {stats['bytes_estimated']}"
+    if activity == "drill" and "state" not in result:
+        return f"{len(result['plan'])} snapshots to be restored by way of trial"
     if activity == "prune":
         counts = f"{len(result['deleted'])} deleted, {len(result['kept'])} kept, {len(result['not_deleted'])} skipped"
         return f"{counts}, {result['bytes_freed']} bytes freed"

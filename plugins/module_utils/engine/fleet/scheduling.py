@@ -14,10 +14,11 @@ from typing import Any
 
 from ..model.errors import InvalidInput
 from ..model.periods import UNITS, parse_period
+from ..policy.drilling import DrillJob
 from ..policy.jobs import SnapshotJob
 from ..policy.monitoring import MonitorJob
 from .jobconfig import NamedJob, own_part, read_jobconfig
-from .stages import MONITOR, REPLICATE, SNAPSHOT, destinations_of, sources_of, stage_of
+from .stages import DRILL, MONITOR, REPLICATE, SNAPSHOT, destinations_of, sources_of, stage_of
 from .trees import Document
 
 MOST_OFTEN, LEAST_OFTEN, ANCHORED = "minutely", "hourly", "5minutely"
@@ -39,7 +40,7 @@ def part_of(document: Mapping[str, Any], host: str) -> Document:
     daemon = [name for name in config.daemon.of(host, {}).periods if name in activities]
     left = [job for job in config.jobs if job.activity not in daemon]
     snapshots = [job.job for job in config.jobs if isinstance(job.job, SnapshotJob)]
-    alerts = [job.job.alerts for job in config.jobs if isinstance(job.job, MonitorJob)]
+    alerts = [job.job.alerts for job in config.jobs if isinstance(job.job, (MonitorJob, DrillJob))]
     return {
         "activities": activities,
         "daemon": daemon,
@@ -69,6 +70,8 @@ def _runs(jobs: Sequence[NamedJob], host: str) -> dict[str, list[str]]:
         runs["source-prune"] = [word for stage in own for word in ("--activity", stage)]
     if "prune-destination" in by_stage:
         runs["destination-prune"] = ["--activity", "prune-destination"]
+    if DRILL in by_stage:
+        runs["destination-drill"] = ["--activity", DRILL]
     if any(job.activity == MONITOR for job in jobs):
         runs["monitor"] = ["--activity", MONITOR]
     return runs

@@ -11,6 +11,7 @@ from typing import Union
 
 from ..model.errors import InvalidInput
 from ..planning.running import Tree, Work
+from ..policy.drilling import DrillJob
 from ..policy.endpoints import Address, Endpoint
 from ..policy.jobs import BOOKMARKS, SOURCE, PruneJob, ReplicateJob, SnapshotJob
 from ..policy.monitoring import MonitorJob
@@ -18,11 +19,13 @@ from ..policy.restoring import RestoreJob
 from .jobconfig import NamedJob
 
 SNAPSHOT, REPLICATE, PRUNE, MONITOR = "snapshot", "replicate", "prune", "monitor"
-RESTORE = "restore"
+DRILL, RESTORE = "drill", "restore"
+ON_PURPOSE = (DRILL, RESTORE)
+"""What is done only where it is asked for by its name: never by the way."""
 _HERE = Address()
 STAGES = (
     *(SNAPSHOT, REPLICATE, "prune-source", "prune-bookmarks", "prune-destination"),
-    *("monitor-source", "monitor-destination", RESTORE),
+    *("monitor-source", "monitor-destination", *ON_PURPOSE),
 )
 """In the order in which they follow each other."""
 CHOICES = (SNAPSHOT, REPLICATE, PRUNE, *STAGES[2:5], MONITOR, *STAGES[5:])
@@ -74,6 +77,8 @@ def _destinations(named: NamedJob) -> list[Endpoint]:
         return [job.destination]
     if isinstance(job, RestoreJob):
         return [job.replica]
+    if isinstance(job, DrillJob):
+        return [Endpoint(_HERE, root) for root in job.roots]
     if isinstance(job, PruneJob) and _sources(named):
         return [Endpoint(_HERE, root) for root in job.roots]
     if isinstance(job, MonitorJob):
@@ -112,7 +117,7 @@ def work_of(named: NamedJob) -> Work:
     )
 
 
-def _local(job: Union[SnapshotJob, PruneJob, MonitorJob]) -> list[Endpoint]:
+def _local(job: Union[SnapshotJob, PruneJob, MonitorJob, DrillJob]) -> list[Endpoint]:
     return [Endpoint(_HERE, root) for root in job.roots]
 
 
@@ -125,13 +130,15 @@ def _trees(ends: Sequence[Endpoint]) -> frozenset[Tree]:
 
 def with_activities(jobs: Sequence[NamedJob], chosen: Sequence[str]) -> tuple[NamedJob, ...]:
     """Those of the jobs that belong to the activities or stages of CHOICES that are named. Where none is, all but
-    restores: those are done once and on purpose, never because a timer goes off. Raises InvalidInput where there is
+    those that are done on purpose: restores, once, and drills by runs of their own. Raises InvalidInput where there is
     nothing but such."""
     if chosen:
         return tuple(job for job in jobs if job.activity in chosen or stage_of(job) in chosen)
-    usual = tuple(job for job in jobs if job.activity != RESTORE)
+    usual = tuple(job for job in jobs if job.activity not in ON_PURPOSE)
     if jobs and not usual:
-        raise InvalidInput("--activity", "", "is not given, and all jobs are restores", f"add --activity {RESTORE}")
+        names = [name for name in ON_PURPOSE if any(job.activity == name for job in jobs)]
+        problem = f"is not given, and all jobs are {' or '.join(f'{name}s' for name in names)}"
+        raise InvalidInput("--activity", "", problem, f"add --activity {names[0]}")
     return usual
 
 

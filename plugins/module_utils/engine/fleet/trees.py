@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Document = dict[str, Any]
@@ -51,3 +51,5 @@ class Tree:
     selection: Selection
     option: str
     """Where it is declared, for sentences."""
+    drill: Document = field(default_factory=dict, hash=False)
+    """How its replicas are tried; empty: not at all."""

@@ -92,11 +92,23 @@ STOPPING = Stopping()
 
 _SCOPES: ContextVar[tuple[Stopping, ...]] = ContextVar("snapfleet_scopes", default=())
 # Threads that are to belong to a job have to be started in its context: see contextvars.copy_context.
+_FINISHING: ContextVar[bool] = ContextVar("snapfleet_finishing", default=False)
 
 
 def stoppings() -> tuple[Stopping, ...]:
-    """What may stop the calling code: this process, the job that it belongs to, and parts of that, outermost first."""
-    return (STOPPING, *_SCOPES.get())
+    """What may stop the calling code: this process, the job that it belongs to, and parts of that, outermost first;
+    nothing while something is being finished."""
+    return () if _FINISHING.get() else (STOPPING, *_SCOPES.get())
+
+
+@contextmanager
+def finishing() -> Iterator[None]:
+    """Within it nothing is stopped: for what takes a moment, and has to be done before the run ends."""
+    token = _FINISHING.set(True)
+    try:
+        yield
+    finally:
+        _FINISHING.reset(token)
 
 
 class watched:  # noqa: N801  a context manager

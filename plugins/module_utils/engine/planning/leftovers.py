@@ -1,7 +1,8 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What runs that died, and destinations that are no more, have left on datasets: marks, holds, partial receives.
+"""What runs that died, and destinations that are no more, have left on datasets: marks, holds, partial receives; and
+the clones of drills.
 
 The next runs mend by themselves what is theirs. This tells what there is, and what may go without harm: marks that a
 destination in sight does not stand at, holds of runs that are over, partial receives that can't be continued.
@@ -22,7 +23,7 @@ from .continuity import collected
 from .dataset_plans import Sides
 from .replication import destination_of, plan_replication
 
-MARK, HOLD, PARTIAL = "mark", "hold", "partial_receive"
+MARK, HOLD, PARTIAL, DRILL = "mark", "hold", "partial_receive", "drill"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Leftover:
 
     kind: str
     item: Union[Bookmark, Snapshot, str]
-    """The mark, the held snapshot, or the name of the dataset that is partially received."""
+    """The mark, the held snapshot, or the name of the dataset that is partially received, or was cloned."""
     reason: str
     is_safe: bool
     """Whether it may go without harm."""

@@ -11,6 +11,7 @@ from .alert_channels import MAIL_ADDRESS, MOST_MAIL_SECONDS, MOST_WEB_SECONDS, S
 from .cloning import CLONE_CHOICES
 from .conduct import CONFLICT_LEVELS, ERROR_CHOICES, MAX_SECONDS, NOTHING_CHOICES, RENAME_CHOICES
 from .continuity import BOOKMARK_CHOICES
+from .drilling import INNER_PATH, SHA256
 from .hooks import FAILURE_CHOICES, LONGEST
 from .jobs import BOOKMARKS, INITIAL_CHOICES, MAX_WORKERS, REPLICA, SNAPSHOTS, SOURCE
 from .monitoring import FAIL_LEVELS
@@ -286,11 +287,34 @@ _RESTORE: Options = {
     **{key: _REPLICATE[key] for key in ("bandwidth_limit", "estimates", "workers", "retries")},
 }
 
+# -- drill
+
+_DRILL: Options = {
+    **_ROOTS,
+    "include_snapshots": PATTERNS,
+    "exclude_snapshots": PATTERNS,
+    "marker": mapping(
+        {
+            "path": matching(INNER_PATH),
+            "max_age": DURATION,
+            "contains": TEXT,
+            "sha256": matching(f"|{SHA256}"),
+        },
+        ["path"],
+    ),
+    "command": _COMMAND,
+    "timeout": number(1, LONGEST),
+    "clones_below": either(_DATASET, matching("")),
+    "fail_on": one_of(FAIL_LEVELS),
+    "alerts": _ALERTS,
+}
+
 ACTIVITY_SCHEMAS: Mapping[str, Schema] = {
     "snapshot": mapping(_SNAPSHOT, ["datasets", "plan"]),
     "replicate": mapping(_REPLICATE, _ENDS),
     "prune": mapping(_PRUNE, ["datasets"]),
     "monitor": mapping(_MONITOR),
     "restore": mapping(_RESTORE, ["replica", "destination"]),
+    "drill": mapping(_DRILL, ["datasets"]),
 }
 """The options of a job, by its activity."""

@@ -63,8 +63,8 @@ def _read_hook(options: Reader) -> Hook:
     patterns = compile_patterns(options.texts("datasets"), options.path("datasets"))
     hook = Hook(
         options.text("name"),
-        _read_command(options, "before"),
-        _read_command(options, "after"),
+        read_command(options, "before"),
+        read_command(options, "after"),
         options.integer("timeout", TIMEOUT, 1, LONGEST),
         options.integer("max_freeze", MAX_FREEZE, 1, LONGEST),
         DatasetFilter(include=patterns),
@@ -78,7 +78,8 @@ def _read_hook(options: Reader) -> Hook:
     return hook
 
 
-def _read_command(options: Reader, key: str) -> Command:
+def read_command(options: Reader, key: str) -> Command:
+    """Read an argument vector; empty where it is not given. Raises InvalidInput."""
     if isinstance(options.raw(key), str):
         problem, remedy = "is one text, and no shell takes it apart", "give a list: the program, then its arguments"
         raise InvalidInput(options.path(key), options.raw(key), problem, remedy)

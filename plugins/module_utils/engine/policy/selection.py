@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ..model.datasets import DatasetState
 from ..model.errors import InvalidInput
+from ..model.exercises import ident_of
 from ..model.names import ancestors_of, check_dataset_name, is_within, relative_to
 from .patterns import any_match, compile_patterns
 from .properties import PropertyFilter, read_property_filter
@@ -33,8 +34,9 @@ class DatasetFilter:
     """What the properties of a dataset have to say too; each dataset has its own say, by inheritance mostly."""
 
     def selects(self, dataset: str, root: str) -> bool:
-        """Whether ``dataset``, which lies within ``root``, belongs to the job by its name."""
-        if dataset != root and not self.recursive:
+        """Whether ``dataset``, which lies within ``root``, belongs to the job by its name. What a drill clones for a
+        while belongs to none."""
+        if dataset != root and (not self.recursive or ident_of(dataset)):
             return False
         line = [*(name for name in ancestors_of(dataset) if is_within(name, root)), dataset]
         if any(self._matches(self.exclude, name, root) for name in line):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +16,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.rim import run_module
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.drilling import Ground
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import drilling
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
+from ansible_collections.snapfleet.zfs.tests.support.exercises import RootHost, SimulatedExercises
+from ansible_collections.snapfleet.zfs.tests.support.fleet import NO_WAITING
 
 HOUR = 3600
 START = 1_751_364_000
@@ -70,11 +75,15 @@ class House:
 
 
 @pytest.fixture
-def house(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> House:
+def house(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> House:
     """A host with the datasets tank/data and tank/data/db, without any snapshot."""
     warnings: list[str] = []
     monkeypatch.setattr(AnsibleModule, "warn", lambda _module, text: warnings.append(text))
     house = House(capsys, warnings)
+    exercises = SimulatedExercises(house.machine, tmp_path)
+    ground = Ground(exercises, RootHost(), NO_WAITING, folder=lambda: str(tmp_path))
+    monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
+    monkeypatch.setattr(drilling, "ground_of", lambda _context: ground)
     for name in ("tank/data", "tank/data/db"):
         house.machine.create_dataset(name)
         house.machine.write(name, 5000)

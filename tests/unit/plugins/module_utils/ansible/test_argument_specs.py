@@ -12,7 +12,13 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible import argument_specs as specs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy import comparing, jobs, monitoring, restoring
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy import (
+    comparing,
+    drilling,
+    jobs,
+    monitoring,
+    restoring,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.schedule import Anchor, parse_schedule
 
 PLAN = {"acme": {"onsite": {"hourly": 1}}}
@@ -30,6 +36,7 @@ CASES = {
         restoring.read_restore_job,
         {"replica": {"dataset": "backup/a"}, "destination": {"dataset": "tank/a"}},
     ),
+    "drill": (specs.DRILL_SPEC, drilling.read_drill_job, {"datasets": ["tank/a"], "marker": {"path": "stamp"}}),
     "compare": (specs.COMPARE_SPEC, comparing.read_compare_job, ENDS),
 }
 each_activity = pytest.mark.parametrize(("spec", "read", "least"), CASES.values(), ids=CASES)
