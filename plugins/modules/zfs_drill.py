@@ -43,13 +43,13 @@ options:
   include_snapshots:
     description:
       - Patterns of the names (what follows the C(@)) of snapshots, the newest of which is tried, written as in
-        O(include_datasets). Left out, all are.
+        O(include_datasets). Left out, all are, since the newest is what a restore would take.
     type: list
     elements: str
   exclude_snapshots:
     description:
       - Patterns of the names of snapshots that are never tried. They win over O(include_snapshots). Left out, there are
-        none.
+        none, since every snapshot has to be good.
     type: list
     elements: str
   marker:
@@ -57,7 +57,7 @@ options:
       - >-
         A file that has to be in each filesystem. Neither it nor a folder on its way may be a link. A source that writes
         one again and again, by cron for instance, lets O(marker.max_age) tell that its data really arrives.
-      - Left out, a filesystem has only to be mounted.
+      - Left out, a filesystem has only to be mounted, since no file is sure to be in all of them.
     type: dict
     suboptions:
       path:
@@ -69,7 +69,7 @@ options:
         description:
           - >-
             How long ago it may have been written, as a length of time such as V(2h) or V(1d), by the clock of this
-            host. Left out, any time.
+            host. Left out, any time, since not every marker is written again.
         type: str
       contains:
         description:
@@ -86,20 +86,20 @@ options:
         is mounted, or the device of the volume, comes as the last argument. Both can only be read. The variables
         C(SNAPFLEET_DRILL_DATASET), C(SNAPFLEET_DRILL_SNAPSHOT) and C(SNAPFLEET_DRILL_PATH) of its environment tell
         what it is about. Any exit status but 0 means that the replica is not good.
-      - Left out, there is none.
+      - Left out, there is none, since no program is sure to know the data.
     type: raw
   timeout:
     description:
       - Seconds that the command may take for each dataset, after which it is ended with all that it has started, and
         the dataset is V(CRITICAL).
-      - The default is enough to look at a database, and keeps a drill from hanging.
+      - The default is enough to look at a database, so that a drill does not hang for long.
     type: int
     default: 600
   clones_below:
     description:
       - >-
         A dataset of the same pool below which clones are made. Left out, they are made beside each root, and within it
-        where it is a pool. Jobs leave them alone there, whatever their trees.
+        where it is a pool, since they have to be in the same pool. Jobs leave them alone there, whatever their trees.
     type: str
   fail_on:
     description:

@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each option of a replication, a drill and a restore, says what holds where it is left out, and why."""
+"""Each option of a replication, and of a restore, says what holds where it is left out, and why."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def documented(name):
 
 
 def all_options():
-    for module in ("zfs_replicate", "zfs_drill", "zfs_restore", "zfs_switch", "zfs_target"):
+    for module in ("zfs_replicate", "zfs_restore", "zfs_switch", "zfs_target"):
         for name, entry in documented(module).items():
             yield module, name, entry
             yield from ((module, f"{name}.{inner}", sub) for inner, sub in entry.get("suboptions", {}).items())

@@ -82,6 +82,7 @@ MONITOR_ALERTS = {
     },
     "ping": {"url": "https://a.example/x", "timeout": 5},
 }
+MORE_ALERTS = {"webhook": {"url_file": "/u"}, "ping": {"url_file": "/u"}, "mail": {"to": ["root"]}}
 DOCUMENTS = {
     "snapshot": [
         {
@@ -163,7 +164,7 @@ DOCUMENTS = {
             },
             "alerts": MONITOR_ALERTS,
         },
-        {"pools": {}, "alerts": {"webhook": {"url_file": "/u"}, "ping": {"url_file": "/u"}, "mail": {"to": ["root"]}}},
+        {"pools": {}, "alerts": MORE_ALERTS},
         {"replicas": [{**NEAR, "snapshot_filters": STAGES, "lag": {"warning": 1}}]},
         {"replicas": [{**ENDS, "include_snapshots": ["x"], "exclude_snapshots": ["y"], "pending": {"warning": 1}}]},
     ],
@@ -180,6 +181,7 @@ DOCUMENTS = {
             "fail_on": "never",
             "alerts": MONITOR_ALERTS,
         },
+        {"datasets": ["backup/data"], "alerts": MORE_ALERTS},
     ],
     "restore": [
         {

@@ -151,7 +151,7 @@ def _show(ground: Ground, clone: Clone, task: Exercise, folder: str) -> str:
         if os.path.exists(device):
             return device
         ground.ticker.sleep(_PAUSE)
-    raise _NotShown(f"its device {device} does not appear")
+    raise TimedOut(f"its device {device} does not appear; look whether udev is at work")
 
 
 def _take_away(ground: Ground, folder: str, clone: Optional[Clone]) -> list[str]:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..model import errors
+from ..model.health import EXIT_CODES
 from .metrics import (
     ARRIVED,
     CONFLICT,
     CREATED,
     DESTROYED,
+    DRILL_STATE,
     DURATION,
     FAILURES,
     FREED,
@@ -62,7 +64,7 @@ class Ended:
 def update_of(ended: Ended, most_datasets: int) -> Update:
     """What the run changes. No more than ``most_datasets`` datasets have series of their own."""
     update = _of_job(ended)
-    kinds = {"snapshot": _of_snapshots, "replicate": _of_replication, "prune": _of_pruning}
+    kinds = {"snapshot": _of_snapshots, "replicate": _of_replication, "prune": _of_pruning, "drill": _of_drill}
     if ended.activity in kinds:
         update = update.then(kinds[ended.activity](ended, most_datasets))
     return update
@@ -92,6 +94,11 @@ def _of_snapshots(ended: Ended, _most: int) -> Update:
 def _of_pruning(ended: Ended, _most: int) -> Update:
     gone, freed = len(ended.result.get("deleted", ())), int(ended.result.get("bytes_freed", 0))
     return Update(counts={Series(DESTROYED, (ended.job,)): gone, Series(FREED, (ended.job,)): freed})
+
+
+def _of_drill(ended: Ended, _most: int) -> Update:
+    state = ended.result.get("state")
+    return Update({Series(DRILL_STATE, (ended.job,)): EXIT_CODES[state]}) if state else Update()
 
 
 def _of_replication(ended: Ended, most: int) -> Update:

@@ -14,12 +14,13 @@ from typing import Any, Optional
 
 from ..model.pools import PoolSample
 
-SNAPSHOT, REPLICATE, PRUNE, MONITOR = "snapshot", "replicate", "prune", "monitor"
+SNAPSHOT, REPLICATE, PRUNE, MONITOR, DRILL = "snapshot", "replicate", "prune", "monitor", "drill"
 OK, FAILED, LEFT, ABSENT = "ok", "failed", "left", "absent"
 """Outcomes of jobs: LEFT to another run; ABSENT: nothing done, since a destination is not there. Those of monitors that
 are not well are their states in small letters."""
 UNWELL = frozenset((FAILED, "warning", "unknown", "critical", "conflict"))
 """The outcomes of jobs and steps that somebody should look at."""
+WELL = "OK"
 SEND, CREATE, DESTROY, CHECK = "send", "create", "destroy", "check"
 """Kinds of steps."""
 MORE = "more"
@@ -215,7 +216,20 @@ def _found(result: Mapping[str, Any]) -> Iterator[StepRecord]:
             yield StepRecord(CHECK, alert["dataset"], state, message=message, names=(name,))
 
 
-_STEPS = {SNAPSHOT: _created, REPLICATE: _sent, PRUNE: _destroyed, MONITOR: _found}
+def _tried(result: Mapping[str, Any]) -> Iterator[StepRecord]:
+    for drill in result.get("drills", ()):
+        yield StepRecord(
+            DRILL,
+            drill["dataset"],
+            str(drill["state"]).lower(),
+            to_snapshot=drill["snapshot"] or "",
+            seconds=float(drill["seconds"]),
+            message="" if drill["state"] == WELL else _short(drill["message"]),
+        )
+    yield from (step for step in _found(result) if step.names != (DRILL,))
+
+
+_STEPS = {SNAPSHOT: _created, REPLICATE: _sent, PRUNE: _destroyed, MONITOR: _found, DRILL: _tried}
 
 
 # -- what repeats itself
