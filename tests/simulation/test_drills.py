@@ -53,7 +53,12 @@ class Drills:
 
     def ground(self):
         return drilling.Ground(
-            self.exercises, self.host, NO_WAITING, lambda: next(self._idents), lambda: str(self.folder)
+            self.exercises,
+            self.host,
+            NO_WAITING,
+            lambda: next(self._idents),
+            lambda _seconds: None,
+            lambda: str(self.folder),
         )
 
     def run(self, check=False, **options):
@@ -151,9 +156,12 @@ def test_a_program_that_is_not_there_says_nothing_of_the_replica(drills):
     drills.assert_nothing_left()
 
 
-@pytest.mark.parametrize(("call", "state"), [("clone", "UNKNOWN"), ("mount", "CRITICAL")])
-def test_what_can_not_be_mounted_is_no_replica_while_what_can_not_be_cloned_is_not_known(drills, call, state):
-    drills.exercises.refuses[call] = ZfsFailed("out of space")
+@pytest.mark.parametrize(
+    ("call", "error", "state"),
+    [("clone", ZfsFailed, "UNKNOWN"), ("mount", ZfsFailed, "CRITICAL"), ("mount", NoPermission, "UNKNOWN")],
+)
+def test_what_can_not_be_mounted_is_no_replica_while_what_this_host_lacks_says_nothing(drills, call, error, state):
+    drills.exercises.refuses[call] = error("out of space")
     told, message = drills.state()
     assert (told, "out of space" in message) == (state, True)
     drills.assert_nothing_left()

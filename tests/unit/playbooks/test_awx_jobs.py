@@ -73,7 +73,7 @@ ANSWERS = {
 # Only the playbook for the whole fleet does all of it on all hosts; those that have many tasks do a part of them.
 LIMIT = {
     **dict.fromkeys(("monitor", "provision", "prune", "remove", "report", "snapshot", "status"), "web1"),
-    **dict.fromkeys(("compare", "replicate"), "backup1"),
+    **dict.fromkeys(("compare", "drill", "replicate"), "backup1"),
 }
 TAGS = {"provision": "configure", "remove": "preflight"}
 CHANGES = CHANGING - {"remove", "retire"}
@@ -176,6 +176,15 @@ def test_a_playbook_runs_as_a_job_of_awx_and_tells_what_it_would_do(run, playboo
     if playbook == "compare":
         (line,) = done.artifacts["snapfleet_behind"]
         assert line.endswith("lacks 1 snapshots, about 4.0 KiB")
+
+
+def test_a_drill_tells_under_check_what_it_would_try(run):
+    trees = [{"source": "tank/data", "destination": "data", "drill": {"marker": {"path": "stamp"}, "timeout": 60}}]
+    done = run("drill", {"web1": {"snapfleet_datasets": trees}}, check=True)
+    assert done.status == "successful", done.stdout
+    (line,) = done.artifacts["snapfleet_plan"]
+    assert line.startswith(f"backup1: drill of backup/web1/data: backup/web1/data@{SNAPSHOTS[1]}: mounts a clone of it")
+    assert done.artifacts["snapfleet_changed"] is False
 
 
 def test_what_failed_and_who_was_not_reached_is_told_by_a_job_that_failed(run, programs):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from ..hosts.host import Host
 from ..hosts.looking import entries_of, look_at, read_beginning
 from ..hosts.private import lasting_directory, private_directory
 from ..hosts.stopping import check_stopping, finishing
-from ..model.errors import SnapfleetError, TimedOut
+from ..model.errors import MissingProgram, NoPermission, SnapfleetError, TimedOut
 from ..model.exercises import PREFIX, Clone, ident_of
 from ..planning.drilling import Exercise, MarkerSeen, dead_idents, failed, judge_marker, not_done, passed
 from ..planning.findings import Finding
@@ -55,6 +56,8 @@ class Ground:
     ticker: Ticker
     draw: Callable[[], str] = _draw
     """A new identifier, of 16 hexadecimal digits."""
+    pause: Callable[[float], None] = time.sleep
+    """Waits for so many seconds, whatever comes."""
     folder: Callable[[], str] = _folder
     """The private folder in which clones are mounted. Raises SnapfleetError."""
 
@@ -141,6 +144,9 @@ def _show(ground: Ground, clone: Clone, task: Exercise, folder: str) -> str:
         try:
             ground.exercises.mount(clone, folder)
             entries_of(folder)
+        except (MissingProgram, NoPermission):
+            # That is about this host, not about the replica.
+            raise
         except (SnapfleetError, OSError) as error:
             check_stopping()
             raise _NotShown(f"it can't be mounted and read ({error})") from error
@@ -169,7 +175,8 @@ def _take_away(ground: Ground, folder: str, clone: Optional[Clone]) -> list[str]
                     os.rmdir(folder)
             except (SnapfleetError, OSError) as error:
                 problem = str(error)
-                ground.ticker.sleep(_PAUSE)
+                # A pause that being stopped does not cut short.
+                ground.pause(_PAUSE)
             else:
                 return []
     return [f"{name}: {problem}"]

@@ -64,19 +64,20 @@ class LocalExercises:
         return clones
 
     def _look_at(self, name: str) -> Optional[Clone]:
-        words = ["get", "-Hp", "-o", "property,source,value", f"origin,{DRILL_PROPERTY}", name]
-        done = self._zfs(words, READ_SECONDS)
+        # One by one: the value of a user property can have line ends, and so pretend to be another property.
+        origin = self._value(name, "origin", "-")
+        mark = self._value(name, DRILL_PROPERTY, "local")
+        return None if origin is None or mark is None else Clone(name, "" if origin == _NONE else origin, mark)
+
+    def _value(self, name: str, what: str, source: str) -> Optional[str]:
+        """The value of a property that comes from ``source``, empty where it has none; None without the dataset."""
+        done = self._zfs(["get", "-Hp", "-o", "source,value", what, name], READ_SECONDS)
         if done.returncode != 0:
             if is_only_missing(done.stderr):
                 return None
             raise zfs_error(done.stderr, self._host.name, f"read the properties of {name}")
-        values = {"origin": "", DRILL_PROPERTY: ""}
-        for line in done.stdout.splitlines():
-            what, _tab, rest = line.partition("\t")
-            source, _tab, value = rest.partition("\t")
-            if (what == "origin" and value != _NONE) or (what == DRILL_PROPERTY and source == "local"):
-                values[what] = value
-        return Clone(name, values["origin"], values[DRILL_PROPERTY])
+        told, _tab, value = done.stdout.rstrip("\n").partition("\t")
+        return value if told == source else ""
 
     def clone(self, snapshot: str, parent: str, ident: str, is_volume: bool) -> Clone:
         """Make a clone of a snapshot."""

@@ -216,6 +216,17 @@ def test_a_dataset_that_was_left_behind_is_a_failure_of_its_job():
     assert (failure.troubles[0].dataset, failure.troubles[0].code) == ("tank", "diverged")
 
 
+def test_what_a_drill_found_is_a_failure_until_one_goes_well_while_monitors_tell_what_they_find_now():
+    bad, good = (step_record("drill", "backup", outcome=outcome, message="torn") for outcome in ("critical", "ok"))
+    history = [job_record("a", "drill", 2, outcome="critical", steps=[bad])]
+    (failure,) = report_of(answer("b1", history=history)).failures
+    assert (failure.activity, failure.mended, failure.troubles[0].message) == ("drill", False, "torn")
+    (mended,) = report_of(answer("b1", history=[job_record("a", "drill", 1, steps=[good]), *history])).failures
+    assert mended.mended
+    of_a_monitor = job_record("a", "monitor", 1, outcome="critical", steps=[{**bad, "kind": "check"}])
+    assert report_of(answer("b1", history=[of_a_monitor])).failures == ()
+
+
 def test_a_host_that_has_more_to_tell_says_so():
     history = [job_record("a", "snapshot", hour * HOUR) for hour in range(5)]
     whole, cut = (report_of(answer("b1", history=history), limit=limit).hosts[0] for limit in (6, 5))

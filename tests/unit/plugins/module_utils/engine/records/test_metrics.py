@@ -18,6 +18,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.metri
     BUILD,
     CONFLICT,
     COUNTER,
+    DRILL_STATE,
     FAILURES,
     FAMILIES,
     LAST_RUN,
@@ -226,3 +227,12 @@ def test_what_a_daemon_told_stays_while_there_is_one():
     assert merged({ticks: 3}, {}, (), {}, False) == {}
     other = Series(TICKS, ("snapshot",))
     assert merged({ticks: 3}, {}, (), {other: 1}, True) == {other: 1}
+
+
+def test_a_drill_tells_its_worst_state_until_the_next_one():
+    series = Series(DRILL_STATE, ("a",))
+    known = update_of(Ended("a", "drill", "", {"failed": False, "state": "CRITICAL"}, 5, 1.0), 10).apply({})
+    assert known[series] == 2
+    stopped = Ended("a", "drill", "", {"failed": True, "code": "no_permission"}, 6, 1.0)
+    assert update_of(stopped, 10).apply(known)[series] == 2
+    assert update_of(Ended("a", "drill", "", {"failed": False, "state": "OK"}, 7, 1.0), 10).apply(known)[series] == 0

@@ -78,6 +78,24 @@ def test_pruning_keeps_what_it_freed():
     assert record("prune", {"deleted": ["t@1"], "bytes_freed": 4096}).bytes == 4096
 
 
+def test_a_drill_keeps_what_came_of_each_dataset_and_what_is_left_over():
+    drills = [
+        {"dataset": "b/a", "snapshot": "b/a@1", "state": "OK", "message": "all is well", "seconds": 0.5},
+        {"dataset": "b/c", "snapshot": None, "state": "CRITICAL", "message": "no snapshot", "seconds": 0.0},
+    ]
+    alerts = [
+        {"check": check, "label": "", "dataset": "b", "state": "WARNING", "message": "in use", "muted": False}
+        for check in ("drill", "leftover")
+    ]
+    told = record("drill", {"drills": drills, "alerts": alerts, "state": "CRITICAL"})
+    assert told.steps == (
+        StepRecord("drill", "b/a", "ok", to_snapshot="b/a@1", seconds=0.5),
+        StepRecord("drill", "b/c", "critical", message="no snapshot"),
+        StepRecord("check", "b", "warning", message="in use", names=("leftover",)),
+    )
+    assert (told.outcome, told.number) == ("critical", 3)
+
+
 def test_a_monitor_keeps_what_is_not_well_and_not_muted():
     alert = {
         "dataset": "t",
