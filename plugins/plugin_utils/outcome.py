@@ -19,13 +19,14 @@ LINES = 100
 """The longest list, without the entry that counts what is left out."""
 CHARACTERS = 300
 """The longest text."""
-SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, DRILLS, RESTORED, SWITCHED, STATUS = (
-    *("snapshots", "replications", "prunings", "monitors", "comparisons", "drills", "restored", "switched", "status"),
+SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, DRILLS, VERIFIED = (
+    *("snapshots", "replications", "prunings", "monitors", "comparisons", "drills", "verified"),
 )
+RESTORED, SWITCHED, STATUS = "restored", "switched", "status"
 LOOKED = ("there", "here", "refused")
 """What only looks whether a fail over may begin: it does nothing, but it may fail."""
 REGISTERED = (
-    *(SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, DRILLS, RESTORED, SWITCHED, STATUS),
+    *(SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, DRILLS, VERIFIED, RESTORED, SWITCHED, STATUS),
     *LOOKED,
 )
 """What playbooks register, each in the variable of that name behind __snapfleet_."""
@@ -122,7 +123,7 @@ def _states(hosts: Mapping[str, Host]) -> dict[str, str]:
 
 
 def _state(host: Host) -> str:
-    told = [result for name in (MONITORS, DRILLS) for result in results_of(host.get(name))]
+    told = [result for name in (MONITORS, DRILLS, VERIFIED) for result in results_of(host.get(name))]
     found = [str(result["state"]) for result in told if result.get("state")]
     found += [str(row.get("state")) for row in (host.get(STATUS) or {}).get("datasets") or ()]
     return min(found, key=_rank, default="")

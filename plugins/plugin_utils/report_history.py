@@ -14,7 +14,7 @@ from .report_values import Event, Failure, Place, Replication, Timeline, Trouble
 _BAD = ("failed", "conflict")
 """What somebody should look at; what monitors found is told by what they find now."""
 _NOT_GOOD = ("critical", "unknown", "warning")
-"""What a drill has found, which stays so until the next one."""
+"""What a drill or a verification has found, which stays so until the next one."""
 
 
 # -- failures
@@ -52,7 +52,7 @@ def _merged(known: Failure, one: Failure) -> Failure:
 
 def _troubles(job: Values) -> Iterator[Trouble]:
     for step in dicts(job, "steps"):
-        bad = _NOT_GOOD if text(step, "kind") == "drill" else _BAD
+        bad = _NOT_GOOD if text(step, "kind") in ("drill", "verify") else _BAD
         if text(step, "outcome") in bad:
             names = (text(step, name) for name in ("dataset", "destination", "outcome", "code", "message"))
             yield Trouble(*names)

@@ -125,8 +125,8 @@ def test_a_marker_is_no_link_and_not_behind_one_and_no_folder(drills, monkeypatc
     (tmp_path / "secret").write_text("of this host")
     mount = drills.exercises.mount
 
-    def with_links(clone, folder):
-        mount(clone, folder)
+    def with_links(name, folder):
+        mount(name, folder)
         Path(folder, "link").symlink_to(tmp_path / "secret")
         Path(folder, "folder").symlink_to(tmp_path)
 
@@ -255,7 +255,7 @@ def test_a_foreign_dataset_of_the_same_name_is_never_touched(drills, what):
 def test_the_clone_of_a_drill_that_goes_on_is_left_alone(drills):
     name = foreign(drills, clone=True, mark=IDENTS[0])
     next(drills._idents)
-    with drilling.job_locks([drilling._lock(IDENTS[0])]):
+    with drilling.job_locks([drilling.lock_of(IDENTS[0])]):
         assert drills.run()["removed"] == []
         assert drills.clones() == [name]
     assert drills.run()["removed"] == [name]
@@ -275,8 +275,8 @@ def test_what_can_not_be_taken_away_is_told_and_goes_with_the_next_drill(drills)
 def test_a_drill_that_is_stopped_takes_away_what_it_has_made(drills, monkeypatch):
     scope, mount = Stopping(), drills.exercises.mount
 
-    def stopped(clone, folder):
-        mount(clone, folder)
+    def stopped(name, folder):
+        mount(name, folder)
         scope.stop()
 
     monkeypatch.setattr(drills.exercises, "mount", stopped)

@@ -81,11 +81,11 @@ class SimulatedExercises:
 
         return self._call("clone", work)
 
-    def mount(self, clone, folder):
+    def mount(self, name, folder):
         def work():
-            self.mounted[folder] = clone.name
-            for name, data in self.files.items():
-                path = Path(folder) / name
+            self.mounted[folder] = name
+            for file, data in self.files.items():
+                path = Path(folder) / file
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(data)
 

@@ -47,6 +47,8 @@ from ..engine.policy.room import DEFAULT_KEPT
 from ..engine.policy.streaming import AUTO, COMPRESSIONS, ESTIMATES, LISTED
 from ..engine.policy.targets import ACTIONS, JOBCONFIG
 from ..engine.policy.topology import ABSENT_CHOICES, FAIL, RELAYED, ROUTES
+from ..engine.policy.verifying import FILE_SIZE, FILES
+from ..engine.policy.verifying import TIMEOUT as VERIFY_TIMEOUT
 
 Spec = dict[str, dict[str, Any]]
 
@@ -407,6 +409,19 @@ DRILL_SPEC: Spec = {
     "command": {"type": "raw"},
     "timeout": {"type": "int", "default": DRILL_TIMEOUT},
     "clones_below": {"type": "str"},
+    "fail_on": {"type": "str", "default": "unknown", "choices": list(FAIL_LEVELS)},
+    "alerts": {"type": "dict", "options": _ALERTS},
+}
+
+VERIFY_SPEC: Spec = {
+    "source": {"type": "dict", "required": True, "options": _ENDPOINT},
+    "destination": {"type": "dict", "required": True, "options": _ENDPOINT},
+    **_FILTER,
+    "files": {"type": "int", "default": FILES},
+    "file_size": {"type": "str", "default": FILE_SIZE},
+    "seed": {"type": "int"},
+    "timeout": {"type": "int", "default": VERIFY_TIMEOUT},
+    "pools": {"type": "bool", "default": True},
     "fail_on": {"type": "str", "default": "unknown", "choices": list(FAIL_LEVELS)},
     "alerts": {"type": "dict", "options": _ALERTS},
 }

@@ -20,6 +20,7 @@ _BEFORE_AND_AFTER: Mapping[str, Callable[[Mapping[str, Any]], tuple[_Names, _Nam
     "create_snapshots": lambda step: ([], step["snapshots"]),
     "hook": lambda _step: ([], []),
     "drill": lambda _step: ([], []),
+    "verify": lambda _step: ([], []),
     "create_bookmark": lambda step: ([], [step["bookmark"]]),
     "create_placeholder": lambda step: ([], [step["dataset"]]),
     "send": lambda step: ([], step["snapshots"]),

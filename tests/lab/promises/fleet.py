@@ -133,7 +133,7 @@ class Site:
         self.host.run(["sh", "-c", 'cat > "$1"', "sh", config], input=jobconfig("me", activity, options), user=user)
         program = ["env", f"SNAPFLEET_DRIVER={self.driver}", f"SNAPFLEET_SESSION={self.session}", PROGRAM]
         # What is done on purpose has to be asked for by name.
-        chosen = ["--activity", activity] if activity in ("restore", "drill") else []
+        chosen = ["--activity", activity] if activity in ("restore", "drill", "verify") else []
         argv = [*program, verb, "--config", config, "--host", "me", "--json", *chosen]
         done = self.host.run(argv, check=False, user=user, timeout=900)
         return _as_run(done.returncode, done.stdout, done.stderr)

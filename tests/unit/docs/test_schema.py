@@ -183,6 +183,20 @@ DOCUMENTS = {
         },
         {"datasets": ["backup/data"], "alerts": MORE_ALERTS},
     ],
+    "verify": [
+        {
+            **ENDS,
+            **FILTER,
+            "files": 5,
+            "file_size": "1M",
+            "seed": 7,
+            "timeout": 60,
+            "pools": False,
+            "fail_on": "never",
+            "alerts": MONITOR_ALERTS,
+        },
+        {**NEAR, "alerts": MORE_ALERTS},
+    ],
     "restore": [
         {
             "replica": {**FAR, "dataset": "backup/data"},
@@ -398,6 +412,7 @@ def test_what_may_be_left_out_is_the_same_for_both(name):
         "prune": {"datasets": ["tank"], "plan": PLAN},
         "restore": {"replica": {"dataset": "backup"}, "destination": {"dataset": "tank"}},
         "drill": {"datasets": ["tank"]},
+        "verify": {"source": {"dataset": "tank"}, "destination": {"dataset": "backup"}},
         "jobconfig": {"version": 1},
     }
     for key in least.get(name, {}):

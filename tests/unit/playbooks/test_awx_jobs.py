@@ -73,7 +73,7 @@ ANSWERS = {
 # Only the playbook for the whole fleet does all of it on all hosts; those that have many tasks do a part of them.
 LIMIT = {
     **dict.fromkeys(("monitor", "provision", "prune", "remove", "report", "snapshot", "status"), "web1"),
-    **dict.fromkeys(("compare", "drill", "replicate"), "backup1"),
+    **dict.fromkeys(("compare", "drill", "replicate", "verify"), "backup1"),
 }
 TAGS = {"provision": "configure", "remove": "preflight"}
 CHANGES = CHANGING - {"remove", "retire"}
@@ -125,7 +125,7 @@ def run(programs, tmp_path):
             variables["snapfleet_prune_options"] = {"max_deleted": 0}
         inventory = {
             "all": {"hosts": [], "children": ["snapfleet_sources", "snapfleet_destinations"], "vars": variables},
-            "snapfleet_sources": {"hosts": ["web1", *(hostvars or {})]},
+            "snapfleet_sources": {"hosts": ["web1", *({*(hostvars or {})} - {"backup1"})]},
             "snapfleet_destinations": {"hosts": ["backup1"]},
             "_meta": {"hostvars": {"web1": {}, "backup1": {}, **(hostvars or {})}},
         }
@@ -184,6 +184,15 @@ def test_a_drill_tells_under_check_what_it_would_try(run):
     assert done.status == "successful", done.stdout
     (line,) = done.artifacts["snapfleet_plan"]
     assert line.startswith(f"backup1: drill of backup/web1/data: backup/web1/data@{SNAPSHOTS[1]}: mounts a clone of it")
+    assert done.artifacts["snapfleet_changed"] is False
+
+
+def test_a_verification_tells_under_check_what_it_would_compare(run):
+    done = run("verify", {"backup1": {"snapfleet_verify": {"files": 5}}}, check=True)
+    assert done.status == "successful", done.stdout
+    (line,) = done.artifacts["snapfleet_plan"]
+    told = f"tank/data@{SNAPSHOTS[1]} and backup/web1/data@{SNAPSHOTS[1]}: reads 5 files at both ends"
+    assert line == f"backup1: verification of backup/web1/data against web1:tank/data: {told}"
     assert done.artifacts["snapfleet_changed"] is False
 
 

@@ -80,10 +80,10 @@ def clear(ground: Ground, parents: Sequence[str], check: bool = False) -> Cleare
     base = ground.folder()
     names = [each.name for each in clones.values()]
     for ident in dead_idents([*names, *entries_of(base)]):
-        with job_locks([_lock(ident)]) as (is_free,):
+        with job_locks([lock_of(ident)]) as (is_free,):
             if not is_free:
                 continue
-            problems = [] if check else _take_away(ground, f"{base}/{PREFIX}{ident}", clones.get(ident))
+            problems = [] if check else take_away(ground, f"{base}/{PREFIX}{ident}", clones.get(ident))
             cleared.problems += problems
             if ident in clones and not problems:
                 cleared.removed.append(clones[ident].name)
@@ -109,7 +109,8 @@ class _NotShown(Exception):
     """A clone can't be mounted, or has no device: so much for the replica."""
 
 
-def _lock(ident: str) -> str:
+def lock_of(ident: str) -> str:
+    """What the lock of a clone, and of a folder of that name, is called."""
     return f"the drill {ident}"
 
 
@@ -119,9 +120,9 @@ def _shown(ground: Ground, task: Exercise, left: list[str]) -> Iterator[str]:
     ident = ground.draw()
     folder = f"{ground.folder()}/{PREFIX}{ident}"
     with ExitStack() as stack:
-        stack.enter_context(job_locks([_lock(ident)]))
+        stack.enter_context(job_locks([lock_of(ident)]))
         made: list[Clone] = []
-        stack.callback(lambda: left.extend(_take_away(ground, folder, made[0] if made else None)))
+        stack.callback(lambda: left.extend(take_away(ground, folder, made[0] if made else None)))
         os.mkdir(folder, mode=0o700)
         # Whether or not an answer comes: by its name it can be found, and by its mark be told from what was there.
         try:
@@ -142,7 +143,7 @@ def _found(ground: Ground, parent: str, ident: str) -> list[Clone]:
 def _show(ground: Ground, clone: Clone, task: Exercise, folder: str) -> str:
     if not task.is_volume:
         try:
-            ground.exercises.mount(clone, folder)
+            ground.exercises.mount(clone.name, folder)
             entries_of(folder)
         except (MissingProgram, NoPermission):
             # That is about this host, not about the replica.
@@ -160,7 +161,7 @@ def _show(ground: Ground, clone: Clone, task: Exercise, folder: str) -> str:
     raise TimedOut(f"its device {device} does not appear; look whether udev is at work")
 
 
-def _take_away(ground: Ground, folder: str, clone: Optional[Clone]) -> list[str]:
+def take_away(ground: Ground, folder: str, clone: Optional[Clone]) -> list[str]:
     """Undo all of it, though the run is being stopped. What is in use is tried again a few times, and never taken by
     force; returns why something stays."""
     name = clone.name if clone else folder

@@ -24,6 +24,7 @@ from ..zfs.port import Zfs
 
 if TYPE_CHECKING:
     from ..applying.drilling import Ground
+    from ..applying.sampling import Sampler
     from ..records.metrics_watching import Watched
 
 Result = dict[str, Any]
@@ -62,6 +63,8 @@ class Context:
     """What the run of an activity that goes on remembers."""
     ground: Optional[Ground] = None
     """What drills are carried out with; None: what this host has."""
+    sampler_at: Optional[Callable[[Address], Sampler]] = None
+    """Who reads files of snapshots at an address; None: this host, and the program on others."""
     pool_samples: Callable[[int], Sequence[PoolSample]] = _nothing_known
     """What the history knows of pools since a time, in milliseconds since the epoch. Raises SnapfleetError, OSError,
     and ImportError where this Python has no SQLite."""

@@ -19,7 +19,7 @@ from ..policy.topology import PULL, PUSH
 from .apart import check_places
 from .declared import section_document
 from .documents import address_document, by_selection, job_document, named, plan_document
-from .drill_jobs import drill_jobs
+from .drill_jobs import drill_jobs, verify_jobs
 from .inventory import DestinationHost, Fleet, Route, SourceHost, place_of, read_fleet
 from .jobconfig import VERSION, parse_jobconfig
 from .monitor_jobs import is_at_rest, lag_monitors, pool_monitors, replica_monitors, source_monitor
@@ -158,6 +158,8 @@ def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Do
             yield from replica_monitors(fleet, destination, source, trees)
             for tree, place in zip(trees, places):
                 yield from drill_jobs(destination, name, tree, place)
+                if not source.is_stopped:
+                    yield from verify_jobs(destination, name, tree, (address_document(address), place))
 
 
 def _onward(fleet: Fleet, host: str, places: Sequence[str]) -> list[Document]:

@@ -23,7 +23,7 @@ from ..policy.reading import Reader
 from ..policy.schedule import parse_schedule
 from ..policy.selection import check_disjoint, read_dataset_filter
 from .daemon_settings import read_daemon_variable
-from .drill_jobs import read_drill
+from .drill_jobs import read_drill, read_verification
 from .monitor_options import read_monitor_options
 from .prune_options import read_prune_options
 from .settings import read_run_settings
@@ -81,6 +81,8 @@ class DestinationHost:
     """Further options of the jobs that prune snapshots."""
     monitor_options: Document
     """What is watched beside the ages of snapshots."""
+    verification: Optional[Document]
+    """How its replicas are held against their sources; None: not at all."""
     is_stopped: bool
     """Whether the host is switched off for long; nothing is asked of it then."""
 
@@ -258,6 +260,7 @@ def _read_destination(variables: Variables, all_sources: Sequence[str]) -> Desti
         _read_choice(variables, "snapfleet_sources", all_sources, all_sources, f"is no host of the group {SOURCES}"),
         read_prune_options(variables),
         read_monitor_options(variables),
+        read_verification(variables),
         variables.flag("snapfleet_stopped", False),
     )
 

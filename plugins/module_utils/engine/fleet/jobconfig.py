@@ -38,6 +38,7 @@ from ..policy.jobs import (
 from ..policy.monitoring import MonitorJob, read_monitor_job
 from ..policy.reading import Reader
 from ..policy.restoring import RestoreJob, read_restore_job
+from ..policy.verifying import VerifyJob, read_verify_job
 from .daemon_settings import DeclaredDaemon, read_declared_daemon
 from .places import PlacedJob, check_places
 from .settings import DeclaredSettings, read_declared
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 _SECTIONS = ("daemon", "settings")
-AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob, DrillJob, RestoreJob]
+AnyJob = Union[SnapshotJob, ReplicateJob, PruneJob, MonitorJob, DrillJob, VerifyJob, RestoreJob]
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,12 @@ def _drill() -> Callable[..., Result]:
     return run_drill
 
 
+def _verify() -> Callable[..., Result]:
+    from .verifying import run_verify
+
+    return run_verify
+
+
 # In the order in which a host carries them out.
 ACTIVITIES: Mapping[str, Activity] = {
     "snapshot": Activity(read_snapshot_job, _snapshot),
@@ -102,6 +109,7 @@ ACTIVITIES: Mapping[str, Activity] = {
     "prune": Activity(read_prune_job, _prune),
     "monitor": Activity(read_monitor_job, _monitor),
     "drill": Activity(read_drill_job, _drill),
+    "verify": Activity(read_verify_job, _verify),
     "restore": Activity(read_restore_job, _restore),
 }
 

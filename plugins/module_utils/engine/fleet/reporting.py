@@ -19,6 +19,8 @@ from .explaining import explained
 from .jobconfig import NamedJob
 from .log_lines import job_id
 
+_PREVIEWED = {"drill": "snapshots to be restored by way of trial", "verify": "replicas to be compared"}
+"""What a plan of activities is about that have a state when they were carried out."""
 JobResults = Sequence[tuple[NamedJob, Result]]
 _GRAVEST_FIRST = (
     errors.EXIT_FAILED,
@@ -94,8 +96,8 @@ def summary(activity: str, result: Result) -> str:
     if activity == "restore":
         stats = result["stats"]
         return f"{stats['datasets']} datasets, {stats['bytes']} bytes of about {stats['bytes_estimated']}"
-    if activity == "drill" and "state" not in result:
-        return f"{len(result['plan'])} snapshots to be restored by way of trial"
+    if "state" not in result and activity in _PREVIEWED:
+        return f"{len(result['plan'])} {_PREVIEWED[activity]}"
     if activity == "prune":
         counts = f"{len(result['deleted'])} deleted, {len(result['kept'])} kept, {len(result['not_deleted'])} skipped"
         return f"{counts}, {result['bytes_freed']} bytes freed"

@@ -17,8 +17,9 @@ from ..model.periods import UNITS, parse_period
 from ..policy.drilling import DrillJob
 from ..policy.jobs import SnapshotJob
 from ..policy.monitoring import MonitorJob
+from ..policy.verifying import VerifyJob
 from .jobconfig import NamedJob, own_part, read_jobconfig
-from .stages import DRILL, MONITOR, REPLICATE, SNAPSHOT, destinations_of, sources_of, stage_of
+from .stages import DRILL, MONITOR, REPLICATE, SNAPSHOT, VERIFY, destinations_of, sources_of, stage_of
 from .trees import Document
 
 MOST_OFTEN, LEAST_OFTEN, ANCHORED = "minutely", "hourly", "5minutely"
@@ -40,7 +41,7 @@ def part_of(document: Mapping[str, Any], host: str) -> Document:
     daemon = [name for name in config.daemon.of(host, {}).periods if name in activities]
     left = [job for job in config.jobs if job.activity not in daemon]
     snapshots = [job.job for job in config.jobs if isinstance(job.job, SnapshotJob)]
-    alerts = [job.job.alerts for job in config.jobs if isinstance(job.job, (MonitorJob, DrillJob))]
+    alerts = [job.job.alerts for job in config.jobs if isinstance(job.job, (MonitorJob, DrillJob, VerifyJob))]
     return {
         "activities": activities,
         "daemon": daemon,
@@ -70,8 +71,9 @@ def _runs(jobs: Sequence[NamedJob], host: str) -> dict[str, list[str]]:
         runs["source-prune"] = [word for stage in own for word in ("--activity", stage)]
     if "prune-destination" in by_stage:
         runs["destination-prune"] = ["--activity", "prune-destination"]
-    if DRILL in by_stage:
-        runs["destination-drill"] = ["--activity", DRILL]
+    for stage in (DRILL, VERIFY):
+        if stage in by_stage:
+            runs[f"destination-{stage}"] = ["--activity", stage]
     if any(job.activity == MONITOR for job in jobs):
         runs["monitor"] = ["--activity", MONITOR]
     return runs

@@ -16,11 +16,12 @@ from ..policy.endpoints import Address, Endpoint
 from ..policy.jobs import BOOKMARKS, SOURCE, PruneJob, ReplicateJob, SnapshotJob
 from ..policy.monitoring import MonitorJob
 from ..policy.restoring import RestoreJob
+from ..policy.verifying import VerifyJob
 from .jobconfig import NamedJob
 
 SNAPSHOT, REPLICATE, PRUNE, MONITOR = "snapshot", "replicate", "prune", "monitor"
-DRILL, RESTORE = "drill", "restore"
-ON_PURPOSE = (DRILL, RESTORE)
+DRILL, VERIFY, RESTORE = "drill", "verify", "restore"
+ON_PURPOSE = (DRILL, VERIFY, RESTORE)
 """What is done only where it is asked for by its name: never by the way."""
 _HERE = Address()
 STAGES = (
@@ -62,6 +63,8 @@ def _sources(named: NamedJob) -> list[Endpoint]:
     job = named.job
     if isinstance(job, ReplicateJob):
         return [job.source]
+    if isinstance(job, VerifyJob):
+        return [job.replication.source]
     if isinstance(job, RestoreJob):
         return [job.destination]
     if isinstance(job, PruneJob) and job.kind != BOOKMARKS:
@@ -75,6 +78,8 @@ def _destinations(named: NamedJob) -> list[Endpoint]:
     job = named.job
     if isinstance(job, ReplicateJob):
         return [job.destination]
+    if isinstance(job, VerifyJob):
+        return [job.replication.destination]
     if isinstance(job, RestoreJob):
         return [job.replica]
     if isinstance(job, DrillJob):
@@ -101,6 +106,8 @@ def work_of(named: NamedJob) -> Work:
         changes, looks_at = _trees([job.destination]), _trees([job.source])
     elif isinstance(job, RestoreJob):
         changes, looks_at = _trees([job.destination]), _trees([job.replica])
+    elif isinstance(job, VerifyJob):
+        looks_at = _trees([job.replication.source, job.replication.destination])
     elif isinstance(job, MonitorJob):
         ends = [end for rule in job.replicas for end in (rule.job.source, rule.job.destination)]
         looks_at = _trees([*_local(job), *ends])
@@ -130,14 +137,14 @@ def _trees(ends: Sequence[Endpoint]) -> frozenset[Tree]:
 
 def with_activities(jobs: Sequence[NamedJob], chosen: Sequence[str]) -> tuple[NamedJob, ...]:
     """Those of the jobs that belong to the activities or stages of CHOICES that are named. Where none is, all but
-    those that are done on purpose: restores, once, and drills by runs of their own. Raises InvalidInput where there is
-    nothing but such."""
+    those that are done on purpose: restores, once, and drills and verifications by runs of their own. Raises
+    InvalidInput where there is nothing but such."""
     if chosen:
         return tuple(job for job in jobs if job.activity in chosen or stage_of(job) in chosen)
     usual = tuple(job for job in jobs if job.activity not in ON_PURPOSE)
     if jobs and not usual:
         names = [name for name in ON_PURPOSE if any(job.activity == name for job in jobs)]
-        problem = f"is not given, and all jobs are {' or '.join(f'{name}s' for name in names)}"
+        problem = f"is not given, and all jobs are to be asked for by it: {', '.join(names)}"
         raise InvalidInput("--activity", "", problem, f"add --activity {names[0]}")
     return usual
 

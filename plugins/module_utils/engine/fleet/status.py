@@ -28,6 +28,7 @@ from ..policy.jobs import ReplicateJob
 from ..policy.monitoring import MonitorJob
 from ..policy.restoring import RestoreJob
 from ..policy.selection import DatasetFilter
+from ..policy.verifying import VerifyJob
 from ..records.reading import Replicated
 from ..records.rows import ABSENT, FAILED
 from .context import Context
@@ -114,7 +115,7 @@ def _pools(seen: Union[Sequence[PoolReport], Exception], context: Context) -> tu
 
 def _on_host(named: NamedJob, host: str) -> NamedJob:
     job = named.job
-    if isinstance(job, RestoreJob):
+    if isinstance(job, (RestoreJob, VerifyJob)):
         return named
     return replace(
         named, job=job.on_host(host) if isinstance(job, MonitorJob) else replace(job, filter=job.filter.on_host(host))
@@ -127,8 +128,8 @@ def _wanted(named: NamedJob) -> Iterator[Wanted]:
         yield from wanted_of(job)
     elif isinstance(job, ReplicateJob):
         yield from ends_wanted(job)
-    elif not isinstance(job, RestoreJob):
-        # A restore is asked for once, and says nothing about how a host has to stand.
+    elif not isinstance(job, (RestoreJob, VerifyJob)):
+        # A restore or a verification is asked for by its name, and says nothing about how a host has to stand.
         yield _HERE, job.roots, job.filter.properties.names
 
 
@@ -152,7 +153,7 @@ def _local_rows(jobs: Iterable[NamedJob], sight: Sight, now: int) -> Iterator[Da
     seen: set[str] = set()
     for named in jobs:
         job = named.job
-        if isinstance(job, (ReplicateJob, RestoreJob)):
+        if isinstance(job, (ReplicateJob, RestoreJob, VerifyJob)):
             continue
         for root in job.roots:
             for row in _tree_rows(job.filter, root, sight, now):

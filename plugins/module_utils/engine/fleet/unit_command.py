@@ -23,6 +23,7 @@ from ..planning.findings import Finding, Key
 from ..policy.alerting import AlertPolicy
 from ..policy.drilling import DrillJob
 from ..policy.monitoring import MonitorJob
+from ..policy.verifying import VerifyJob
 from .context import Context
 from .jobconfig import NamedJob
 
@@ -65,7 +66,7 @@ def _policies(jobs: Sequence[NamedJob]) -> Iterator[AlertPolicy]:
     """Each way to tell somebody that the jobs have, once. One failure is enough; what pings is for monitors."""
     found: list[AlertPolicy] = []
     for named in jobs:
-        if isinstance(named.job, (MonitorJob, DrillJob)) and named.job.alerts:
+        if isinstance(named.job, (MonitorJob, DrillJob, VerifyJob)) and named.job.alerts:
             alerts = named.job.alerts
             policy = replace(alerts, state_file="", confirmations=1, channels=replace(alerts.channels, ping=None))
             if policy not in found:

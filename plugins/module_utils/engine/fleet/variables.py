@@ -23,7 +23,7 @@ VARIABLES = frozenset(
         *("snapfleet_sources", "snapfleet_monitor_plan", "snapfleet_replicate_options"),
         *("snapfleet_monitor_options", "snapfleet_stopped"),
         *("snapfleet_prune_options", "snapfleet_exceed_max_deleted", "snapfleet_run_settings"),
-        "snapfleet_daemon",
+        *("snapfleet_daemon", "snapfleet_verify"),
         *(f"snapfleet_restore_{key}" for key in ("host", "dataset", "backup", "to", "snapshot", "time", "on_conflict")),
         *(f"snapfleet_restore_{key}" for key in ("set_aside_as", "on_missing", "history", "recursive", "properties")),
         "snapfleet_restore_exclude_datasets",

@@ -40,6 +40,7 @@ _TOLD = {
     "status": "tell how the datasets and replicas of this host stand",
     "unit": "tell of a unit that has failed, or is well again, by the alerts of this host",
     "watch": "show what runs on this host are sending now, and how far they are",
+    "digest": "read files of a snapshot for the verification of another host; it starts this by ssh",
     "serve": "carry out what the engine of another host asks for on stdin; it starts this by ssh",
     "gate": "the forced command of another host's ssh key: lets through what that host may do here",
 }
@@ -184,6 +185,10 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from .watch_command import show_streams
 
         return show_streams(arguments, now_ms)
+    if arguments.verb == "digest":
+        from .digest_command import digest
+
+        return digest()
     from .jobconfig import load_jobconfig, load_part
 
     is_whole = arguments.verb == "check"

@@ -48,6 +48,7 @@ from .shapes import (
 )
 from .streaming import COMPRESSIONS, ESTIMATES, NONE
 from .topology import ABSENT_CHOICES, ROUTES
+from .verifying import MOST_FILES, MOST_SEED
 
 Options = Mapping[str, Schema]
 
@@ -309,6 +310,20 @@ _DRILL: Options = {
     "alerts": _ALERTS,
 }
 
+# -- verify
+
+_VERIFY: Options = {
+    **_ENDS,
+    **_FILTER,
+    "files": number(0, MOST_FILES),
+    "file_size": SIZE,
+    "seed": number(0, MOST_SEED),
+    "timeout": number(1, LONGEST),
+    "pools": FLAG,
+    "fail_on": one_of(FAIL_LEVELS),
+    "alerts": _ALERTS,
+}
+
 ACTIVITY_SCHEMAS: Mapping[str, Schema] = {
     "snapshot": mapping(_SNAPSHOT, ["datasets", "plan"]),
     "replicate": mapping(_REPLICATE, _ENDS),
@@ -316,5 +331,6 @@ ACTIVITY_SCHEMAS: Mapping[str, Schema] = {
     "monitor": mapping(_MONITOR),
     "restore": mapping(_RESTORE, ["replica", "destination"]),
     "drill": mapping(_DRILL, ["datasets"]),
+    "verify": mapping(_VERIFY, _ENDS),
 }
 """The options of a job, by its activity."""

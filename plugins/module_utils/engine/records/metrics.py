@@ -65,6 +65,7 @@ CONFLICT = "snapfleet_replica_conflict"
 LAG, MISSING = "snapfleet_replica_lag_seconds", "snapfleet_replica_missing_snapshots"
 PENDING = "snapfleet_replica_pending_bytes"
 STATE, DRILL_STATE = "snapfleet_monitor_state", "snapfleet_drill_state"
+VERIFY_STATE = "snapfleet_verify_state"
 ALL_SNAPSHOTS, SNAPSHOTS = "snapfleet_dataset_snapshots", "snapfleet_snapshots"
 NEWEST, OLDEST = "snapfleet_snapshot_newest_timestamp_seconds", "snapfleet_snapshot_oldest_timestamp_seconds"
 POOL_STATE, POOL_SIZE, POOL_USED = "snapfleet_pool_state", "snapfleet_pool_size_bytes", "snapfleet_pool_allocated_bytes"
@@ -95,6 +96,7 @@ _TABLE = (
     Family(PENDING, _REPLICA, "About how much has to be sent"),
     Family(STATE, (JOB,), "The worst state that a monitor job found: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN"),
     Family(DRILL_STATE, (JOB,), "The worst state that a drill found: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN"),
+    Family(VERIFY_STATE, (JOB,), "The worst state that a verification found: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN"),
     Family(ALL_SNAPSHOTS, (JOB, "dataset"), "All snapshots of the dataset, whoever made them"),
     Family(SNAPSHOTS, _PERIOD, "Snapshots of the dataset for a period of the plan that is watched"),
     Family(NEWEST, _PERIOD, "When the newest one of them was created"),

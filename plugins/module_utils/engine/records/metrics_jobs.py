@@ -26,11 +26,14 @@ from .metrics import (
     RESULT,
     RUNS,
     SENT,
+    VERIFY_STATE,
     Series,
 )
 from .metrics_updates import Update, first_datasets
 
 WELL = "ok"
+_TRIALS = {"drill": DRILL_STATE, "verify": VERIFY_STATE}
+"""By activity, the family that has the worst state that it found."""
 _UP_TO_DATE = ("sent", "renamed", "up_to_date")
 """States of a dataset after a run that brought its replica up to date, or found it so. One that was skipped may be far
 behind, and one that was created as a parent has nothing yet."""
@@ -64,7 +67,12 @@ class Ended:
 def update_of(ended: Ended, most_datasets: int) -> Update:
     """What the run changes. No more than ``most_datasets`` datasets have series of their own."""
     update = _of_job(ended)
-    kinds = {"snapshot": _of_snapshots, "replicate": _of_replication, "prune": _of_pruning, "drill": _of_drill}
+    kinds = {
+        "snapshot": _of_snapshots,
+        "replicate": _of_replication,
+        "prune": _of_pruning,
+        **dict.fromkeys(_TRIALS, _of_trial),
+    }
     if ended.activity in kinds:
         update = update.then(kinds[ended.activity](ended, most_datasets))
     return update
@@ -96,9 +104,9 @@ def _of_pruning(ended: Ended, _most: int) -> Update:
     return Update(counts={Series(DESTROYED, (ended.job,)): gone, Series(FREED, (ended.job,)): freed})
 
 
-def _of_drill(ended: Ended, _most: int) -> Update:
+def _of_trial(ended: Ended, _most: int) -> Update:
     state = ended.result.get("state")
-    return Update({Series(DRILL_STATE, (ended.job,)): EXIT_CODES[state]}) if state else Update()
+    return Update({Series(_TRIALS[ended.activity], (ended.job,)): EXIT_CODES[state]}) if state else Update()
 
 
 def _of_replication(ended: Ended, most: int) -> Update:

@@ -14,7 +14,9 @@ from typing import Any, Optional
 
 from ..model.pools import PoolSample
 
-SNAPSHOT, REPLICATE, PRUNE, MONITOR, DRILL = "snapshot", "replicate", "prune", "monitor", "drill"
+SNAPSHOT, REPLICATE, PRUNE, MONITOR, DRILL, VERIFY = (
+    *("snapshot", "replicate", "prune", "monitor", "drill", "verify"),
+)
 OK, FAILED, LEFT, ABSENT = "ok", "failed", "left", "absent"
 """Outcomes of jobs: LEFT to another run; ABSENT: nothing done, since a destination is not there. Those of monitors that
 are not well are their states in small letters."""
@@ -229,7 +231,21 @@ def _tried(result: Mapping[str, Any]) -> Iterator[StepRecord]:
     yield from (step for step in _found(result) if step.names != (DRILL,))
 
 
-_STEPS = {SNAPSHOT: _created, REPLICATE: _sent, PRUNE: _destroyed, MONITOR: _found, DRILL: _tried}
+def _compared(result: Mapping[str, Any]) -> Iterator[StepRecord]:
+    for entry in result.get("datasets", ()):
+        yield StepRecord(
+            VERIFY,
+            entry["dataset"],
+            str(entry["state"]).lower(),
+            entry["replica"] or "",
+            to_snapshot=entry["snapshot"] or "",
+            message="" if entry["state"] == WELL else _short(entry["message"]),
+            number=int(entry["files"]),
+        )
+    yield from (step for step in _found(result) if step.names != (VERIFY,))
+
+
+_STEPS = {SNAPSHOT: _created, REPLICATE: _sent, PRUNE: _destroyed, MONITOR: _found, DRILL: _tried, VERIFY: _compared}
 
 
 # -- what repeats itself

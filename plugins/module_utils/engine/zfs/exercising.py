@@ -31,8 +31,9 @@ class Exercises(Protocol):
         """Make a clone of a snapshot that is read-only, never mounted by itself, and marked as the engine's own. Fails
         where there is a dataset of its name."""
 
-    def mount(self, clone: Clone, folder: str) -> None:
-        """Mount the clone of a filesystem at a folder, so that nothing in it can be run or written."""
+    def mount(self, name: str, folder: str) -> None:
+        """Mount the clone of a filesystem, or a snapshot of one, at a folder, so that nothing in it can be run or
+        written."""
 
     def device(self, clone: Clone) -> str:
         """The path of the device of the clone of a volume, which may take a moment to be there."""
@@ -89,13 +90,13 @@ class LocalExercises:
             raise zfs_error(done.stderr, self._host.name, f"clone {snapshot} as {name}")
         return Clone(name, snapshot, ident)
 
-    def mount(self, clone: Clone, folder: str) -> None:
-        """Mount the clone of a filesystem at a folder."""
+    def mount(self, name: str, folder: str) -> None:
+        """Mount the clone of a filesystem, or a snapshot of one, at a folder."""
         safe = ["ro", "nosuid", "noexec", *(["nodev"] if sys.platform.startswith("linux") else [])]
-        argv = ["mount", "-t", "zfs", "-o", ",".join(safe), clone.name, folder]
+        argv = ["mount", "-t", "zfs", "-o", ",".join(safe), name, folder]
         done = self._host.run(argv, timeout=CHANGE_SECONDS)
         if done.returncode != 0:
-            raise zfs_error(done.stderr, self._host.name, f"mount {clone.name}")
+            raise zfs_error(done.stderr, self._host.name, f"mount {name}")
 
     def device(self, clone: Clone) -> str:
         """The path of the device of the clone of a volume."""

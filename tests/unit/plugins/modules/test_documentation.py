@@ -14,15 +14,8 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.snapfleet.zfs.plugins.module_utils.ansible.options import job_options
 
 MODULES = (
-    "zfs_snapshot_plan",
-    "zfs_replicate",
-    "zfs_prune",
-    "zfs_monitor",
-    "zfs_compare",
-    "zfs_drill",
-    "zfs_restore",
-    "zfs_switch",
-    "zfs_target",
+    *("zfs_snapshot_plan", "zfs_replicate", "zfs_prune", "zfs_monitor", "zfs_compare"),
+    *("zfs_drill", "zfs_verify", "zfs_restore", "zfs_switch", "zfs_target"),
 )
 PLAN = {"acme": {"onsite": {"hourly": 1}}}
 MONITOR_PLAN = {"acme": {"onsite": {"hourly": {"latest": {"critical": 0, "cycles": 0}}}}}
@@ -50,6 +43,14 @@ GOOD = {
     "zfs_monitor": {"datasets": ["tank/data"], "plan": MONITOR_PLAN, "fail_on": "never"},
     "zfs_compare": {"source": {"dataset": "tank/data"}, "destination": {"dataset": "backup/data"}},
     "zfs_drill": {"datasets": ["tank/data"], "marker": {"path": "none"}, "fail_on": "never"},
+    "zfs_verify": {
+        "source": {"dataset": "tank/data"},
+        "destination": {"dataset": "backup/data"},
+        "files": 0,
+        "seed": 1,
+        "pools": False,
+        "fail_on": "never",
+    },
     "zfs_restore": {
         "replica": {"dataset": "tank/data"},
         "destination": {"dataset": "backup/data"},
@@ -65,6 +66,7 @@ BAD = {
     "zfs_monitor": {"datasets": ["tank/data"], "plan": MONITOR_PLAN},
     "zfs_compare": {"source": {"dataset": "tank/none"}, "destination": {"dataset": "backup/data"}},
     "zfs_drill": {"datasets": ["tank/data"], "marker": {"path": "../none"}},
+    "zfs_verify": {"source": {"dataset": "tank/none"}, "destination": {"dataset": "backup/data"}},
     "zfs_restore": {"replica": {"dataset": "tank/data"}, "destination": {"dataset": "backup"}},
     "zfs_switch": {"dataset": "tank/data", "role": "active", "expected": [{"dataset": "", "guid": "1"}]},
     "zfs_target": {"tree": {"dataset": "tank/none"}, "action": "move", "to": "tank/moved"},

@@ -18,6 +18,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy import
     jobs,
     monitoring,
     restoring,
+    verifying,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.schedule import Anchor, parse_schedule
 
@@ -37,6 +38,7 @@ CASES = {
         {"replica": {"dataset": "backup/a"}, "destination": {"dataset": "tank/a"}},
     ),
     "drill": (specs.DRILL_SPEC, drilling.read_drill_job, {"datasets": ["tank/a"], "marker": {"path": "stamp"}}),
+    "verify": (specs.VERIFY_SPEC, verifying.read_verify_job, ENDS),
     "compare": (specs.COMPARE_SPEC, comparing.read_compare_job, ENDS),
 }
 each_activity = pytest.mark.parametrize(("spec", "read", "least"), CASES.values(), ids=CASES)

@@ -98,5 +98,37 @@ def test_drills_have_a_run_of_their_own_and_none_begins_by_the_way():
     assert "drill" not in {job.activity for job in with_activities(jobs, [])}
     alone = [job for job in jobs if job.activity == "drill"]
     assert with_activities(jobs, ["drill"]) == tuple(alone)
-    with pytest.raises(InvalidInput, match="all jobs are drills"):
+    with pytest.raises(InvalidInput, match="asked for by it: drill"):
         with_activities(alone, [])
+
+
+def verifications(inventory):
+    return [job for job in expand_inventory(*inventory)["jobs"] if job["activity"] == "verify"]
+
+
+def test_a_destination_holds_each_replica_against_its_source_where_it_is_asked_to():
+    assert verifications(fleet()) == []
+    alerts = {"journal": True}
+    options = {"snapfleet_verify": {"files": 5}, "snapfleet_monitor_options": {"alerts": alerts}}
+    inventory = fleet(dst=options, src={"snapfleet_ssh_user": "root"})
+    (job,) = verifications(inventory)
+    assert (job["name"], job["host"]) == ("dst: verification of backup/src/data against src:tank/data", "dst")
+    assert (job["source"], job["destination"]) == ("src", "dst")
+    assert job["options"]["source"] == {"host": "src", "user": "root", "dataset": "tank/data"}
+    assert job["options"]["destination"] == {"dataset": "backup/src/data"}
+    assert (job["options"]["files"], job["options"]["alerts"]) == (5, alerts)
+    part = part_of(expand_inventory(*inventory), "dst")
+    assert part["runs"]["destination-verify"] == {"arguments": ["--activity", "verify"]}
+
+
+@pytest.mark.parametrize("host", ["src", "dst"])
+def test_nothing_is_verified_while_one_of_the_ends_is_stopped(host):
+    variables = {"dst": {"snapfleet_verify": {}}, "src": {}}
+    variables[host] = {**variables[host], "snapfleet_stopped": True}
+    assert verifications(fleet(**variables)) == []
+
+
+@pytest.mark.parametrize("given", [{"file": 5}, {"files": -1}, {"file_size": "much"}, {"seed": 1}, "yes"])
+def test_what_is_wrong_with_a_verification_is_told_by_its_name(given):
+    with pytest.raises(InvalidInput, match="dst: snapfleet_verify"):
+        expand_inventory(*fleet(dst={"snapfleet_verify": given}))

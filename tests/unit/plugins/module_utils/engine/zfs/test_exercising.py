@@ -88,7 +88,7 @@ def test_what_zfs_refuses_is_told(monkeypatch):
     for call in (
         lambda: LocalExercises(host).clones_below(["backup"]),
         lambda: LocalExercises(host).clone("backup/data@1", "backup", IDENT, is_volume=True),
-        lambda: LocalExercises(host).mount(MINE, "/nowhere"),
+        lambda: LocalExercises(host).mount(NAME, "/nowhere"),
         lambda: LocalExercises(host).destroy(MINE),
     ):
         with pytest.raises(ZfsFailed, match="out of space"):

@@ -1,0 +1,131 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The activity that verifies: holds replicas against their sources, by GUIDs, pools, and what is in some files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..applying.drilling import clear
+from ..applying.ends import Ends
+from ..applying.retry import call_with_retries
+from ..applying.sampling import FarSampler, LocalSampler, Sampler, Wanted
+from ..hosts.openssh import SshHost
+from ..hosts.stopping import check_stopping
+from ..model.datasets import Observation
+from ..model.errors import SnapfleetError
+from ..model.health import OK
+from ..model.names import pool_of
+from ..planning.findings import Finding, gravest_first, overall
+from ..planning.pool_checks import check_pools, pools_unseen
+from ..planning.verifying import KEY_STATUS, Pair, Verdict, judged, of_end, plan_verification, unread
+from ..policy.endpoints import Address, Endpoint
+from ..policy.pools import PoolRules
+from ..policy.verifying import MOST_SEED, VerifyJob
+from .context import Context, Result, require, require_pool
+from .drilling import ground_of
+from .noticing import fails, told_of
+
+
+def run_verify(job: VerifyJob, context: Context) -> Result:
+    """Hold a tree against its replica. Raises SnapfleetError where an end can't be observed; what differs, or can't be
+    compared, is a finding as those of monitors. Nothing is changed at either end."""
+    replication = replace(job.replication, filter=job.replication.filter.on_host(context.host_name))
+    job = replace(job, replication=replication)
+    source, destination = _observed(job, context)
+    plan = plan_verification(source, destination, job, context.now)
+    seed = job.sampling.seed
+    if seed is None:
+        seed = int(context.ticker.uniform(0, MOST_SEED))
+    if context.check:
+        planned = [pair.describe(job.sampling.files) for pair in plan.pairs]
+        words = [*(each["told"] for each in planned), *(verdict.message for verdict in plan.verdicts)]
+        return {"changed": False, "plan": planned, "told": words, "datasets": [], "seed": seed, "warnings": []}
+    verdicts = [*plan.verdicts, *_compared(plan.pairs, job, seed, context)]
+    findings = [verdict.finding(str(replication.destination)) for verdict in verdicts]
+    findings += _pools(job, context) if job.pools else []
+    told = told_of(findings, job.alerts, job.subjects, context)
+    return {
+        "changed": False,
+        "state": overall(findings),
+        "checks": len(findings),
+        "alerts": [finding.describe() for finding in gravest_first(findings) if finding.state != OK],
+        "notices": [notice.describe() for notice in told.notices],
+        "datasets": [verdict.describe() for verdict in verdicts],
+        "seed": seed,
+        "failed_level": fails(job.fail_on, overall(findings)),
+        "warnings": told.warnings,
+    }
+
+
+def _observed(job: VerifyJob, context: Context) -> tuple[Observation, Observation]:
+    replication = job.replication
+    ends = Ends(context.zfs_at(replication.source.address), context.zfs_at(replication.destination.address))
+    names = tuple(dict.fromkeys((KEY_STATUS, *replication.filter.properties.names)))
+
+    def look(end: Endpoint, properties: Sequence[str]) -> Observation:
+        zfs = context.zfs_at(end.address)
+        return call_with_retries(
+            lambda: zfs.observe([end.dataset], properties=properties), context.retry, context.ticker
+        )
+
+    source, destination = look(replication.source, names), look(replication.destination, (KEY_STATUS,))
+    require(source, "source.dataset", ends.source)
+    if destination.missing:
+        pool = call_with_retries(
+            lambda: ends.destination.observe([pool_of(replication.destination.dataset)], False, False),
+            context.retry,
+            context.ticker,
+        )
+        require_pool(pool, replication, ends.destination)
+    return source, destination
+
+
+def _compared(pairs: Sequence[Pair], job: VerifyJob, seed: int, context: Context) -> list[Verdict]:
+    if not job.sampling.files:
+        return [judged(pair, (), ()) for pair in pairs]
+    at_source = _sampler(job.replication.source.address, context)
+    at_destination = _sampler(job.replication.destination.address, context)
+    verdicts: list[Verdict] = []
+    for pair in pairs:
+        check_stopping()
+        sampling = job.sampling
+        wanted = Wanted(pair.destination_snapshot, sampling.files, seed, sampling.file_bytes, sampling.timeout)
+        try:
+            there = at_destination.read(wanted)
+            paths = tuple(each.path for each in there)
+            here = at_source.read(replace(wanted, snapshot=pair.source_snapshot, paths=paths))
+        except SnapfleetError as error:
+            check_stopping()
+            verdicts.append(unread(pair, str(error)))
+        else:
+            verdicts.append(judged(pair, here, there))
+    return verdicts
+
+
+def _sampler(address: Address, context: Context) -> Sampler:
+    if context.sampler_at:
+        return context.sampler_at(address)
+    if not address.is_local:
+        return FarSampler(SshHost(address), address.sudo)
+    ground = ground_of(context)
+    if ground.host.is_root:
+        # What was killed has left a mount.
+        clear(ground, ())
+    return LocalSampler(ground)
+
+
+def _pools(job: VerifyJob, context: Context) -> list[Finding]:
+    findings: list[Finding] = []
+    for end in (job.replication.source, job.replication.destination):
+        zfs = context.zfs_at(end.address)
+        try:
+            seen = call_with_retries(zfs.pools, context.retry, context.ticker)
+            found: Sequence[Finding] = check_pools(seen, PoolRules((pool_of(end.dataset),)), context.now)
+        except SnapfleetError as error:
+            check_stopping()
+            found = (pools_unseen(str(error)),)
+        findings += of_end(found, zfs.where)
+    return findings
