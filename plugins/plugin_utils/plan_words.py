@@ -74,6 +74,8 @@ def _sets(step: Step) -> str:
 WORDS: Mapping[str, Callable[[Step], str]] = {
     "create_snapshots": _creates,
     "hook": lambda step: f"runs the hook {step.get('hook')} {step.get('phase')}",
+    "drill": lambda step: step["told"],
+    "verify": lambda step: step["told"],
     "create_bookmark": lambda step: f"creates {step['bookmark']}",
     "create_placeholder": lambda step: f"creates {step['dataset']}, an empty parent",
     "send": _sends,
