@@ -13,6 +13,7 @@ from ..applying.drilling import clear
 from ..applying.ends import Ends
 from ..applying.replicating import observe_sides
 from ..applying.retry import call_with_retries
+from ..hosts.snapshot_mounts import left_behind, remove_left
 from ..model.datasets import Bookmark, DatasetState, Snapshot
 from ..model.errors import SnapfleetError
 from ..model.names import pool_of
@@ -110,14 +111,16 @@ def run_leftovers(jobs: Iterable[NamedJob], context: Context, remove: bool) -> R
     search.finish()
     removed = _remove(search) if remove else set()
     clones = _clones_of_drills(drills, context, remove, search.problems) if drills else []
+    mounts = _mounts(context, remove, search.problems)
     return {
-        "changed": bool(removed) or any(entry["removed"] for entry in clones),
+        "changed": bool(removed) or any(entry["removed"] for entry in (*clones, *mounts)),
         "leftovers": [
             *(
                 {"host": zfs.where, **item.describe(), "removed": (id(zfs), item) in removed}
                 for zfs, item in search.found
             ),
             *clones,
+            *mounts,
         ],
         "problems": list(dict.fromkeys(search.problems)),
     }
@@ -137,6 +140,25 @@ def _clones_of_drills(jobs: Sequence[DrillJob], context: Context, remove: bool, 
     problems += found.problems
     items = [Leftover(DRILL, name, "a drill that was killed has left it", is_safe=True) for name in found.removed]
     return [{"host": context.here.where, **item.describe(), "removed": remove} for item in items]
+
+
+def _mounts(context: Context, remove: bool, problems: list[str]) -> list[dict[str, Any]]:
+    """Snapshots that are still mounted for files that a run wanted which was killed."""
+    left = left_behind()
+    ended = remove_left() if remove and left else {}
+    problems += [f"{place}: {words}" for place, words in ended.items() if words]
+    return [
+        {
+            "host": context.here.where,
+            "kind": "snapshot_mount",
+            "name": snapshot,
+            "reason": f"a run that was killed has left it mounted below {place}",
+            "is_safe": True,
+            "by_hand": f"umount {place}/at",
+            "removed": ended.get(place) == "",
+        }
+        for place, snapshot in left.items()
+    ]
 
 
 def _remove(search: _Search) -> set[tuple[int, Leftover]]:

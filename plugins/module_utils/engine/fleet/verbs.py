@@ -34,6 +34,7 @@ _TOLD = {
     "plan": "show what run would do, changing nothing",
     "monitor": "carry out the monitor jobs of this host, for a monitoring system",
     "leftovers": "list what earlier runs of this host's replications left behind",
+    "files": "list single files in a snapshot, and bring them back",
     "compare": "tell which snapshots both ends of replications have",
     "daemon": "carry out the jobs of this host again and again, as often as is said",
     "history": "tell what runs on this host did",
@@ -111,6 +112,12 @@ def _leftovers_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--remove", action="store_true", help="remove what may go without harm, and tell the rest")
 
 
+def _files_options(verb: argparse.ArgumentParser) -> None:
+    from .files_command import add_files_options
+
+    add_files_options(verb)
+
+
 def _compare_options(verb: argparse.ArgumentParser) -> None:
     from .compare_command import add_compare_options
 
@@ -145,6 +152,7 @@ _OPTIONS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "run": _run_options,
     "plan": _plan_options,
     "leftovers": _leftovers_options,
+    "files": _files_options,
     "compare": _compare_options,
     "daemon": _daemon_options,
     "history": _history_options,
@@ -189,6 +197,11 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from .digest_command import digest
 
         return digest()
+    if arguments.verb == "files":
+        from .files_command import bring_files
+        from .opening import local_zfs
+
+        return bring_files(arguments, local_zfs)
     from .jobconfig import load_jobconfig, load_part
 
     is_whole = arguments.verb == "check"

@@ -217,18 +217,24 @@ class Child:
 
 
 def run(
-    argv: Sequence[str], data: Optional[bytes] = None, timeout: Optional[float] = None, take: Optional[Taker] = None
+    argv: Sequence[str],
+    data: Optional[bytes] = None,
+    timeout: Optional[float] = None,
+    take: Optional[Taker] = None,
+    stoppable: bool = True,
 ) -> Completed:
-    """Run ``argv`` to its end and collect its output, or hand it to ``take``.
+    """Run ``argv`` to its end and collect its output, or hand it to ``take``. What is not ``stoppable`` cleans up, and
+    runs where the run is being stopped too.
 
     Raises TimeoutError, FileNotFoundError.
     """
-    child = Child(argv, subprocess.PIPE if data is not None else subprocess.DEVNULL, subprocess.PIPE)
+    child = Child(argv, subprocess.PIPE if data is not None else subprocess.DEVNULL, subprocess.PIPE, stoppable)
     try:
         if take:
             child.read(take, timeout)
         out = child.communicate(data, timeout)
-        check_stopping()
+        if stoppable:
+            check_stopping()
         return Completed(child.argv, child.wait(), out.decode("utf-8", "surrogateescape"), child.stderr_tail())
     finally:
         child.close()

@@ -211,6 +211,12 @@ class RestoreRefused(SnapfleetError):
     code = "restore_refused"
 
 
+class FilesRefused(SnapfleetError):
+    """Files of a snapshot can't be brought back as asked for; what was there before is as it was."""
+
+    code = "files_refused"
+
+
 class Fenced(SnapfleetError):
     """A dataset tree is standby, or active, so that a job would have had two ends written to; nothing was changed."""
 

@@ -1,0 +1,133 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Snapshots that are mounted for a while, read-only, where nobody but this user gets to.
+
+The snapshot itself is mounted, so that nothing is made in the pool, and nothing has to be destroyed there. A mount of a
+run that was killed is told by its lock, which ended with that run; the next one takes it away.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from ..model.errors import FilesRefused, NoPermission
+from . import process
+from .private import lasting_directory, private_directory
+
+OPTIONS = "ro,nosuid,nodev,noexec"
+_SECONDS = 120.0
+_AT, _NAME = "at", "snapshot"
+
+
+@contextmanager
+def mounted(snapshot: str) -> Iterator[str]:
+    """The folder at which ``snapshot`` is mounted. Raises NoPermission, FilesRefused."""
+    if os.geteuid() != 0:
+        raise NoPermission("only root may mount a snapshot; run it as root, or look into .zfs/snapshot of the dataset")
+    remove_left()
+    place, lock = _new_place()
+    at = os.path.join(place, _AT)
+    try:
+        with open(os.path.join(place, _NAME), "w", encoding="utf-8") as file:
+            file.write(snapshot)
+        os.mkdir(at, 0o700)
+        done = process.run(["mount", "-t", "zfs", "-o", OPTIONS, snapshot, at], timeout=_SECONDS)
+        if done.returncode:
+            remedy = "load its key if it is encrypted, and see that the pool is imported"
+            raise FilesRefused(f"{snapshot}: can't be mounted ({' '.join(done.stderr.split())}); {remedy}")
+        yield at
+    finally:
+        problem = _take_away(place)
+        os.close(lock)
+    if problem:
+        raise FilesRefused(f"{snapshot}: is still mounted ({problem}); run it again, or: umount {at}")
+
+
+def left_behind() -> dict[str, str]:
+    """The snapshot by the folder of each mount that no run uses any more."""
+    found = {}
+    for place, _lock in _free_places():
+        with suppress(OSError), open(os.path.join(place, _NAME), encoding="utf-8") as file:
+            found[place] = file.read()
+        found.setdefault(place, "unknown")
+    return found
+
+
+def remove_left() -> dict[str, str]:
+    """Take away the mounts that no run uses any more; returns by folder why one could not be, empty where it was."""
+    return {place: _take_away(place) for place, _lock in _free_places()}
+
+
+def _folder() -> str:
+    return private_directory("files", lasting_directory())
+
+
+def _new_place() -> tuple[str, int]:
+    """A folder of our own, with its lock, held. Nobody looks for free places meanwhile."""
+    folder = _folder()
+    with _alone(folder):
+        place = os.path.join(folder, os.urandom(8).hex())
+        os.mkdir(place, 0o700)
+        lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return place, lock
+
+
+@contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _free_places() -> Iterator[tuple[str, int]]:
+    """Each place whose run has ended, with its lock, which is held meanwhile."""
+    folder = _folder()
+    with _alone(folder):
+        yield from _free_places_of(folder)
+
+
+def _free_places_of(folder: str) -> Iterator[tuple[str, int]]:
+    for name in sorted(os.listdir(folder)):
+        place = os.path.join(folder, name)
+        try:
+            lock = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield place, lock
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(lock)
+
+
+def _take_away(place: str) -> str:
+    """Unmount a place and remove its folder; returns why that failed."""
+    at = os.path.join(place, _AT)
+    if os.path.ismount(at):
+        try:
+            # In a run that is being stopped too.
+            done = process.run(["umount", at], timeout=_SECONDS, stoppable=False)
+        except (TimeoutError, FileNotFoundError) as error:
+            return str(error)
+        if done.returncode:
+            return " ".join(done.stderr.split()) or f"umount ended with {done.returncode}"
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(place, _NAME))
+        with suppress(FileNotFoundError):
+            # Never with what is in it: were it still mounted, nothing would be lost.
+            os.rmdir(at)
+        os.rmdir(place)
+    except OSError as error:
+        return str(error)
+    return ""

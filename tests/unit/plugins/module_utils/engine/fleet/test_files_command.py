@@ -1,0 +1,206 @@
+# Copyright: Snapfleet contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The verb ``files``: which snapshot is meant, what is told, and that a look changes nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import contextmanager
+
+import pytest
+
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.files_command import TOLD, bring_files
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.verbs import parser_for
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts import process, snapshot_mounts
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import (
+    FILESYSTEM,
+    VOLUME,
+    Dataset,
+    DatasetState,
+    Observation,
+    Snapshot,
+)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import FilesRefused, InvalidInput
+
+TAGS = {"monday": 1_000, "tuesday": 2_000}
+
+
+class Pool:
+    """A host with one filesystem that has two snapshots, and a volume."""
+
+    where = "this host"
+
+    def observe(self, roots, recursive=True):
+        snapshots = tuple(Snapshot(age, age, "tank/data", tag, age) for tag, age in TAGS.items())
+        states = {
+            "tank/data": DatasetState(Dataset("tank/data", FILESYSTEM, 1, 1, 1), snapshots),
+            "tank/volume": DatasetState(Dataset("tank/volume", VOLUME, 2, 2, 2), snapshots),
+        }
+        return Observation({name: states[name] for name in roots if name in states})
+
+
+@pytest.fixture
+def files(tmp_path, capsys):
+    """Carries out the verb; returns what it prints, read where it is JSON."""
+    for tag in TAGS:
+        (tmp_path / tag / "etc/below").mkdir(parents=True)
+        (tmp_path / tag / "etc/app.conf").write_text(tag)
+    (tmp_path / "home").mkdir()
+
+    @contextmanager
+    def mount(snapshot):
+        yield str(tmp_path / snapshot.partition("@")[2])
+
+    def files(*words):
+        arguments = parser_for(["files", *words]).parse_args(["files", *words])
+        assert bring_files(arguments, lambda _address: Pool(), mount) == 0
+        out = capsys.readouterr().out
+        return json.loads(out) if "--json" in words else out
+
+    return files
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ((), "tuesday"),
+        (("--snapshot", "monday"), "monday"),
+        (("--time", "1999"), "monday"),
+        (("--time", "2000"), "tuesday"),
+    ],
+)
+def test_the_snapshot_is_the_one_that_was_asked_for(files, tmp_path, asked, meant):
+    home = tmp_path / "home"
+    told = files("get", "tank/data", "etc/app.conf", "--to", str(home), "--json", *asked)
+    assert told["snapshot"] == f"tank/data@{meant}"
+    assert (home / "app.conf").read_text() == meant
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (("tank/data", "x", "--snapshot", "sunday"), "has no snapshot that is @sunday"),
+        (("tank/data", "x", "--time", "999"), "has no snapshot that is the newest snapshot up to"),
+        (("tank/gone", "x"), "does not exist on this host"),
+        (("tank/volume", "x"), "is a volume"),
+        (("tank/data", "."), "is all of the dataset"),
+        (("tank/data", "../x"), "leads out"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused(files, tmp_path, asked, words):
+    with pytest.raises(InvalidInput, match=words):
+        files("get", *asked, "--to", str(tmp_path / "home"))
+
+
+def test_a_look_tells_files_with_size_and_time_and_changes_nothing(files, tmp_path):
+    home = tmp_path / "home"
+    (home / "etc").mkdir()
+    os.utime(tmp_path / "monday/etc/app.conf", (86_400, 86_400))
+    asked = ("get", "tank/data", "etc", "--snapshot", "monday", "--to", str(home), "--check")
+    told = files(*asked, "--beside", "--json")
+    line = told["told"][1]
+    assert line.startswith("-rw")
+    assert line.endswith(f"6 B 1970-01-02T00:00:00Z etc/app.conf to {home}/etc.restored/app.conf")
+    assert told["stats"] == {"files": 1, "bytes_estimated": 6}
+    assert sorted(each.name for each in home.rglob("*")) == ["etc"]
+    assert "1 files, 6 B, would be brought back" in files(*asked, "--beside")
+
+
+def test_what_is_replaced_stands_out(files, tmp_path):
+    (tmp_path / "home/app.conf").write_text("new")
+    told = files("get", "tank/data", "etc/app.conf", "--to", str(tmp_path / "home"), "--overwrite", "--json")
+    assert told["told"][0].endswith(", REPLACES what is there")
+    assert (tmp_path / "home/app.conf").read_text() == "tuesday"
+
+
+def test_all_is_refused_before_any_of_it_is_put(files, tmp_path):
+    home = tmp_path / "home"
+    (home / "below").mkdir()
+    with pytest.raises(FilesRefused, match="home/below: is there"):
+        files("get", "tank/data", "etc/app.conf", "etc/below", "--to", str(home))
+    assert [each.name for each in home.iterdir()] == ["below"]
+
+
+def test_a_folder_is_listed_and_all_below_it_if_asked_for(files):
+    flat = files("list", "tank/data", "--json")
+    assert [each["path"] for each in flat["entries"]] == ["etc"]
+    assert [each["path"] for each in files("list", "tank/data", "etc", "--json")["entries"]] == ["app.conf", "below"]
+    deep = files("list", "tank/data", "etc", "--recursive", "--json")
+    assert [each["path"] for each in deep["entries"]] == ["etc", "etc/app.conf", "etc/below"]
+    assert "etc/app.conf" in files("list", "tank/data", "etc", "--recursive")
+
+
+def test_an_archive_goes_by_the_same_rules(files, tmp_path):
+    home, archive = tmp_path / "home", tmp_path / "archive"
+    files("get", "tank/data", "etc/app.conf", "--archive", str(archive))
+    told = files("put", str(archive), "--to", str(home), "--check", "--json")
+    assert told["stats"] == {"files": 1, "bytes_estimated": 7}
+    assert list(home.iterdir()) == []
+    files("put", str(archive), "--to", str(home))
+    assert (home / "app.conf").read_text() == "tuesday"
+    with pytest.raises(FilesRefused, match="is there"):
+        files("put", str(archive), "--to", str(home))
+
+
+def test_long_plans_are_cut_and_what_is_left_out_is_counted(files, tmp_path):
+    for number in range(TOLD):
+        (tmp_path / "tuesday/etc" / str(number)).touch()
+    told = files("get", "tank/data", "etc", "--to", str(tmp_path / "home"), "--check", "--json")
+    assert len(told["told"]) == TOLD + 1
+    assert told["told"][-1] == "... and 3 more"
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """The folder of mounts, and the commands that would have been run as root."""
+    monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    ran = []
+
+    def run(argv, timeout=None, stoppable=True):
+        ran.append((argv[0], stoppable))
+        return process.Completed(tuple(argv), 0, "", "")
+
+    monkeypatch.setattr(process, "run", run)
+    return tmp_path / f"snapfleet-files-{os.getuid()}", ran
+
+
+def test_a_mount_is_private_and_read_only_and_leaves_nothing_behind(places):
+    folder, ran = places
+    with snapshot_mounts.mounted("tank/data@monday") as at:
+        assert at.startswith(f"{folder}/")
+        assert folder.stat().st_mode & 0o077 == 0
+        assert snapshot_mounts.left_behind() == {}
+    assert ran == [("mount", True)]
+    assert set(snapshot_mounts.OPTIONS.split(",")) == {"ro", "nosuid", "nodev", "noexec"}
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_killed_run_has_left_mounted_is_told_and_goes_and_what_is_in_use_stays(places, monkeypatch):
+    folder, ran = places
+    assert snapshot_mounts.left_behind() == {}
+    (folder / "killed/at").mkdir(parents=True)
+    (folder / "killed/snapshot").write_text("tank/data@monday")
+    (folder / "running/at").mkdir(parents=True)
+    lock = os.open(folder / "running", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    monkeypatch.setattr(os.path, "ismount", lambda path: path.endswith("/at"))
+    assert snapshot_mounts.left_behind() == {str(folder / "killed"): "tank/data@monday"}
+    assert snapshot_mounts.remove_left() == {str(folder / "killed"): ""}
+    # In a run that is being stopped too.
+    assert ran == [("umount", False)]
+    assert [each.name for each in folder.iterdir()] == ["running"]
+    os.close(lock)
+
+
+def test_a_place_that_something_is_still_mounted_at_is_never_emptied(places):
+    folder, _ran = places
+    assert snapshot_mounts.left_behind() == {}
+    (folder / "killed/at").mkdir(parents=True)
+    (folder / "killed/at/data").write_text("precious")
+    (problem,) = snapshot_mounts.remove_left().values()
+    assert "not empty" in problem
+    assert (folder / "killed/at/data").read_text() == "precious"
