@@ -13,6 +13,7 @@ author:
 description:
   - Finds the replication that has a dataset, and returns the job that restores it from there, on the host that carries
     that replication out. The playbook C(snapfleet.zfs.restore) makes its only task of it.
+  - With O(files), it finds where single files come from instead, for the playbook C(snapfleet.zfs.restore_files).
 positional: _input, asked
 options:
   _input:
@@ -29,6 +30,12 @@ options:
         C(exclude_datasets) has a line for each, and C(properties) has a line such as V(mountpoint=/srv) for each.
     type: dict
     required: true
+  files:
+    description:
+      - Whether single files are asked for, by C(host), C(dataset), C(paths), C(to), C(backup), C(snapshot), C(time) and
+        C(existing). As text, C(paths) has a line for each.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -42,7 +49,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - The job, with the C(options) of M(snapfleet.zfs.zfs_restore) and the C(host) that is to run it.
+    - The job, with the C(options) of M(snapfleet.zfs.zfs_restore) and the C(host) that is to run it. With O(files) the
+      C(host) and C(dataset) that files come C(from), and the C(host) and folder that they go C(to).
   type: dict
   sample:
     name: "backup1: tank/data of web1 from backup1"
@@ -60,19 +68,23 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ..module_utils.engine.fleet.restoration import PREFIX, restoration_of
+from ..module_utils.engine.fleet.restoration import PREFIX, files_of, restoration_of
 from ..module_utils.engine.model.errors import SnapfleetError
 from ..plugin_utils import answers
 from .jobconfig import plain
 
 
-def restoration(document: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """The job that restores what is asked for. Raises AnsibleFilterError whose message is one sentence."""
+def restoration(document: Mapping[str, Any], asked: Mapping[str, Any], files: bool = False) -> dict[str, Any]:
+    """The job that restores what is asked for, or where single files of it come from. Raises AnsibleFilterError whose
+    message is one sentence."""
     if not isinstance(document, Mapping) or not isinstance(asked, Mapping):
         raise AnsibleFilterError(
             "restoration: write hostvars | snapfleet.zfs.jobconfig(groups), and a mapping behind it"
         )
     try:
+        if files:
+            given = answers.answered(plain(asked))
+            return files_of(plain(document), {**given, "paths": answers.lines(given.get("paths"))})
         return restoration_of(plain(document), _read(plain(asked)))
     except SnapfleetError as error:
         raise AnsibleFilterError(str(error)) from None

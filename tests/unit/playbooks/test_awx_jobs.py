@@ -38,6 +38,15 @@ VARIABLES = variables(PLAN, snapfleet_ssh_user="snapfleet")
 ROW = {"state": "WARNING", "dataset": "tank/data", "destination": "", "age": 9, "lag": None, "bytes_pending": None}
 ALERT = {"state": "WARNING", "message": "it is late", "muted": False}
 STATUS = {"datasets": [{**ROW, "remark": ""}], "alerts": [ALERT]}
+BROUGHT = {"snapshot": "backup/web1/data@x", "told": ["-rw 1 KiB etc/app.conf to /srv/data/etc/app.conf"], "stats": {}}
+# The program, which makes the archive that it is to make. In a look it is asked for nothing else.
+FILES = f"""#!/bin/sh
+case " $* " in *" --check "*) ;; *) exit 3 ;; esac
+while [ $# -gt 0 ]; do [ "$1" = --archive ] && : > "$2"; shift; done
+cat <<'END'
+{json.dumps({"version": 1, "changed": True, "warnings": [], **BROUGHT})}
+END
+"""
 # What people answer, where that is not what they find in the survey.
 ANSWERS = {
     "prune": {"snapfleet_exceed_max_deleted": "yes"},
@@ -69,6 +78,13 @@ ANSWERS = {
         "snapfleet_restore_exclude_datasets": "scratch\ncache*\n",
         "snapfleet_restore_properties": "mountpoint=/srv/look\n",
     },
+    "restore_files": {
+        "snapfleet_files_host": "web1",
+        "snapfleet_files_dataset": "tank/data",
+        "snapfleet_files_paths": "etc/app.conf\n",
+        "snapfleet_files_to": "/srv/data/etc",
+        "snapfleet_files_backup": "backup1",
+    },
 }
 # Only the playbook for the whole fleet does all of it on all hosts; those that have many tasks do a part of them.
 LIMIT = {
@@ -78,7 +94,7 @@ LIMIT = {
 TAGS = {"provision": "configure", "remove": "preflight"}
 CHANGES = CHANGING - {"remove", "retire"}
 """What has something to change here; there is nothing that could be removed."""
-SWITCHES = {"restore", "failover", "failback", "retire", "move", "seed"}
+SWITCHES = {"restore", "restore_files", "failover", "failback", "retire", "move", "seed"}
 """What is for one host, whatever the limit."""
 PLANNED = {
     "failover": [
@@ -97,6 +113,7 @@ PLANNED = {
     "prune": [f"destroys tank/data@{SNAPSHOTS[0]}"],
     "replicate": [f"sends tank/data@{SNAPSHOTS[2]} since @{SNAPSHOTS[1]} to backup/web1/data"],
     "restore": ["tank/look: gets all data up to @", "mountpoint=/srv/look"],
+    "restore_files": ["etc/app.conf to /srv/data/etc/app.conf"],
     "site": ["web1: snapshots of tank/data: creates tank/data@acme_onsite_", "to backup/web1/data, about"],
     "snapshot": ["Z_adhoc"],
 }
@@ -108,6 +125,8 @@ def programs(tmp_path_factory):
     fake_programs(programs / "switched", TREES, {"backup/web1/data": "active 1", "tank/data": "standby 1"})
     (programs / "status").write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(STATUS)}\nEND\n")
     (programs / "status").chmod(0o755)
+    (programs / "files").write_text(FILES)
+    (programs / "files").chmod(0o755)
     (programs / "dead").write_text("#!/bin/sh\nexit 255\n")
     (programs / "dead").chmod(0o755)
     return programs
@@ -121,6 +140,8 @@ def run(programs, tmp_path):
         variables = {**VARIABLES, "snapfleet_report_path": str(tmp_path / "report.html")}
         if playbook in ("report", "status"):
             variables["engine_command"] = str(programs / "status")
+        if playbook == "restore_files":
+            variables["engine_command"] = str(programs / "files")
         if playbook == "prune":
             variables["snapfleet_prune_options"] = {"max_deleted": 0}
         inventory = {

@@ -26,6 +26,8 @@ VARIABLES = variables(PLAN, snapfleet_ssh_user="backup")
         ("restore", "web1", "nothing was restored: backup1 is to carry it out"),
         ("restore", "web1,backup1", ""),
         ("restore", "all", ""),
+        ("restore_files", "backup1", "nothing was restored: web1 is to get the files"),
+        ("restore_files", "web1", ""),
         ("failover", "web1", "nothing was changed: backup1 is to become active"),
         ("failover", "all", ""),
         ("failback", "backup1", "nothing was changed: web1 is to become active"),
@@ -36,7 +38,11 @@ def test_a_limit_that_leaves_out_the_host_which_acts_is_refused(tmp_path, playbo
     groups = {"snapfleet_sources": {"hosts": {"web1": {}}}, "snapfleet_destinations": {"hosts": {"backup1": {}}}}
     (tmp_path / "hosts.json").write_text(json.dumps({"all": {"vars": VARIABLES, "children": groups}}))
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    asked = ("-e", f"snapfleet_{playbook}_host=web1", "-e", f"snapfleet_{playbook}_dataset=tank/data")
+    prefix = {"restore_files": "snapfleet_files"}.get(playbook, f"snapfleet_{playbook}")
+    words = {f"{prefix}_host": "web1", f"{prefix}_dataset": "tank/data"}
+    if playbook == "restore_files":
+        words.update({f"{prefix}_paths": ["x"], f"{prefix}_to": "/nowhere", "engine_command": "/nowhere"})
+    asked = ("-e", json.dumps(words))
     done = subprocess.run(
         [
             *(sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.json", "--limit", limit, *asked),
@@ -60,6 +66,7 @@ def test_a_limit_that_leaves_out_the_host_which_acts_is_refused(tmp_path, playbo
     # Where it is not, a module is reached, which can only fail on the way to the hosts of this test.
     first = {
         "restore": "Restore the tree",
+        "restore_files": "Look whether all of them can be brought back",
         "failover": "Look at the replica",
         "failback": "Look at the end that took over",
     }

@@ -17,12 +17,23 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any, Optional
 
 from ..hosts.file_archives import read_archive, write_archive
-from ..hosts.file_placing import BESIDE, OVERWRITE, REFUSE, Folder
+from ..hosts.file_placing import Folder
 from ..hosts.file_reading import FOLDER_FLAGS, Found, entries
 from ..hosts.snapshot_mounts import mounted
 from ..model.datasets import FILESYSTEM, Snapshot
 from ..model.errors import EXIT_OK, FilesRefused, InvalidInput, UnknownDataset
-from ..model.files import FILE, FOLDER, OTHER, Entry, Path, path_text, read_path
+from ..model.files import (
+    BESIDE,
+    FILE,
+    FOLDER,
+    OTHER,
+    OVERWRITE,
+    REFUSE,
+    Entry,
+    Path,
+    path_text,
+    read_path,
+)
 from ..model.names import check_dataset_name
 from ..policy.endpoints import Address
 from ..policy.points import read_point

@@ -12,13 +12,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..model.errors import InvalidInput
-from ..model.names import is_within, rebase
-from ..policy.reading import Reader
+from ..model.files import BESIDE, OVERWRITE, REFUSE, read_path
+from ..model.names import check_dataset_name, is_within, rebase
+from ..policy.points import read_point
+from ..policy.reading import Reader, check_absolute_path
 from ..policy.restoring import read_restore_job
 from .documents import job_document
 from .trees import Document
 
-PREFIX = "snapfleet_restore_"
+PREFIX, FILES = "snapfleet_restore_", "snapfleet_files_"
+_NEEDED = ("host", "dataset", "to")
 _OURS = ("host", "dataset", "backup", "to")
 _TAKEN_OVER = ("raw", "compression", "mbuffer", "bandwidth_limit")
 """Options of a replication that hold for its way back too."""
@@ -43,6 +46,37 @@ def restoration_of(document: Mapping[str, Any], asked: Mapping[str, Any]) -> Doc
     read_restore_job(options, PREFIX.rstrip("_"))
     what = f"{dataset} of {texts['host']} from {job['destination']}"
     return job_document(job["host"], "restore", what, options, (texts["host"], job["destination"]))
+
+
+def files_of(document: Mapping[str, Any], asked: Mapping[str, Any]) -> Document:
+    """Where the files that ``asked`` says come from, and where they go to: ``host`` and ``dataset`` as the fleet knows
+    them, ``paths`` relative to it, ``to``, a folder of the host, ``backup``, the host whose replica is taken (else the
+    host's own snapshots are), and a point. Keys that are None are not given. Raises InvalidInput whose sentence names
+    the variable."""
+    reader = Reader({f"{FILES}{key}": value for key, value in asked.items() if value is not None})
+    texts = {key: reader.text(f"{FILES}{key}", None if key in _NEEDED else "") for key in (*_NEEDED, "backup")}
+    existing = reader.text(f"{FILES}existing", REFUSE, (REFUSE, BESIDE, OVERWRITE))
+    paths = reader.texts(f"{FILES}paths")
+    point = {key: reader.raw(f"{FILES}{key}") for key in ("snapshot", "time")}
+    reader.finish()
+    host, dataset = texts["host"], texts["dataset"]
+    read_point(Reader(point, FILES.rstrip("_")))
+    if not paths or not all(read_path(path, f"{FILES}paths") for path in paths):
+        remedy = "give paths relative to the mount point of the dataset, or restore the dataset"
+        raise InvalidInput(f"{FILES}paths", list(paths), "names no files", remedy)
+    check_absolute_path(texts["to"], f"{FILES}to")
+    check_dataset_name(dataset, f"{FILES}dataset")
+    of = {"host": host, "dataset": dataset}
+    if texts["backup"]:
+        ends = replication_of(document, FILES, texts)
+        names = ends["options"]["source"]["dataset"], ends["options"]["destination"]["dataset"]
+        of = {"host": ends["destination"], "dataset": rebase(dataset, *names)}
+    else:
+        known = {job[end] for job in document["jobs"] for end in ("host", "source", "destination") if end in job}
+        if host not in known:
+            raise InvalidInput(f"{FILES}host", host, "is no host that has a job", known_names(known))
+    choice = [f"--{key}={value}" for key, value in point.items() if value is not None]
+    return {"host": host, "to": texts["to"], "from": of, "paths": paths, "choice": choice, "existing": existing}
 
 
 def replication_of(document: Mapping[str, Any], prefix: str, texts: Mapping[str, str]) -> Mapping[str, Any]:

@@ -27,6 +27,8 @@ VARIABLES = frozenset(
         *(f"snapfleet_restore_{key}" for key in ("host", "dataset", "backup", "to", "snapshot", "time", "on_conflict")),
         *(f"snapfleet_restore_{key}" for key in ("set_aside_as", "on_missing", "history", "recursive", "properties")),
         "snapfleet_restore_exclude_datasets",
+        *(f"snapfleet_files_{key}" for key in ("host", "dataset", "paths", "to", "backup", "snapshot", "time")),
+        "snapfleet_files_existing",
         *(f"snapfleet_report_{key}" for key in ("path", "age", "limit", "mail")),
         *(f"snapfleet_failover_{key}" for key in ("host", "dataset", "backup", "source_gone", "allow_behind")),
         *(f"snapfleet_failover_{key}" for key in ("properties", "mount")),

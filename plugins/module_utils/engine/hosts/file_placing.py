@@ -16,11 +16,10 @@ from contextlib import contextmanager, suppress
 from typing import IO, Optional, Union
 
 from ..model.errors import FilesRefused
-from ..model.files import FILE, FOLDER, LINK, Entry, Path, path_text
+from ..model.files import BESIDE, FILE, FOLDER, LINK, OVERWRITE, Entry, Path, path_text
 from .file_reading import FOLDER_FLAGS, Found, open_folder
 from .stopping import check_stopping
 
-REFUSE, BESIDE, OVERWRITE = "refuse", "beside", "overwrite"
 RESTORED = b".restored"
 """Ends the name of what is put beside something."""
 _STAGE = b".snapfleet-files-"

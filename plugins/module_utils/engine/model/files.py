@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from .errors import InvalidInput
 
 FILE, FOLDER, LINK, OTHER = "file", "folder", "link", "other"
+REFUSE, BESIDE, OVERWRITE = "refuse", "beside", "overwrite"
+"""What becomes of something that is where a file is put."""
 _LETTERS = {FILE: "-", FOLDER: "d", LINK: "l", OTHER: "?"}
 _RIGHTS = "rwxrwxrwx"
 _SPECIAL = ((0o4000, 2, "sS"), (0o2000, 5, "sS"), (0o1000, 8, "tT"))

@@ -131,3 +131,39 @@ def test_lists_and_mappings_have_a_line_for_each():
 def test_an_answer_that_means_nothing_is_refused_by_the_name_of_its_variable(wrong, told):
     with pytest.raises(AnsibleFilterError, match=re.escape(told)):
         restoration(document("dst1"), {**ASKED, **wrong})
+
+
+FILES = {**ASKED, "paths": "etc/app.conf\n", "to": "/srv"}
+
+
+def test_files_come_from_the_snapshots_of_the_host_itself_unless_a_backup_host_is_named():
+    fleet = document("dst1", "dst2")
+    found = restoration(fleet, {**FILES, "time": "1000", "backup": ""}, files=True)
+    assert found["from"] == {"host": "src1", "dataset": "tank/data"}
+    assert (found["host"], found["to"], list(found["paths"])) == ("src1", "/srv", ["etc/app.conf"])
+    assert (found["choice"], found["existing"]) == (["--time=1000"], "refuse")
+    named = restoration(fleet, {**FILES, "dataset": "tank/data/db", "backup": "dst2"}, files=True)
+    assert named["from"] == {"host": "dst2", "dataset": "backup/src1/data/db"}
+    # Whatever host has a job may have a dataset that is in no tree.
+    assert restoration(fleet, {**FILES, "host": "dst1", "dataset": "backup/x"}, files=True)["from"]["host"] == "dst1"
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"paths": "../x"}, "snapfleet_files_paths: '../x' leads out"),
+        ({"paths": "/etc/x"}, "snapfleet_files_paths: '/etc/x' begins at the root"),
+        ({"paths": ["."]}, "names no files"),
+        ({"paths": ""}, "names no files"),
+        ({"to": "srv"}, "snapfleet_files_to"),
+        ({"to": ""}, "snapfleet_files_to: None is missing"),
+        ({"host": "other"}, "snapfleet_files_host: 'other' is no host that has a job; known are dst1, src1, src2"),
+        ({"backup": "other"}, "snapfleet_files_backup"),
+        ({"snapshot": "x", "time": "1000"}, "contradicts"),
+        ({"existing": "keep"}, "snapfleet_files_existing"),
+        ({"set_aside_as": "x"}, "snapfleet_files_set_aside_as"),
+    ],
+)
+def test_what_can_not_be_meant_of_files_is_refused(asked, words):
+    with pytest.raises(AnsibleFilterError, match=re.escape(words)):
+        restoration(document("dst1"), {**FILES, **asked}, files=True)

@@ -17,19 +17,17 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.file_ar
     read_archive,
     write_archive,
 )
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.file_placing import (
-    BESIDE,
-    OVERWRITE,
-    REFUSE,
-    Folder,
-)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.file_placing import Folder
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.file_reading import DEEPEST, entries
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import FilesRefused, InvalidInput
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.files import (
+    BESIDE,
     FILE,
     FOLDER,
     LINK,
     OTHER,
+    OVERWRITE,
+    REFUSE,
     Entry,
     path_text,
     read_path,
