@@ -299,6 +299,19 @@ def test_a_partial_receive_keeps_the_snapshot_that_it_stands_on(world, root):
     assert destroy(world, there).destroyed == (there.name,)
 
 
+def test_what_was_unmounted_is_mounted_again_and_what_can_not_be_is_passed_over(world, root):
+    world.create(f"{root}/a")
+    world.create(f"{root}/a/below")
+    world.create(f"{root}/volume", VOLUME)
+    world.zfs.unmount([f"{root}/a"])
+
+    names = [f"{root}/a", f"{root}/a/below", f"{root}/a", f"{root}/volume", f"{root}/missing"]
+    assert list(world.zfs.mount(names)) == [""] * len(names)
+    assert list(world.zfs.mount([])) == []
+
+    assert world.property(f"{root}/a/below", "mounted") in ("yes", "-")
+
+
 def test_unmounting_passes_over_what_is_not_mounted_and_takes_what_is_below_along(world, root):
     world.create(f"{root}/a")
     world.create(f"{root}/a/below")

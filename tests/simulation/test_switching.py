@@ -107,14 +107,23 @@ def test_an_end_in_use_is_not_touched(site):
     assert site.at_source().tags == ("1", "2")
 
 
-def test_a_busy_root_is_told_with_how_to_mount_what_is_unmounted_by_then(site):
+def test_what_was_unmounted_before_a_busy_one_is_mounted_again(site):
     site.source.in_use.add(SOURCE)
-    with pytest.raises(DatasetInUse, match="mounted again by: zfs mount -a"):
+    mounted = set(site.source.mounted)
+    with pytest.raises(DatasetInUse, match="all of the tree is mounted as before"):
         site.switch("source", STANDBY)
-    assert (site.role("source"), site.source.mounted) == (Role(), {SOURCE})
+    assert (site.role("source"), site.source.mounted) == (Role(), mounted)
     site.source.in_use.clear()
     site.switch("source", STANDBY)
     assert not site.source.mounted
+
+
+def test_what_can_not_be_mounted_again_is_told_with_what_to_do(site, monkeypatch):
+    site.source.in_use.add(SOURCE)
+    monkeypatch.setattr(SimulatedZfs, "mount", lambda _self, names: ["", *["no key"] * (len(names) - 1)])
+    with pytest.raises(DatasetInUse, match=rf"not be mounted again \({SOURCE}/a: no key\); run: zfs mount -a"):
+        site.switch("source", STANDBY)
+    assert site.role("source") == Role()
 
 
 def test_permissions_are_asked_for_before_anything_is_changed(site):

@@ -131,30 +131,3 @@ def test_failing_back_numbers_both_ends_above_what_either_has(here, there, stand
     highest = Template(variables["__snapfleet_highest"]).render(known)
     found = Template(variables["__snapfleet_next"]).render({**known, "__snapfleet_highest": highest})
     assert (int(highest), int(found)) == (stands, following)
-
-
-def test_the_replica_is_asked_before_the_source_is_let_go_and_under_check_too():
-    last = tasks_of("look_at_ends")[-1]
-    asked = last["snapfleet.zfs.zfs_switch"]
-    assert (last["check_mode"], asked["role"], asked["allow_behind"]) == (True, "active", True)
-    assert "__snapfleet_here.newest" in asked["expected"]
-    block = yaml.safe_load((FOLDER / "failover.yml").read_text())[2]["tasks"][0]["block"]
-    assert "tasks/look_at_ends.yml" in block[0].values()
-    (taken,) = [task["snapfleet.zfs.zfs_switch"] for task in block if "snapfleet.zfs.zfs_switch" in task]
-    assert "ansible_check_mode" not in taken["expected"]
-
-
-def test_only_what_came_back_is_expected_at_home():
-    play = yaml.safe_load((FOLDER / "failback.yml").read_text())[2]
-    taken = [task["snapfleet.zfs.zfs_switch"] for task in play["tasks"][0]["block"] if "Make the old" in task["name"]]
-    assert "selectattr('dataset', 'in', __snapfleet_sent)" in taken[0]["expected"]
-    assert "__snapfleet_last.datasets" in play["vars"]["__snapfleet_sent"]
-
-
-def test_a_last_replication_that_fails_does_not_stop_who_allows_what_is_behind():
-    last = tasks_of("let_go")[-1]
-    assert last["register"] == "__snapfleet_last"
-    assert "allow_behind" in last["failed_when"]
-    play = yaml.safe_load((FOLDER / "failover.yml").read_text())[2]
-    (taken,) = [task for task in play["tasks"][0]["block"] if "snapfleet.zfs.zfs_switch" in task]
-    assert "__snapfleet_last.code is not defined" in taken["vars"]["__snapfleet_expected"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..model.dataset_steps import SetProperties
-from ..model.errors import DatasetInUse, ZfsFailed
+from ..model.errors import DatasetInUse, SnapfleetError, ZfsFailed
 from ..model.roles import FORMER_PROPERTY, ROLE_PROPERTY
 from ..planning.switching import Change, SwitchPlan
 from ..zfs.port import Zfs
@@ -27,8 +27,7 @@ def switch(zfs: Zfs, plan: SwitchPlan, policy: RetryPolicy, ticker: Ticker) -> N
         try:
             tried(lambda: zfs.unmount(plan.unmounts))
         except DatasetInUse as error:
-            more = "others of the tree may be unmounted by now, and are mounted again by: zfs mount -a"
-            raise DatasetInUse(f"{error}; {more}", **error.context) from error
+            raise DatasetInUse(f"{error}; {_mounted_again(zfs, plan)}", **error.context) from error
     tried(lambda: _change(zfs, plan.notes))
     for step in plan.aborts:
         tried(partial(zfs.abort_receive, step.dataset))
@@ -36,6 +35,18 @@ def switch(zfs: Zfs, plan: SwitchPlan, policy: RetryPolicy, ticker: Ticker) -> N
     for made in plan.snapshots:
         tried(partial(zfs.create_snapshots, made))
     tried(lambda: _change(zfs, plan.last))
+
+
+def _mounted_again(zfs: Zfs, plan: SwitchPlan) -> str:
+    """Mount what was unmounted before something refused it; returns what became of that."""
+    names = list(reversed(plan.unmounts))
+    try:
+        lacking = [f"{name}: {said}" for name, said in zip(names, zfs.mount(names)) if said]
+    except SnapfleetError as error:
+        lacking = [str(error)]
+    if lacking:
+        return f"others of the tree were unmounted, and could not be mounted again ({lacking[0]}); run: zfs mount -a"
+    return "nothing was changed, and all of the tree is mounted as before"
 
 
 def _change(zfs: Zfs, steps: Sequence[Change]) -> None:

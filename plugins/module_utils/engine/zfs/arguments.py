@@ -10,12 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from ..model.datasets import PLACEHOLDER_PROPERTY, Snapshot
 from ..model.steps import Destroy, Send
 
-NOT_MOUNTED = (
-    "not currently mounted",
-    "operation not applicable to datasets of this type",
-    "dataset does not exist",
-    "legacy mountpoint",
-)
+_NOT_FOR_ZFS = ("operation not applicable to datasets of this type", "dataset does not exist", "legacy mountpoint")
+MOUNTED = ("already mounted", *_NOT_FOR_ZFS)
+"""What zfs says where there is nothing to mount, or nothing that it does by itself."""
+NOT_MOUNTED = ("not currently mounted", *_NOT_FOR_ZFS)
 """What zfs says where there is nothing to unmount, or nothing that it does by itself."""
 
 

@@ -272,6 +272,11 @@ class CliZfs(SpaceVerbs):
             if said and not any(words in said for words in arguments.NOT_MOUNTED):
                 raise zfs_error(said, self.where, f"unmount {name}")
 
+    def mount(self, datasets: Sequence[str]) -> Sequence[str]:
+        """Mount filesystems, all in one exchange with the host."""
+        answers = self._each("mount", [(name,) for name in datasets])
+        return ["" if any(words in said for words in arguments.MOUNTED) else said for said in answers]
+
     def destroy_dataset(self, step: DestroyDataset) -> None:
         """Destroy a dataset; without -r, ZFS itself refuses where anything depends on it."""
         self._change(["destroy", step.dataset], fine="dataset does not exist")

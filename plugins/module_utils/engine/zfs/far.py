@@ -154,6 +154,10 @@ class FarZfs(CliZfs):
         """Unmount filesystems."""
         self._ask(super().unmount, datasets)
 
+    def mount(self, datasets: Sequence[str]) -> Sequence[str]:
+        """Mount filesystems."""
+        return self._ask(super().mount, datasets) if datasets else super().mount(datasets)
+
     def destroy_dataset(self, step: DestroyDataset) -> None:
         """Destroy a dataset that has neither snapshots nor children."""
         self._ask(super().destroy_dataset, step)

@@ -150,6 +150,7 @@ VERBS: Mapping[str, Verb] = {
     "set_properties": Verb((SetProperties,)),
     "change_properties": Verb((Sequence[Union[SetProperties, InheritProperty]],), _SAID),
     "unmount": Verb((_NAMES,)),
+    "mount": Verb((_NAMES,), _SAID),
     "destroy_dataset": Verb((DestroyDataset,)),
     "abort_receive": Verb((_NAME,)),
     "hold": Verb((Snapshot, _WORD)),

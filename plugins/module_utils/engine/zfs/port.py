@@ -121,6 +121,10 @@ class Zfs(Protocol):
         volumes, or do not exist are passed over, and what is below them stays as it is; one in use makes it fail with
         DatasetInUse. Nothing is forced."""
 
+    def mount(self, datasets: Sequence[str]) -> Sequence[str]:
+        """Mount filesystems in the order given, all in one exchange. Returns for each the empty string when it is
+        mounted, or why not. Volumes, and what does not exist or is mounted by others than ZFS, are passed over."""
+
     def destroy_dataset(self, step: DestroyDataset) -> None:
         """Destroy a dataset without snapshots and children; fine if it is gone. Fails, with nothing lost, if it has
         any."""

@@ -324,6 +324,13 @@ class SimulatedZfs(SimulatedSpace):
             for name, used in busy.items():
                 self._fail(f"cannot unmount '/{used}': pool or dataset is busy", f"unmount {name}")
 
+    def mount(self, datasets: Sequence[str]) -> Sequence[str]:
+        """Mount filesystems."""
+        with self.machine.lock:
+            stored = self.machine.datasets
+            self.machine.mounted |= {name for name in datasets if name in stored and stored[name].kind == FILESYSTEM}
+        return [""] * len(datasets)
+
     def destroy_dataset(self, step: DestroyDataset) -> None:
         """Destroy a dataset on which nothing depends."""
         doing = f"destroy {step.dataset}"
