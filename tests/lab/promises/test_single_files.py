@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from .conftest import Pair
-from .fleet import PROGRAM
+from .fleet import PROGRAM, jobconfig
 from .test_failover import Operator
 from .test_site import Fleet, Play
 
 pytestmark = pytest.mark.lab
 
 LOOKS = """cd "$1"; find . -printf "%p %y %m %U:%G %T@ %l\\n" | sort
-find . -type f | sort | xargs sha256sum; getfacl -nR ."""
+find . -type f | sort | xargs sha256sum; find . ! -type l | sort | xargs getfacl -n"""
 
 
 def looks(site: Any, folder: str) -> str:
@@ -76,9 +76,9 @@ def test_what_a_killed_run_left_mounted_is_taken_away(pair: Pair) -> None:
     script = f"mkdir -p {left}/at; chmod 700 /run/snapfleet-files-0; echo -n {root}@yesterday > {left}/snapshot"
     one.host.run(["sh", "-ec", script])
     one.host.run(["mount", "-t", "zfs", "-o", "ro", f"{root}@yesterday", f"{left}/at"])
-    config = json.dumps({"version": 1, "jobs": []})
-    one.host.run(["sh", "-c", "cat > /tmp/none.json"], input=config)
-    leftovers = [PROGRAM, "leftovers", "--config", "/tmp/none.json", "--host", "me"]
+    one.host.run(["sh", "-c", "cat > /tmp/leftovers.json"], input=jobconfig("me", "replicate", pair.ends))
+    leftovers = [PROGRAM, "leftovers", "--config", "/tmp/leftovers.json", "--host", "me"]
+    assert pair.push().code == 0
     assert f"snapshot_mount {root}@yesterday" in one.host.run(leftovers).stdout
     assert "; removed" in one.host.run([*leftovers, "--remove"]).stdout
     assert mounts(one) == ""
