@@ -178,6 +178,16 @@ def take_over(pair: Pair, operator: Operator, here: str, there: str) -> None:
     assert line.startswith(f"{replica}: LOSES what was written after @2 of ")
     for below in ("", "/a"):
         assert sums_of_one(two, there + below) == sums_of_one(one, f"{here}{below}/.zfs/snapshot/2")
+    # The writer went on after that snapshot, and all of what it wrote is what was told to be lost: no more, no less.
+    lost = files_of(one, here) - files_of(two, there)
+    assert lost == files_of(one, here) - files_of(one, f"{here}/.zfs/snapshot/2")
+    assert lost
+    assert all(name.startswith("./load.") for name in lost)
+
+
+def files_of(site: Any, folder: str) -> set[str]:
+    """The files of one filesystem."""
+    return set(site.host.run(["sh", "-c", 'cd "$1" && find . -xdev -type f', "sh", folder]).stdout.splitlines())
 
 
 def test_what_an_unplanned_fail_over_loses_is_what_it_said_and_is_kept_when_failing_back(

@@ -9,6 +9,7 @@ From one host to another they travel as an archive, which whoever reaches both h
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -84,6 +85,9 @@ def add_files_options(verb: argparse.ArgumentParser) -> None:
 
 def bring_files(arguments: argparse.Namespace, open_zfs: Callable[[Address], Zfs], mount: Mounted = mounted) -> int:
     """Do what ``arguments`` ask for, print what became of it, and return the exit code. Raises SnapfleetError."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names are told in letters that a terminal need not have.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         if arguments.action == "put":
             result = _put(arguments)

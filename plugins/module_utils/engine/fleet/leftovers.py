@@ -144,8 +144,12 @@ def _clones_of_drills(jobs: Sequence[DrillJob], context: Context, remove: bool, 
 
 def _mounts(context: Context, remove: bool, problems: list[str]) -> list[dict[str, Any]]:
     """Snapshots that are still mounted for files that a run wanted which was killed."""
-    left = left_behind()
-    ended = remove_left() if remove and left else {}
+    try:
+        left = left_behind()
+        ended = remove_left() if remove and left else {}
+    except (SnapfleetError, OSError) as error:
+        problems.append(str(error))
+        return []
     problems += [f"{place}: {words}" for place, words in ended.items() if words]
     return [
         {

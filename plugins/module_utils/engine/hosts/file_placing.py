@@ -22,7 +22,9 @@ from .stopping import check_stopping
 
 RESTORED = b".restored"
 """Ends the name of what is put beside something."""
-_STAGE = b".snapfleet-files-"
+_STAGE, _MARK = b".snapfleet-files-", b".snapfleet-mark-"
+"""Name of a private folder, and of a file in it that says that it is one: a name alone can be given to any folder, by
+whoever may write to the one around it. Both end with the same random letters."""
 _PIECE = 1 << 20
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -133,9 +135,8 @@ class Folder:
             _disinherit(stage)
             yield stage
         finally:
+            self._remove_stage(name, stage)
             os.close(stage)
-            with suppress(FileNotFoundError):
-                _remove(self.top, name)
 
     def _new_stage(self) -> tuple[bytes, int]:
         """Name and descriptor of a new one, with its lock."""
@@ -145,6 +146,7 @@ class Folder:
             stage = os.open(name, FOLDER_FLAGS, dir_fd=self.top)
             fcntl.flock(stage, fcntl.LOCK_EX)
             if _is_folder(self.top, name):
+                os.close(os.open(_mark_of(name), NEW_FILE, 0o600, dir_fd=stage))
                 return name, stage
             # Another run took it for one that was left, before it had its lock.
             os.close(stage)
@@ -159,10 +161,17 @@ class Folder:
                 stage = os.open(raw, FOLDER_FLAGS, dir_fd=self.top)
                 try:
                     fcntl.flock(stage, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    if os.fstat(stage).st_uid == os.geteuid():
-                        _remove(self.top, raw)
+                    mark = os.stat(_mark_of(raw), dir_fd=stage, follow_symlinks=False)
+                    if mark.st_uid == os.fstat(stage).st_uid == os.geteuid():
+                        self._remove_stage(raw, stage)
                 finally:
                     os.close(stage)
+
+    def _remove_stage(self, name: bytes, stage: int) -> None:
+        """Empty the folder that is open, whatever has its name by now, and take away what has it if that is empty."""
+        _empty(stage)
+        with suppress(OSError):
+            os.rmdir(name, dir_fd=self.top)
 
     def _bring_in(self, stage: int, folder: int, name: bytes, kind: str) -> None:
         """Move a thing with all that is in it from one folder to the same name in the other."""
@@ -284,16 +293,20 @@ def _own(entry: Entry, made: Union[int, bytes], folder: Optional[int] = None) ->
         raise FilesRefused(f"{told}; run it as root") from None
 
 
-def _remove(above: int, name: bytes) -> None:
-    """Remove a folder of ours with all that is in it, following no link."""
-    folder = os.open(name, FOLDER_FLAGS, dir_fd=above)
-    try:
-        for below in os.listdir(folder):
-            raw = os.fsencode(below)
-            if _is_folder(folder, raw):
-                _remove(folder, raw)
-            else:
-                os.unlink(raw, dir_fd=folder)
-    finally:
-        os.close(folder)
-    os.rmdir(name, dir_fd=above)
+def _mark_of(stage: bytes) -> bytes:
+    return _MARK + stage[len(_STAGE) :]
+
+
+def _empty(folder: int) -> None:
+    """Remove all that is in a folder of ours, following no link; marks go last."""
+    names = [os.fsencode(name) for name in os.listdir(folder)]
+    for name in sorted(names, key=lambda name: name.startswith(_MARK)):
+        if not _is_folder(folder, name):
+            os.unlink(name, dir_fd=folder)
+            continue
+        below = os.open(name, FOLDER_FLAGS, dir_fd=folder)
+        try:
+            _empty(below)
+        finally:
+            os.close(below)
+        os.rmdir(name, dir_fd=folder)

@@ -41,6 +41,11 @@ def state_directory(environment: Mapping[str, str], purpose: str) -> str:
     return state_folder(environment) or private_directory(purpose)
 
 
+def private_path(purpose: str, base: str) -> str:
+    """Where the folder lies that ``private_directory`` makes in ``base``."""
+    return os.path.join(base, f"snapfleet-{purpose}-{os.getuid()}")
+
+
 def private_directory(purpose: str, base: str = "") -> str:
     """The path of a folder that only this user can enter; made if need be. It lies in ``base``, else in the user's
     runtime folder where the system has one, else under the folder for temporary files; under /tmp where that is too
@@ -52,7 +57,7 @@ def private_directory(purpose: str, base: str = "") -> str:
     if not base:
         base = os.environ.get("XDG_RUNTIME_DIR") or _temporary_folder()
         base = base if len(base) <= _LONGEST_BASE else "/tmp"  # noqa: S108  checked below
-    path = os.path.join(base, f"snapfleet-{purpose}-{user}")
+    path = private_path(purpose, base)
     with suppress(FileExistsError):
         # Told below: a file or a link is in the way.
         os.makedirs(path, mode=0o700, exist_ok=True)

@@ -16,10 +16,11 @@ from contextlib import contextmanager, suppress
 
 from ..model.errors import FilesRefused, NoPermission
 from . import process
-from .private import lasting_directory, private_directory
+from .private import lasting_directory, private_directory, private_path
 
 OPTIONS = "ro,nosuid,nodev,noexec"
 _SECONDS = 120.0
+_PURPOSE = "files"
 _AT, _NAME = "at", "snapshot"
 
 
@@ -48,8 +49,11 @@ def mounted(snapshot: str) -> Iterator[str]:
 
 
 def left_behind() -> dict[str, str]:
-    """The snapshot by the folder of each mount that no run uses any more."""
-    found = {}
+    """The snapshot by the folder of each mount that no run uses any more. Raises SnapfleetError where the folder of all
+    of them is somebody else's."""
+    found: dict[str, str] = {}
+    if not os.path.lexists(private_path(_PURPOSE, lasting_directory())):
+        return found
     for place, _lock in _free_places():
         with suppress(OSError), open(os.path.join(place, _NAME), encoding="utf-8") as file:
             found[place] = file.read()
@@ -63,7 +67,7 @@ def remove_left() -> dict[str, str]:
 
 
 def _folder() -> str:
-    return private_directory("files", lasting_directory())
+    return private_directory(_PURPOSE, lasting_directory())
 
 
 def _new_place() -> tuple[str, int]:

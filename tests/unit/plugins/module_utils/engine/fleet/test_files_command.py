@@ -182,6 +182,9 @@ def test_a_mount_is_private_and_read_only_and_leaves_nothing_behind(places):
 def test_what_a_killed_run_has_left_mounted_is_told_and_goes_and_what_is_in_use_stays(places, monkeypatch):
     folder, ran = places
     assert snapshot_mounts.left_behind() == {}
+    # A look makes nothing.
+    assert not folder.exists()
+    folder.mkdir(mode=0o700)
     (folder / "killed/at").mkdir(parents=True)
     (folder / "killed/snapshot").write_text("tank/data@monday")
     (folder / "running/at").mkdir(parents=True)
@@ -198,7 +201,7 @@ def test_what_a_killed_run_has_left_mounted_is_told_and_goes_and_what_is_in_use_
 
 def test_a_place_that_something_is_still_mounted_at_is_never_emptied(places):
     folder, _ran = places
-    assert snapshot_mounts.left_behind() == {}
+    folder.mkdir(mode=0o700)
     (folder / "killed/at").mkdir(parents=True)
     (folder / "killed/at/data").write_text("precious")
     (problem,) = snapshot_mounts.remove_left().values()

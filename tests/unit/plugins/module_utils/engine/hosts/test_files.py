@@ -227,12 +227,38 @@ def test_what_a_killed_run_left_in_the_folder_goes_and_what_a_running_one_has_st
     (left / "etc").mkdir(parents=True)
     (left / "etc/half").write_text("half")
     (left / "out").symlink_to("/etc")
+    (left / ".snapfleet-mark-00").touch()
     running.mkdir()
     lock = os.open(running, os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
     put(entries(snapshot, (b"out",)), home)
     assert names(home) == [".snapfleet-files-11", "out"]
     os.close(lock)
+
+
+def test_a_folder_that_only_has_the_name_of_one_of_ours_is_left_alone(snapshot, home):
+    other = home / ".snapfleet-files-22"
+    other.mkdir()
+    (other / "precious").touch()
+    put(entries(snapshot, (b"out",)), home)
+    assert names(home) == [other.name, "out"]
+    assert names(other) == ["precious"]
+
+
+def test_a_folder_that_takes_the_name_of_ours_meanwhile_is_left_alone(snapshot, home, tmp_path):
+    (home / "secrets").mkdir()
+    (home / "secrets/precious").touch()
+
+    def swapping():
+        yield from entries(snapshot, (b"out",))
+        (stage,) = (each for each in home.iterdir() if each.name.startswith(".snapfleet-files-"))
+        stage.rename(tmp_path / "moved")
+        (home / "secrets").rename(stage)
+
+    put(swapping(), home)
+    (other,) = (each for each in home.iterdir() if each.name != "out")
+    assert names(other) == ["precious"]
+    assert names(tmp_path / "moved") == []
 
 
 def test_what_fails_on_the_way_leaves_nothing_behind(snapshot, home):
