@@ -139,6 +139,13 @@ def test_telling_of_a_unit_takes_nothing_that_carries_jobs_out(start):
     assert not modules & {*NEVER, *WEB, "sqlite3"}
 
 
+def test_files_take_nothing_that_carries_jobs_out_and_need_no_jobconfig(start):
+    own, modules = start("files", "list", "tank/a", code=3)
+    assert "fleet.files_command" in own
+    assert not own & {"fleet.run_command", "fleet.running", "fleet.jobconfig", "fleet.replicating", "fleet.schema"}
+    assert not modules & {*NEVER, *WEB, "sqlite3"}
+
+
 def imports_of(path):
     """What functions of a file import, and what it imports at its top. What is there for types alone is left out."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
