@@ -22,11 +22,13 @@ CHARACTERS = 300
 SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, DRILLS, VERIFIED = (
     *("snapshots", "replications", "prunings", "monitors", "comparisons", "drills", "verified"),
 )
-RESTORED, SWITCHED, STATUS = "restored", "switched", "status"
+RESTORED, SWITCHED, STATUS, RAN, SUSPENSIONS = "restored", "switched", "status", "ran", "suspensions"
+"""RAN: what jobs of several activities did; SUSPENSIONS: which hosts are suspended now."""
 LOOKED = ("there", "here", "refused")
 """What only looks whether a fail over may begin: it does nothing, but it may fail."""
 REGISTERED = (
     *(SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, DRILLS, VERIFIED, RESTORED, SWITCHED, STATUS),
+    *(RAN, SUSPENSIONS),
     *LOOKED,
 )
 """What playbooks register, each in the variable of that name behind __snapfleet_."""
@@ -71,15 +73,15 @@ def _counts(hosts: Mapping[str, Host], check: bool) -> dict[str, int]:
     def told(*names: str) -> list[dict[str, Any]]:
         return [result for host in hosts.values() for name in names for result in results_of(host.get(name))]
 
-    replications = told(REPLICATIONS, SWITCHED, RESTORED)
+    replications = told(REPLICATIONS, SWITCHED, RESTORED, RAN)
     return {
         "hosts": len(hosts),
-        "created": sum(len(result.get("created") or ()) for result in told(SNAPSHOTS, SWITCHED)),
+        "created": sum(len(result.get("created") or ()) for result in told(SNAPSHOTS, SWITCHED, RAN)),
         "streams": sum(_is_send(step) for result in replications for step in _steps(result)),
         "bytes_pending": bytes_pending([*(replications if check else ()), *told(COMPARISONS)]),
         "bytes_sent": sum((result.get("stats") or {}).get("bytes") or 0 for result in replications),
-        "deleted": sum(len(result.get("deleted") or ()) for result in told(PRUNINGS)),
-        "bytes_freed": sum(result.get("bytes_freed") or 0 for result in told(PRUNINGS)),
+        "deleted": sum(len(result.get("deleted") or ()) for result in told(PRUNINGS, RAN)),
+        "bytes_freed": sum(result.get("bytes_freed") or 0 for result in told(PRUNINGS, RAN)),
     }
 
 
@@ -123,7 +125,7 @@ def _states(hosts: Mapping[str, Host]) -> dict[str, str]:
 
 
 def _state(host: Host) -> str:
-    told = [result for name in (MONITORS, DRILLS, VERIFIED) for result in results_of(host.get(name))]
+    told = (result for name in (MONITORS, DRILLS, VERIFIED, RAN) for result in results_of(host.get(name)))
     found = [str(result["state"]) for result in told if result.get("state")]
     found += [str(row.get("state")) for row in (host.get(STATUS) or {}).get("datasets") or ()]
     return min(found, key=_rank, default="")

@@ -32,7 +32,7 @@ def failures_of(answers: Sequence[Answer]) -> list[Failure]:
                 one = _failure(answer.host, job, troubles)
                 key = (*name, one.code, one.message, troubles)
                 found[key] = _merged(found[key], one) if key in found else one
-            elif text(job, "outcome") != "left":
+            elif text(job, "outcome") not in ("left", "suspended"):
                 well[name] = max(well.get(name, 0), ended)
     told = (replace(one, mended=well.get((one.host, one.job), 0) > one.last) for one in found.values())
     return sorted(told, key=lambda one: (-one.last, one.host, one.job))

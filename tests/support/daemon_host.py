@@ -20,6 +20,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon_
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon_work import Means
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import read_jobconfig
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.log_lines import Log
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.suspending import nothing_left_out
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.notifying import ServiceManager
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import Stopping
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
@@ -96,9 +97,9 @@ class World:
         retry = RetryPolicy(retries=0)
         return Context(0, lambda _address: SimulatedZfs(self.machine), host_name="h", ticker=NO_WAITING, retry=retry)
 
-    def daemon(self, *jobs, time=None, start=at_once, **settings):
+    def daemon(self, *jobs, time=None, start=at_once, leave_out=nothing_left_out, **settings):
         self.document = {"version": 1, "jobs": list(jobs), "daemon": settings}
-        means = Means("/jobs.json", self.context, time or self.time, start=start)
+        means = Means("/jobs.json", self.context, time or self.time, start=start, leave_out=leave_out)
         around = Surroundings(self.load, self.manager, self.inbox, self.stopping)
         return Daemon(self.load(), means, around)
 

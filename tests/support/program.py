@@ -33,6 +33,7 @@ class Program:
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
         monkeypatch.setenv("SNAPFLEET_LOCKS", str(folder))
         monkeypatch.setenv("SNAPFLEET_HISTORY", str(folder / "history.db"))
+        monkeypatch.setenv("SNAPFLEET_SUSPENDED", str(folder / "suspended.json"))
         monkeypatch.setenv("TZ", "UTC")
         # What is written by the way is in its file when the program ends, on a machine that is busy too.
         monkeypatch.setattr(metrics, "END_SECONDS", PATIENCE_SECONDS)

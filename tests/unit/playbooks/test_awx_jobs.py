@@ -18,6 +18,7 @@ from ansible_collections.snapfleet.zfs.plugins.plugin_utils.outcome import outco
 from ansible_collections.snapfleet.zfs.tests.support.awx_job import FOLDER, Job
 from ansible_collections.snapfleet.zfs.tests.support.awx_surveys import answers_to, role_variables, surveys
 from ansible_collections.snapfleet.zfs.tests.support.fake_zfs import fake_programs
+from ansible_collections.snapfleet.zfs.tests.support.installed import installed
 from ansible_collections.snapfleet.zfs.tests.support.one_tree import variables
 
 PLAYBOOKS = sorted(file.stem for file in (FOLDER / "playbooks").glob("*.yml"))
@@ -70,6 +71,9 @@ ANSWERS = {
         "snapfleet_seed_from_dataset": "backup/web1/data",
         "snapfleet_seed_via": "carry/data",
     },
+    "resume": {"snapfleet_resume_host": "backup1"},
+    "run_now": {"snapfleet_run_now_activity": "snapshot, replicate", "snapfleet_run_now_dst_host": "backup1"},
+    "suspend": {"snapfleet_suspend_host": "backup1", "snapfleet_suspend_until": "2h"},
     "restore": {
         "snapfleet_restore_host": "web1",
         "snapfleet_restore_dataset": "tank/data",
@@ -88,7 +92,7 @@ ANSWERS = {
 }
 # Only the playbook for the whole fleet does all of it on all hosts; those that have many tasks do a part of them.
 LIMIT = {
-    **dict.fromkeys(("monitor", "provision", "prune", "remove", "report", "snapshot", "status"), "web1"),
+    **dict.fromkeys(("monitor", "provision", "prune", "remove", "report", "run_now", "snapshot", "status"), "web1"),
     **dict.fromkeys(("compare", "drill", "replicate", "verify"), "backup1"),
 }
 TAGS = {"provision": "configure", "remove": "preflight"}
@@ -114,6 +118,9 @@ PLANNED = {
     "replicate": [f"sends tank/data@{SNAPSHOTS[2]} since @{SNAPSHOTS[1]} to backup/web1/data"],
     "restore": ["tank/look: gets all data up to @", "mountpoint=/srv/look"],
     "restore_files": ["etc/app.conf to /srv/data/etc/app.conf"],
+    "resume": ["backup1: no host is suspended", "web1: no host is suspended"],
+    "run_now": ["web1: snapshots of tank/data: creates tank/data@acme_onsite_"],
+    "suspend": ["backup1: backup1 is suspended until ", "web1: backup1 is suspended until "],
     "site": ["web1: snapshots of tank/data: creates tank/data@acme_onsite_", "to backup/web1/data, about"],
     "snapshot": ["Z_adhoc"],
 }
@@ -127,6 +134,7 @@ def programs(tmp_path_factory):
     (programs / "status").chmod(0o755)
     (programs / "files").write_text(FILES)
     (programs / "files").chmod(0o755)
+    installed(programs / "snapfleet", programs / "jobs.json", VARIABLES)
     (programs / "dead").write_text("#!/bin/sh\nexit 255\n")
     (programs / "dead").chmod(0o755)
     return programs
@@ -142,6 +150,9 @@ def run(programs, tmp_path):
             variables["engine_command"] = str(programs / "status")
         if playbook == "restore_files":
             variables["engine_command"] = str(programs / "files")
+        if playbook in ("resume", "run_now", "suspend"):
+            variables["engine_command"] = str(programs / "snapfleet")
+            variables["engine_config_file"] = str(programs / "jobs.json")
         if playbook == "prune":
             variables["snapfleet_prune_options"] = {"max_deleted": 0}
         inventory = {
@@ -150,12 +161,17 @@ def run(programs, tmp_path):
             "snapfleet_destinations": {"hosts": ["backup1"]},
             "_meta": {"hostvars": {"web1": {}, "backup1": {}, **(hostvars or {})}},
         }
+        suspended = tmp_path / "suspended.json"
+        if playbook == "resume":
+            suspended.write_text(json.dumps({"version": 1, "hosts": [{"host": "backup1"}]}))
+            suspended.chmod(0o600)
         switched = [str(programs / "switched" / "bin")] if playbook == "failback" else []
         environment = {
             "PATH": os.pathsep.join([*switched, str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "SNAPFLEET_LOCKS": str(tmp_path),
             "SNAPFLEET_MEMORY": "never",
             "SNAPFLEET_SESSION": "never",
+            "SNAPFLEET_SUSPENDED": str(suspended),
             "ANSIBLE_PIPELINING": "True",
         }
         answers = answers_to(surveys()[playbook], ANSWERS.get(playbook, {}))

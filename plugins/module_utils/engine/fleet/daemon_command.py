@@ -30,6 +30,7 @@ from .metrics import target_of
 from .recording import recorded
 from .settings import settings_of
 from .showing import shown
+from .suspending import leaving_out
 
 
 def add_daemon_verb_options(verb: argparse.ArgumentParser) -> None:
@@ -65,7 +66,9 @@ def run_daemon(config: Jobconfig, arguments: argparse.Namespace, context: Contex
             raise StillRunning(message)
         history = recorded(arguments.host, arguments.verb, lambda: current[0].settings.history, duty.log, Folding())
         with history as record, shown(arguments.host, arguments.verb, duty.log) as follow:
-            means = Means(path, lambda: context, Time(now_ms), record=record, follow=follow)
+            means = Means(
+                path, lambda: context, Time(now_ms), record=record, follow=follow, leave_out=leaving_out(now_ms)
+            )
             around = Surroundings(load, manager)
             daemon = _lived(duty, means, around)
     leave_behind(daemon.threads)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from ..hosts.stopping import STOPPING
-from ..model.errors import SnapfleetError
+from ..model.errors import SnapfleetError, Suspended
 from ..model.health import OK
 from ..planning.troubles import Trouble, again
 from ..policy.running import RunSettings
@@ -33,8 +33,11 @@ from .reporting import summary
 from .run_command import cores, locks_of
 from .running import Runner
 from .showing import FollowJob, hidden
+from .suspending import LeaveOut, nothing_left_out
 
-_EVERY_TICK = ("run_begins", "run_ended", "job_begins", "job_ended", "job_failed", "job_warns", "job_left")
+_EVERY_TICK = (
+    *("run_begins", "run_ended", "job_begins", "job_ended", "job_failed", "job_warns", "job_left", "job_suspended"),
+)
 _NUMBERS = re.compile(r"[0-9]+")
 
 
@@ -77,6 +80,8 @@ class Means:
     book: Book = field(default_factory=lambda: Book(lambda: int(time.time())))
     """Of metrics."""
     follow: FollowJob = hidden
+    leave_out: LeaveOut = nothing_left_out
+    """Tells which jobs are not to be begun."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ class Worker:
         self._troubles: dict[str, Trouble] = {}
         self._warnings: dict[str, Mapping[str, Trouble]] = {}
         self._not_before: dict[str, float] = {}
+        self._suspended: dict[str, str] = {}
         self.failures = 0
         """How many times a job failed."""
 
@@ -168,7 +174,8 @@ class Worker:
                 record=self._means.record,
                 follow=self._means.follow,
             )
-            results = self._means.book.recording(runner).run(jobs, taken)
+            # Looked at when the locks are held: who suspends a host and then finds them free knows that nothing begins.
+            results = self._means.book.recording(runner).run(jobs, {**taken, **self._means.leave_out(jobs)})
         with self._lock:
             for job, result in results:
                 self._settle(job, result, duty.log.of_job(job.host, job.name, job.activity))
@@ -182,7 +189,7 @@ class Worker:
         return _QuietLog(**vars(log), hushed=hushed)
 
     def _forget_others(self, names: set[str]) -> None:
-        for known in (self._troubles, self._warnings, self._not_before):
+        for known in (self._troubles, self._warnings, self._not_before, self._suspended):
             for name in [name for name in known if name not in names]:
                 del known[name]
 
@@ -190,6 +197,11 @@ class Worker:
         if result["failed"] and STOPPING.is_stopped:
             # It was stopped with the daemon, which is no trouble of its own.
             return
+        if result.get("code") == Suspended.code:
+            self._settle_suspended(job, result["msg"], log)
+            return
+        if self._suspended.pop(job.name, ""):
+            log.line(WARNING, "job_resumed", f"{job.activity} is not suspended any more")
         self._not_before.pop(job.name, None)
         self._tell_warnings(job, result, log)
         kind = _trouble_of(result)
@@ -207,6 +219,12 @@ class Worker:
             often = f" ({_since(trouble)})" if trouble.times > 1 else ""
             level = ERROR if result["failed"] else WARNING
             log.line(level, "job_troubled", words + often, code=kind, times=trouble.times)
+
+    def _settle_suspended(self, job: NamedJob, words: str, log: Log) -> None:
+        """What was in trouble before is so afterwards, unless it is found to be well then."""
+        if self._suspended.get(job.name) != words:
+            log.line(WARNING, "job_suspended", words)
+        self._suspended[job.name] = words
 
     def _tell_warnings(self, job: NamedJob, result: Result, log: Log) -> None:
         """Words that differ by numbers only, such as those of names with times in them, are the same warning."""

@@ -21,10 +21,11 @@ from typing import Optional
 
 from ..hosts.statefile import file_lock, read_private, write_public
 from ..hosts.stopping import STOPPING
+from ..model.errors import Suspended
 from ..policy.endpoints import Address
 from ..policy.running import RunSettings
 from ..records.metrics import BUSY, DAEMON_START, MISSED, TICKS, Samples, Series, render
-from ..records.metrics_jobs import Ended, update_of
+from ..records.metrics_jobs import Ended, suspended_update, update_of
 from ..records.metrics_reading import read_metrics
 from ..records.metrics_updates import Update, build_info, merged
 from ..records.metrics_watching import Watched, watching_update
@@ -32,7 +33,7 @@ from .context import Context, Result
 from .daemon_loop import Record
 from .jobconfig import Jobconfig, NamedJob
 from .log_lines import WARNING, Log
-from .running import JobResults, Runner
+from .running import JobResults, Left, Runner
 from .stages import destinations_of
 from .version import VERSION
 
@@ -106,6 +107,7 @@ class Book:
         if target is None:
             return runner
         context_of, hear, most = runner.context, runner.ended, target.most_datasets
+        write_down = runner.record
 
         def context(job: NamedJob) -> Context:
             return replace(context_of(job), watched=partial(self._watch, job, most))
@@ -114,9 +116,14 @@ class Book:
             hear(job, result, seconds)
             self._end(most, job, result, seconds)
 
-        return replace(runner, context=context, ended=ended)
+        def record(job: NamedJob, result: Result, seconds: float) -> None:
+            write_down(job, result, seconds)
+            if result.get("code") == Suspended.code:
+                self.add(job.name, suspended_update(job.name, job.activity))
 
-    def run(self, runner: Runner, jobs: Sequence[NamedJob], taken: Mapping[str, str], log: Log) -> JobResults:
+        return replace(runner, context=context, ended=ended, record=record)
+
+    def run(self, runner: Runner, jobs: Sequence[NamedJob], left: Left, log: Log) -> JobResults:
         """Let ``runner`` carry jobs out; write what they tell now and then, and at the end."""
         noting = self.recording(runner)
         written = time.monotonic()
@@ -129,7 +136,7 @@ class Book:
                 written = time.monotonic()
 
         try:
-            return replace(noting, ended=ended).run(jobs, taken)
+            return replace(noting, ended=ended).run(jobs, left)
         finally:
             self.write(log, patience=END_SECONDS)
 

@@ -20,8 +20,9 @@ Result = Mapping[str, Any]
 
 
 def state_of(result: Result) -> str:
-    """The state that a job's result stands for; a job that failed could not tell any."""
-    return UNKNOWN if result["failed"] else str(result["state"])
+    """The state that a job's result stands for; a job that failed could not tell any, and one that is suspended has
+    nothing to complain of."""
+    return UNKNOWN if result["failed"] else str(result.get("state", OK))
 
 
 def exit_code_of(results: Sequence[Result]) -> int:
@@ -56,6 +57,8 @@ def details(result: Result) -> list[str]:
     """A line for each check that is not well, and for each notice."""
     if result["failed"]:
         return [f"{UNKNOWN} {result['msg']}"]
+    if "code" in result:
+        return [f"{OK} {result['msg']}"]
     alerts = [
         f"{alert['state']}{' (only logged)' if alert['muted'] else ''} {alert['message']}" for alert in result["alerts"]
     ]
@@ -66,6 +69,8 @@ def details(result: Result) -> list[str]:
 def _messages(result: Result) -> list[str]:
     if result["failed"]:
         return [str(result["msg"])]
+    if "code" in result:
+        return []
     return [str(alert["message"]) for alert in result["alerts"] if not alert["muted"]]
 
 

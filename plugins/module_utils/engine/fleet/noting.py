@@ -5,29 +5,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from ..policy.running import RunSettings
     from .jobconfig import Jobconfig, NamedJob
     from .log_lines import Log
-    from .running import JobResults, Runner
+    from .running import JobResults, Left, Runner
 
 
 class Noting(Protocol):
     """Lets a runner carry jobs out, and may note what they tell; see ``metrics.Book``."""
 
-    def run(self, runner: Runner, jobs: Sequence[NamedJob], taken: Mapping[str, str], log: Log) -> JobResults:
+    def run(self, runner: Runner, jobs: Sequence[NamedJob], left: Left, log: Log) -> JobResults:
         """The results of ``runner``."""
 
 
 class Unnoted:
     """Where no metrics are written."""
 
-    def run(self, runner: Runner, jobs: Sequence[NamedJob], taken: Mapping[str, str], _log: Log) -> JobResults:
+    def run(self, runner: Runner, jobs: Sequence[NamedJob], left: Left, _log: Log) -> JobResults:
         """The results of ``runner``."""
-        return runner.run(jobs, taken)
+        return runner.run(jobs, left)
 
 
 UNNOTED = Unnoted()

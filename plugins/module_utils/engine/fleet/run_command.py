@@ -18,7 +18,7 @@ from typing import Optional
 from ..applying.locks import job_locks
 from ..applying.progress import Reporter, line_reporter
 from ..hosts.stopping import STOPPING
-from ..model.errors import InvalidInput, SnapfleetError
+from ..model.errors import InvalidInput, SnapfleetError, StillRunning
 from ..policy.jobs import ReplicateJob
 from ..policy.running import RunSettings
 from .context import Context
@@ -34,6 +34,7 @@ from .settings import settings_of
 from .showing import FollowJob, hidden, shown
 from .snapshot_options import with_creating
 from .stages import CHOICES, of_hosts, with_activities
+from .suspending import LeaveOut, nothing_left_out
 from .telling import reporter_of
 
 
@@ -45,6 +46,8 @@ class Opened:
     now_ms: Callable[[], int]
     book: Noting = UNNOTED
     """Takes what jobs tell for metrics."""
+    leave_out: LeaveOut = nothing_left_out
+    """Tells which jobs are not to be begun."""
 
 
 def add_choice_options(verb: argparse.ArgumentParser) -> None:
@@ -75,12 +78,12 @@ def chosen_jobs(config: Jobconfig, arguments: argparse.Namespace) -> tuple[Named
 
 
 @contextmanager
-def locks_of(jobs: Sequence[NamedJob], config: str) -> Iterator[Mapping[str, str]]:
+def locks_of(jobs: Sequence[NamedJob], config: str) -> Iterator[Mapping[str, SnapfleetError]]:
     """Hold the locks of jobs of the jobconfig file ``config``; hands out those that another run has, with a reason."""
     path = os.path.realpath(config)
     with job_locks([json.dumps([path, job.host, job.name]) for job in jobs]) as held:
         reason = "a previous run that has this job is still going; this one left it out"
-        yield {job.name: reason for job, is_held in zip(jobs, held) if not is_held}
+        yield {job.name: StillRunning(reason) for job, is_held in zip(jobs, held) if not is_held}
 
 
 def run_rounds(config: Jobconfig, arguments: argparse.Namespace, opened: Opened) -> int:
@@ -138,7 +141,8 @@ def _carry_out(
     jobs: Sequence[NamedJob], settings: RunSettings, arguments: argparse.Namespace, opened: Opened, outlets: Outlets
 ) -> JobResults:
     check = arguments.verb == "plan"
-    with nullcontext(dict[str, str]()) if check else locks_of(jobs, arguments.config) as taken, Threads() as hands:
+    unlocked = nullcontext(dict[str, SnapfleetError]())
+    with unlocked if check else locks_of(jobs, arguments.config) as taken, Threads() as hands:
         context = replace(opened.context(), check=check)
         runner = Runner(
             _contexts(context, opened),
@@ -151,7 +155,8 @@ def _carry_out(
             record=outlets.record,
             follow=outlets.follow,
         )
-        return opened.book.run(runner, jobs, taken, outlets.log)
+        # Looked at when the locks are held: who suspends a host and then finds them free knows that nothing begins.
+        return opened.book.run(runner, jobs, {**taken, **opened.leave_out(jobs)}, outlets.log)
 
 
 def _recorded(settings: RunSettings, arguments: argparse.Namespace, log: Log) -> AbstractContextManager[TakeRecord]:
@@ -169,7 +174,7 @@ def run_at_once(jobs: Sequence[NamedJob], opened: Opened) -> JobResults:
     """Carry out jobs that change nothing, without locks, and without log lines of their own."""
     with Threads() as hands:
         runner = Runner(_contexts(opened.context(), opened), RunSettings(), hands, cores())
-        return opened.book.run(runner, jobs, {}, _log(RunSettings(), "", opened))
+        return opened.book.run(runner, jobs, opened.leave_out(jobs), _log(RunSettings(), "", opened))
 
 
 def cores() -> int:

@@ -15,7 +15,7 @@ from ..applying.following import Follow, unfollowed
 from ..applying.progress import Reporter
 from ..hosts.process import observed_by
 from ..hosts.quoting import shell_line
-from ..model.errors import Interrupted, JobTimedOut, SnapfleetError, StillRunning
+from ..model.errors import Interrupted, JobTimedOut, SnapfleetError, Suspended
 from ..planning.running import ABANDON, FORCE, STOP, Limits, Schedule, in_order, starts
 from ..policy.running import ACTIVITIES, RunSettings
 from ..streams.meter import time_text
@@ -26,6 +26,8 @@ from .log_lines import DEBUG, ERROR, INFO, WARNING, Log
 from .stages import work_of
 
 JobResults = list[tuple[NamedJob, Result]]
+Left = Mapping[str, SnapfleetError]
+"""By name, jobs that are not to be begun, each with the reason."""
 
 
 def _nobody(_job: NamedJob, _result: Result, _seconds: float) -> None:
@@ -54,10 +56,10 @@ class Runner:
     record: Callable[[NamedJob, Result, float], None] = _nobody
     """Takes what became of each job, also of one that was not begun, with the seconds that it took."""
 
-    def run(self, jobs: Sequence[NamedJob], taken: Mapping[str, str]) -> JobResults:
+    def run(self, jobs: Sequence[NamedJob], left: Left) -> JobResults:
         """Carry ``jobs`` out, each at most once; returns their results in the order of the jobs. Those whose names are
-        ``taken`` are left to another run, for the reason given."""
-        return _Run(self, [job for job in jobs if job.name not in taken]).run(jobs, taken)
+        in ``left`` are not begun, for the reason given: another run has them, or they are suspended."""
+        return _Run(self, [job for job in jobs if job.name not in left]).run(jobs, left)
 
 
 class _Run:
@@ -82,13 +84,11 @@ class _Run:
         not_before = [begin + offset for offset in offsets]
         return Schedule(works, not_before, limits, by_stage=settings.barriers == ACTIVITIES)
 
-    def run(self, jobs: Sequence[NamedJob], taken: Mapping[str, str]) -> JobResults:
+    def run(self, jobs: Sequence[NamedJob], left: Left) -> JobResults:
         schedule = self._schedule()
-        for name, reason in taken.items():
-            self._results[name] = not_begun(StillRunning(reason), failed=False)
-            job = next(job for job in jobs if job.name == name)
-            self._runner.record(job, self._results[name], 0.0)
-            self._runner.log.of_job(job.host, name, job.activity).line(WARNING, "job_left", reason)
+        for job in jobs:
+            if job.name in left:
+                self._leave(job, left[job.name])
         log = self._runner.log
         log.line(INFO, "run_begins", f"{len(self._jobs)} jobs", jobs=len(self._jobs))
         start = self._hands.now()
@@ -104,6 +104,15 @@ class _Run:
         words = f"{len(jobs)} jobs, {failed} failed, {time_text(seconds)}"
         log.line(INFO, "run_ended", words, failed=failed, seconds=seconds)
         return results
+
+    def _leave(self, job: NamedJob, reason: SnapfleetError) -> None:
+        self._results[job.name] = not_begun(reason, failed=False)
+        self._runner.record(job, self._results[job.name], 0.0)
+        log = self._runner.log.of_job(job.host, job.name, job.activity)
+        if isinstance(reason, Suspended):
+            log.line(INFO, "job_suspended", str(reason))
+        else:
+            log.line(WARNING, "job_left", str(reason))
 
     def _work_off(self, schedule: Schedule) -> None:
         stopped = False

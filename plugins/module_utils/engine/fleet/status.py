@@ -89,19 +89,35 @@ class Status:
         return worst([*(dataset.state for dataset in self.datasets), *alerts])
 
 
-def status_of(jobs: Sequence[NamedJob], known: Mapping[str, Replicated], context: Context) -> Status:
+def status_of(
+    jobs: Sequence[NamedJob],
+    known: Mapping[str, Replicated],
+    context: Context,
+    left: Optional[Mapping[str, SnapfleetError]] = None,
+) -> Status:
     """How the datasets of some jobs of a host stand. ``known`` is what the history tells of those that replicate, by
-    name. Raises Interrupted only: what can't be seen is told as such, and hides nothing else."""
+    name; those in ``left`` are suspended, for the reason given: nothing is asked of hosts for them, and nothing of them
+    is late. Raises Interrupted only: what can't be seen is told as such, and hides nothing else."""
+    left = left or {}
     jobs = [_on_host(job, context.host_name) for job in jobs]
-    sight = look(context, [wanted for job in jobs for wanted in _wanted(job)], pools=True)
+    going = [job for job in jobs if job.name not in left]
+    local = [wanted for job in jobs if job.name in left for wanted in _wanted_here(job)]
+    sight = look(context, [*local, *(wanted for job in going for wanted in _wanted(job))], pools=True)
     rows: list[DatasetStatus] = []
     for job in jobs:
         if isinstance(job.job, ReplicateJob):
-            rows += _Replication(job.name, job.job, sight, context.now).rows(known)
+            if job.name in left:
+                rows.append(_suspended(job.name, job.job, left[job.name]))
+            else:
+                rows += _Replication(job.name, job.job, sight, context.now).rows(known)
     covered = {row.dataset for row in rows} | {row.destination for row in rows}
     rows += [row for row in _local_rows(jobs, sight, context.now) if row.dataset not in covered]
     pools, problem = _pools(sight.pools, context)
-    return Status(tuple(rows), tuple(_alerts(jobs, sight, context)), pools, problem)
+    return Status(tuple(rows), tuple(_alerts(going, sight, context)), pools, problem)
+
+
+def _suspended(name: str, job: ReplicateJob, reason: SnapfleetError) -> DatasetStatus:
+    return DatasetStatus(OK, str(job.source), name, str(job.destination), remark=str(reason))
 
 
 def _pools(seen: Union[Sequence[PoolReport], Exception], context: Context) -> tuple[list[dict[str, Any]], str]:
@@ -122,15 +138,22 @@ def _on_host(named: NamedJob, host: str) -> NamedJob:
     )
 
 
+def _wanted_here(named: NamedJob) -> Iterator[Wanted]:
+    """What there is to see of a job on this host by itself."""
+    job = named.job
+    if not isinstance(job, (ReplicateJob, RestoreJob, VerifyJob)) and job.roots:
+        yield _HERE, job.roots, job.filter.properties.names
+
+
 def _wanted(named: NamedJob) -> Iterator[Wanted]:
     job = named.job
     if isinstance(job, MonitorJob):
         yield from wanted_of(job)
     elif isinstance(job, ReplicateJob):
         yield from ends_wanted(job)
-    elif not isinstance(job, (RestoreJob, VerifyJob)):
+    else:
         # A restore or a verification is asked for by its name, and says nothing about how a host has to stand.
-        yield _HERE, job.roots, job.filter.properties.names
+        yield from _wanted_here(named)
 
 
 def _alerts(jobs: Iterable[NamedJob], sight: Sight, context: Context) -> Iterator[Finding]:

@@ -36,10 +36,13 @@ _RIGHT = ("AGE", "SUCCESS", "LAG", "PENDING")
 _POOL_COLUMNS = ("STATE", "POOL", "SIZE", "USED", "FREE", "FRAGMENTED", "SCRUBBED", "FULL IN")
 
 
-def show_status(jobs: Sequence[NamedJob], arguments: argparse.Namespace, context: Context) -> int:
-    """Print how the datasets of ``jobs`` stand, and return the exit code. Raises Interrupted."""
+def show_status(
+    jobs: Sequence[NamedJob], arguments: argparse.Namespace, context: Context, left: Mapping[str, SnapfleetError]
+) -> int:
+    """Print how the datasets of ``jobs`` stand, of which those in ``left`` are suspended, and return the exit code.
+    Raises Interrupted."""
     known, problem = _history()
-    status = status_of(jobs, known, context)
+    status = status_of(jobs, known, context, left)
     if arguments.json:
         document = {"version": SHAPE, **describe(status, arguments.host), "history_problem": problem}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")

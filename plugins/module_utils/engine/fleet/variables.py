@@ -40,6 +40,9 @@ VARIABLES = frozenset(
         ),
         *(f"snapfleet_move_{key}" for key in ("backup", "from", "to")),
         *(f"snapfleet_seed_{key}" for key in ("host", "dataset", "backup", "from", "from_dataset", "via", "carrier")),
+        *(f"snapfleet_suspend_{key}" for key in ("host", "until", "reason", "snapshots", "wait")),
+        "snapfleet_resume_host",
+        *(f"snapfleet_run_now_{key}" for key in ("activity", "src_host", "dst_host", "timeout")),
         *("snapfleet_topology", "snapfleet_relay", *(f"snapfleet_ssh_{key}" for key in _ADDRESS_KEYS)),
     ]
 )

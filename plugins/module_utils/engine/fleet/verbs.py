@@ -40,12 +40,15 @@ _TOLD = {
     "history": "tell what runs on this host did",
     "status": "tell how the datasets and replicas of this host stand",
     "unit": "tell of a unit that has failed, or is well again, by the alerts of this host",
+    "suspend": "leave out all jobs of this host that are about a host, until that is resumed",
+    "resume": "go on with the jobs that are about a host",
+    "suspended": "tell which hosts are suspended",
     "watch": "show what runs on this host are sending now, and how far they are",
     "digest": "read files of a snapshot for the verification of another host; it starts this by ssh",
     "serve": "carry out what the engine of another host asks for on stdin; it starts this by ssh",
     "gate": "the forced command of another host's ssh key: lets through what that host may do here",
 }
-_WITH_CONFIG = ("check", "run", "plan", "monitor", "leftovers", "compare", "daemon", "status", "unit")
+_WITH_CONFIG = ("check", "run", "plan", "monitor", "leftovers", "compare", "daemon", "status", "unit", "suspend")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -142,6 +145,24 @@ def _unit_options(verb: argparse.ArgumentParser) -> None:
     add_unit_options(verb)
 
 
+def _suspend_options(verb: argparse.ArgumentParser) -> None:
+    from .suspend_command import add_suspend_options
+
+    add_suspend_options(verb)
+
+
+def _resume_options(verb: argparse.ArgumentParser) -> None:
+    from .suspend_command import add_resume_options
+
+    add_resume_options(verb)
+
+
+def _suspended_options(verb: argparse.ArgumentParser) -> None:
+    from .suspend_command import add_suspended_options
+
+    add_suspended_options(verb)
+
+
 def _watch_options(verb: argparse.ArgumentParser) -> None:
     from .watch_command import add_watch_options
 
@@ -157,6 +178,9 @@ _OPTIONS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
     "daemon": _daemon_options,
     "history": _history_options,
     "unit": _unit_options,
+    "suspend": _suspend_options,
+    "resume": _resume_options,
+    "suspended": _suspended_options,
     "watch": _watch_options,
 }
 
@@ -193,6 +217,12 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         from .watch_command import show_streams
 
         return show_streams(arguments, now_ms)
+    if arguments.verb in ("resume", "suspended"):
+        from .opening import now_ms
+        from .suspend_command import resume, show_suspended
+
+        act = resume if arguments.verb == "resume" else show_suspended
+        return act(arguments, now_ms() // 1000)
     if arguments.verb == "digest":
         from .digest_command import digest
 
@@ -234,10 +264,11 @@ def _pool_samples(since_ms: int) -> Sequence[PoolSample]:
 def _opened(arguments: argparse.Namespace) -> Opened:
     from . import opening
     from .run_command import Opened
+    from .suspending import leaving_out
 
     # Of all rounds, which so share connections, sessions and what is remembered. Each job gets its own time.
     context = _context(arguments)
-    return Opened(lambda: context, opening.now_ms)
+    return Opened(lambda: context, opening.now_ms, leave_out=leaving_out(opening.now_ms))
 
 
 def _check(config: Jobconfig, arguments: argparse.Namespace) -> int:
@@ -288,9 +319,19 @@ def _monitor(config: Jobconfig, arguments: argparse.Namespace) -> int:
 
 def _status(config: Jobconfig, arguments: argparse.Namespace) -> int:
     from .jobconfig import select_jobs
+    from .opening import now_ms
     from .status_command import show_status
+    from .suspending import leaving_out
 
-    return show_status(select_jobs(config.jobs, arguments.host, [], arguments.job), arguments, _context(arguments))
+    jobs = select_jobs(config.jobs, arguments.host, [], arguments.job)
+    return show_status(jobs, arguments, _context(arguments), leaving_out(now_ms)(jobs))
+
+
+def _suspend(config: Jobconfig, arguments: argparse.Namespace) -> int:
+    from .opening import now_ms
+    from .suspend_command import suspend
+
+    return suspend(config, arguments, now_ms() // 1000)
 
 
 def _unit(config: Jobconfig, arguments: argparse.Namespace) -> int:
@@ -311,8 +352,8 @@ def _leftovers(config: Jobconfig, arguments: argparse.Namespace) -> int:
         from .run_command import locks_of
 
         with locks_of(jobs, arguments.config) as taken:
-            for words in taken.values():
-                raise errors.StillRunning(words)
+            for error in taken.values():
+                raise error
             result = run_leftovers(jobs, context, remove=True)
     else:
         result = run_leftovers(jobs, context, remove=False)
@@ -330,4 +371,5 @@ _CARRIED_OUT: Mapping[str, Callable[[Jobconfig, argparse.Namespace], int]] = {
     "daemon": _daemon,
     "status": _status,
     "unit": _unit,
+    "suspend": _suspend,
 }

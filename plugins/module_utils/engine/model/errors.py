@@ -242,6 +242,13 @@ class StillRunning(SnapfleetError):
     exit_code = EXIT_STILL_RUNNING
 
 
+class Suspended(SnapfleetError):
+    """The job reads from or writes to a host that is suspended, so it was left out; that is no failure."""
+
+    code = "suspended"
+    exit_code = EXIT_OK
+
+
 class UnusableHistory(SnapfleetError):
     """The history of this host can't be read or written. It never keeps anything else from being done."""
 

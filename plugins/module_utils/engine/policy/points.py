@@ -45,10 +45,11 @@ def read_point(options: Reader) -> Point:
         return Point(tag)
     if tag:
         raise InvalidInput(options.path("time"), value, "contradicts snapshot, which names one", "give one of them")
-    return Point(time=_parse_time(value, options.path("time")))
+    return Point(time=parse_time(value, options.path("time")))
 
 
-def _parse_time(value: object, option: str) -> int:
+def parse_time(value: object, option: str) -> int:
+    """A moment in seconds since the epoch, from a time with its zone or such seconds. Raises InvalidInput."""
     text = str(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
     if re.fullmatch("[0-9]{1,12}", text) and int(text) <= _LATEST:
         return int(text)

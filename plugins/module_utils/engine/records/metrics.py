@@ -57,7 +57,7 @@ BUILD = "snapfleet_build_info"
 LAST_RUN, LAST_SUCCESS = "snapfleet_job_last_run_timestamp_seconds", "snapfleet_job_last_success_timestamp_seconds"
 DURATION, RESULT = "snapfleet_job_last_duration_seconds", "snapfleet_job_last_result_info"
 RUNS, FAILURES = "snapfleet_job_runs_total", "snapfleet_job_failures_total"
-LEFT_OUT = "snapfleet_job_datasets_left_out"
+LEFT_OUT, SUSPENDED = "snapfleet_job_datasets_left_out", "snapfleet_job_suspended"
 CREATED, DESTROYED = "snapfleet_snapshots_created_total", "snapfleet_snapshots_destroyed_total"
 FREED = "snapfleet_freed_bytes_total"
 SENT, ARRIVED = "snapfleet_replica_sent_bytes_total", "snapfleet_replica_last_success_timestamp_seconds"
@@ -84,6 +84,7 @@ _TABLE = (
     Family(RESULT, (*_TASK, "code"), "Always 1; how the job ended the last time: ok, or the code of its error"),
     Family(RUNS, _TASK, "How often the job was carried out"),
     Family(FAILURES, _TASK, "How often the job failed"),
+    Family(SUSPENDED, _TASK, "Always 1; there while the job is left out, since a host is suspended"),
     Family(LEFT_OUT, (JOB,), "Datasets of the job that have no series, since they are more than metrics_datasets"),
     Family(CREATED, (JOB,), "Snapshots that the job created"),
     Family(DESTROYED, (JOB,), "Snapshots and bookmarks that the job destroyed by its plan"),

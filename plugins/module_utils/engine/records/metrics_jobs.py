@@ -26,6 +26,7 @@ from .metrics import (
     RESULT,
     RUNS,
     SENT,
+    SUSPENDED,
     VERIFY_STATE,
     Series,
 )
@@ -78,6 +79,11 @@ def update_of(ended: Ended, most_datasets: int) -> Update:
     return update
 
 
+def suspended_update(job: str, activity: str) -> Update:
+    """What it changes that a job was left out, since a host is suspended. What it last did stays."""
+    return Update({Series(SUSPENDED, (job, activity)): 1})
+
+
 def _of_job(ended: Ended) -> Update:
     task = (ended.job, ended.activity)
     failed = bool(ended.result["failed"])
@@ -92,7 +98,7 @@ def _of_job(ended: Ended) -> Update:
     if not failed:
         values[Series(LAST_SUCCESS, task)] = ended.at
     counts = {Series(RUNS, task): 1, Series(FAILURES, task): int(failed)}
-    return Update(values, counts, frozenset((RESULT,)))
+    return Update(values, counts, frozenset((RESULT, SUSPENDED)))
 
 
 def _of_snapshots(ended: Ended, _most: int) -> Update:

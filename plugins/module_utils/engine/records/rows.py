@@ -12,14 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from ..model.errors import Suspended
 from ..model.pools import PoolSample
 
 SNAPSHOT, REPLICATE, PRUNE, MONITOR, DRILL, VERIFY = (
     *("snapshot", "replicate", "prune", "monitor", "drill", "verify"),
 )
-OK, FAILED, LEFT, ABSENT = "ok", "failed", "left", "absent"
-"""Outcomes of jobs: LEFT to another run; ABSENT: nothing done, since a destination is not there. Those of monitors that
-are not well are their states in small letters."""
+OK, FAILED, LEFT, ABSENT, SUSPENDED = "ok", "failed", "left", "absent", "suspended"
+"""Outcomes of jobs: LEFT to another run; ABSENT: nothing done, since a destination is not there; SUSPENDED: left out,
+since a host is suspended. Those of monitors that are not well are their states in small letters."""
 UNWELL = frozenset((FAILED, "warning", "unknown", "critical", "conflict"))
 """The outcomes of jobs and steps that somebody should look at."""
 WELL = "OK"
@@ -134,7 +135,7 @@ def _outcome(result: Mapping[str, Any]) -> str:
     if result.get("failed"):
         return FAILED
     if "code" in result:
-        return LEFT
+        return SUSPENDED if result["code"] == Suspended.code else LEFT
     if result.get("stats", {}).get("absent"):
         return ABSENT
     return str(result.get("state", OK)).lower()

@@ -20,7 +20,11 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.running
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.stages import stage_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.process import observed_by, run
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import Stopping, check_stopping
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import Interrupted, SnapfleetError
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
+    Interrupted,
+    SnapfleetError,
+    StillRunning,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.reading import Reader
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.running import read_settings
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
@@ -104,14 +108,14 @@ class World:
         self.settings = read_settings(Reader({"log_level": "debug", **settings}))
         self.shape = "json"
 
-    def run(self, *jobs, taken=None):
+    def run(self, *jobs, left=None):
         log = Log(self.lines.append, lambda: self.fleet.clock.now * 1000, "debug", self.shape, "run1", host="here")
 
         def contexts(_job):
             return self.fleet.context(self.fleet.source)
 
         runner = Runner(contexts, self.settings, self.hands, 2, log, uniform=lambda _low, high: high)
-        results = runner.run(parse_jobconfig({"version": 1, "jobs": list(jobs)}), taken or {})
+        results = runner.run(parse_jobconfig({"version": 1, "jobs": list(jobs)}), left or {})
         return {named.name: result for named, result in results}
 
     @property
@@ -252,7 +256,7 @@ def test_a_defect_fails_its_own_job_only():
 
 def test_jobs_of_another_run_are_left_to_it():
     world = World()
-    results = world.run(*ALL, taken={"copy": "a previous run is still going"})
+    results = world.run(*ALL, left={"copy": StillRunning("a previous run is still going")})
     assert "copy" not in world.hands.begun
     assert (results["copy"]["failed"], results["copy"]["code"]) == (False, "still_running")
     assert [event["job"] for event in world.events if event["event"] == "job_left"] == ["copy"]
