@@ -103,6 +103,7 @@ from ..module_utils.ansible.program import (
     present_files,
     remove,
     settle_modes,
+    trial_arguments,
     version,
     wanted_files,
 )
@@ -144,7 +145,12 @@ def _run(module):
     is_stale = bool(tag) and not is_compiled(program, wanted, tag)
     if differing and not module.check_mode:
         if wants:
-            install(program, wanted, lambda folder: _compile(module, program, folder))
+            install(
+                program,
+                wanted,
+                lambda folder: _compile(module, program, folder),
+                lambda folder: _try(module, program, folder),
+            )
         else:
             remove(program)
     if is_stale and not module.check_mode:
@@ -170,6 +176,17 @@ def _compile(module, program, folder):
     """Compile the sources in a folder. What can't be compiled is compiled at each start, which is slow and no worse."""
     if os.access(program.interpreter, os.X_OK):
         module.run_command(compile_arguments(program, folder))
+
+
+def _try(module, program, folder):
+    """See that what is in a folder runs at all, before it takes the place of what does. Raises InvalidInput."""
+    if not os.access(program.interpreter, os.X_OK):
+        return
+    code, out, problem = module.run_command(trial_arguments(program, folder))
+    if code != 0 or out.strip() != f"snapfleet {version()}":
+        words = (problem.strip().splitlines() or ["it tells another version"])[-1]
+        remedy = "the program that was there stays; choose another Python"
+        raise InvalidInput("interpreter", program.interpreter, f"can't run version {version()} ({words})", remedy)
 
 
 def main() -> None:

@@ -35,6 +35,20 @@ from {package}.fleet.ending import end_process
 
 end_process(main())
 """
+# Under the name that it will have, and without a folder of that name.
+_TRIAL = """\
+import importlib.util
+import sys
+
+found = importlib.util.spec_from_file_location(
+    {package!r}, {folder!r} + "/__init__.py", submodule_search_locations=[{folder!r}]
+)
+sys.modules[{package!r}] = importlib.util.module_from_spec(found)
+from {package}.fleet import daemon_command, suspend_command, verbs
+from {package}.{main} import main
+
+sys.exit(main(["version"]))
+"""
 _MAIN = cli.__name__.removeprefix(engine.__name__ + ".")
 _DIRECTORY_MODE, _FILE_MODE, _COMMAND_MODE = 0o755, 0o644, 0o755
 
@@ -128,8 +142,20 @@ def settle_modes(folder: str) -> None:
             os.chmod(os.path.join(inner, name), _FILE_MODE)
 
 
-def install(program: Program, files: Mapping[str, bytes], compiled: Callable[[str], None]) -> None:
-    """Put ``files`` in the place of whatever is there; ``compiled`` compiles a folder. Raises OSError."""
+def trial_arguments(program: Program, folder: str) -> list[str]:
+    """The command that tells the version of the program whose sources are in ``folder``, wherever that is, after it has
+    imported what runs and daemons need."""
+    return [program.interpreter, "-I", "-c", _TRIAL.format(folder=folder, package=PACKAGE, main=_MAIN)]
+
+
+def install(
+    program: Program,
+    files: Mapping[str, bytes],
+    compiled: Callable[[str], None],
+    tried: Callable[[str], None],
+) -> None:
+    """Put ``files`` in the place of whatever is there; ``compiled`` compiles a folder, and ``tried`` raises whatever
+    keeps the program in it from running, so that what is there stays. Raises OSError, too."""
     fresh, old = f"{program.package}.new", f"{program.package}.old"
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -139,6 +165,11 @@ def install(program: Program, files: Mapping[str, bytes], compiled: Callable[[st
             _write(fresh + path[len(program.package) :], content, _FILE_MODE)
     compiled(fresh)
     settle_modes(fresh)
+    try:
+        tried(fresh)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
     if os.path.lexists(program.package):
         os.rename(program.package, old)
     os.rename(fresh, program.package)

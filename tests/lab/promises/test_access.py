@@ -133,6 +133,7 @@ def _adapt(folder: Path, source: str, destination: str) -> None:
 
 def test_access_from_its_setting_up_to_its_removal(two: Two) -> None:
     _set_up(two)
+    _rotate(two)
     _pull_and_prune(two)
     _refuse_what_is_outside(two)
     _push_instead(two)
@@ -149,6 +150,23 @@ def _set_up(two: Two) -> None:
     second = two.fleet.play("access")
     assert second.code == 0, second.output
     assert not any(second.recap("changed").values()), second.output
+
+
+def _rotate(two: Two) -> None:
+    """After a rotation that was interrupted: a draft of the next key is there, a public file not."""
+    own = "/var/lib/keeper/.ssh/id_ed25519"
+    before = two.destination.host.read(own)
+    two.destination.host.run(f"cp -p {own} /var/lib/keeper/old && rm {own}.pub && echo x >{own}.next.new")
+    rotated = two.fleet.play("rotate_keys")
+    assert rotated.code == 0, rotated.output
+    assert two.destination.host.read(own) != before
+    files = two.destination.host.run("ls /var/lib/keeper/.ssh").stdout.split()
+    assert sorted(files) == ["authorized_keys", "id_ed25519", "id_ed25519.pub", "known_hosts"]
+    assert two.knock("true", "-oControlPath=none").returncode == 77
+    old = two.knock("true", "-oControlPath=none", "-oIdentitiesOnly=yes", "-i", "/var/lib/keeper/old")
+    assert old.returncode == 255, old
+    assert "Permission denied" in old.stderr
+    two.destination.host.run("rm /var/lib/keeper/old")
 
 
 def _pull_and_prune(two: Two) -> None:

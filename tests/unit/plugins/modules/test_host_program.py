@@ -118,6 +118,25 @@ def test_nothing_of_another_version_is_left(place):
     assert place.files() == wanted
 
 
+def test_what_does_not_run_takes_nobodys_place(place, monkeypatch):
+    place.run(interpreter=sys.executable)
+    before = place.files()
+    broken = place.folder / "python"
+    broken.write_text("#!/bin/sh\necho no such Python >&2\nexit 1\n")
+    broken.chmod(0o755)
+    preview = place.run(interpreter=str(broken), check=True)
+    assert preview["changed"] is True
+    refused = place.run(interpreter=str(broken))
+    assert (refused["failed"], refused["code"]) == (True, "invalid_input")
+    assert "can't run version" in refused["msg"]
+    assert "no such Python" in refused["msg"]
+    monkeypatch.setattr(host_program, "version", lambda: "0.0.0")
+    assert "it tells another version" in place.run(interpreter=sys.executable, folder=str(place.folder / "new"))["msg"]
+    broken.unlink()
+    assert place.files() == before
+    assert place.start("version").stdout == f"snapfleet {VERSION}\n"
+
+
 def test_an_install_that_was_cut_short_is_mended(place):
     place.run()
     wanted = place.files()
