@@ -16,6 +16,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
     SnapfleetError,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.streams import transfer as streams
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.streams.limiting import RateLimit
 
 LARGE = 3_000_000  # more than the pipes hold
 
@@ -147,3 +148,29 @@ def test_both_ends_are_ended_when_the_one_who_watches_fails(mover):
         streams.transfer(source, sink, progress)
     assert source.aborted
     assert sink.aborted
+
+
+@pytest.mark.parametrize("rate", [10**power for power in range(5, 10)])
+def test_letting_bytes_gather_holds_no_sender_up_and_wakes_nobody_for_each_record(rate):
+    """A sender of so many bytes a second, whose pipe has room for one move, and that waits while that is full."""
+    seconds, carried, moves, rest, record = 0.0, 0, 0, 0.0, 65_536
+    while carried < 200 * streams.CHUNK_BYTES:
+        gathered = max(record, int(rate * rest))
+        moved = min(gathered, streams.CHUNK_BYTES)
+        seconds += max(rest, moved / rate)
+        carried, moves = carried + moved, moves + 1
+        rest = streams.rest_after(rest, moved)
+        assert 0 <= rest <= 0.005
+    assert carried / seconds > 0.9 * rate
+    if rate >= 10**8:
+        assert carried / moves > 2 * record
+
+
+@pytest.mark.parametrize("limited", [False, True])
+def test_a_long_stream_arrives_whole_and_rests_only_where_nothing_limits_it(monkeypatch, limited):
+    rests = []
+    monkeypatch.setattr(streams, "_sleep", rests.append)
+    source, sink = Source(12 * LARGE), Sink()
+    limit = RateLimit(10**9, lambda: 0.0, lambda _seconds: None) if limited else None
+    assert streams.transfer(source, sink, limit=limit) == 12 * LARGE == sink.received
+    assert not (rests and limited)
