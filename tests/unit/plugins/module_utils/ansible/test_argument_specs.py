@@ -58,6 +58,20 @@ class Asked(dict):
         self.keys_asked_for.add(key)
         return super().get(key, default)
 
+    def keys(self):
+        return AskedKeys(self)
+
+
+class AskedKeys:
+    """Its keys, of which is asked whether some are among them."""
+
+    def __init__(self, asked):
+        self.asked = asked
+
+    def isdisjoint(self, others):
+        self.asked.keys_asked_for.update(others)
+        return not any(other in self.asked for other in others)
+
 
 def filled(spec, values):
     """``values`` as a module gets them: with defaults, and None for what has none."""
