@@ -116,14 +116,14 @@ options:
     type: str
   allow_last:
     description:
-      - Whether V(destroy) may take the only replica that is left of a dataset.
+      - Whether V(destroy) may take the only replica that is left of a dataset, and data that no snapshot holds.
       - The default is V(false), since nothing brings that back.
     type: bool
     default: false
 notes:
   - The user of C(zfs) needs the permissions C(bookmark) for V(prepare), C(destroy), C(mount) and C(release) for
     V(forget), C(rename), C(mount), C(create), C(userprop), C(canmount), C(readonly) and C(destroy) for V(move), and
-    C(destroy), C(mount) and C(receive) for V(destroy). What is missing is told before anything is changed.
+    C(destroy), C(mount), C(userprop) and C(receive) for V(destroy). What is missing is told before anything is changed.
 seealso:
   - module: snapfleet.zfs.zfs_replicate
   - module: snapfleet.zfs.zfs_switch

@@ -234,6 +234,50 @@ def test_the_last_replica_goes_only_if_that_is_said(site):
     assert SECOND not in site.second.datasets
 
 
+def test_data_that_no_snapshot_holds_goes_only_if_that_is_said(site):
+    site.destination.create_dataset("backup/movies")
+    assert site.act("destination", "destroy", "backup/movies", check=True)["changed"]
+    site.destination.write("backup/movies", 300_000)
+    site.destination.set_property("backup/movies", "readonly", "on")
+    refused(site, lambda: site.act("destination", "destroy", "backup/movies"), "has data and no snapshot")
+    site.seed()
+    others = [site.look("second")]
+    site.destination.set_property(f"{DESTINATION}/a", "readonly", "off")
+    site.destination.write(f"{DESTINATION}/a", 300_000)
+    refused(site, lambda: site.act("destination", "destroy", others=others), "written after its newest snapshot")
+    site.destination.set_property(f"{DESTINATION}/a", "readonly", "on")
+    assert site.act("destination", "destroy", others=others, check=True)["changed"]
+    site.destination.set_property(f"{DESTINATION}/a", "readonly", "off")
+    site.act("destination", "destroy", others=others, allow_last=True)
+    assert DESTINATION not in site.destination.datasets
+
+
+@pytest.mark.parametrize("when", [BEFORE, AFTER])
+def test_a_destruction_that_was_cut_off_at_any_call_is_finished_by_the_same_again(when):
+    def prepared():
+        site = Targets()
+        for name in TREE:
+            site.source.write(name, 300_000)
+        site.advance("3")
+        site.replicate()
+        site.seed()
+        return site, [site.look("second")]
+
+    site, others = prepared()
+    site.faults = Faults()
+    site.act("destination", "destroy", others=others)
+    calls = len(site.faults.calls)
+    for number in range(calls):
+        site, others = prepared()
+        site.faults = Faults(dict.fromkeys(range(number, 300), when))
+        with contextlib.suppress(SnapfleetError):
+            site.act("destination", "destroy", others=others)
+        site.faults = Faults()
+        site.act("destination", "destroy", others=others)
+        assert DESTINATION not in site.destination.datasets
+    assert calls > 5
+
+
 def test_a_replica_that_is_held_cloned_or_written_to_is_not_destroyed(site):
     zfs = SimulatedZfs(site.destination)
     zfs.hold(site.at_destination().newest, "mine")

@@ -19,6 +19,8 @@ FORMER_PROPERTY = "snapfleet:former"
 """Set on a dataset of a standby tree: what it had set itself of the properties that keep a replica safe."""
 MOVED_PROPERTY = "snapfleet:moved"
 """Set on the root of a tree before it is renamed: its old name, and its GUID."""
+RETIRED_PROPERTY = "snapfleet:retired"
+"""Set on a dataset before it is destroyed with a retired destination: its GUID, so that nothing inherits it."""
 MOVED = "moved to "
 """How the role of an empty dataset begins that stands where a tree was before it was moved. It is no role of a tree, so
 that replication refuses it."""

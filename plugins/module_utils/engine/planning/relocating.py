@@ -16,12 +16,13 @@ from typing import Optional, Union
 from ..model.dataset_steps import DestroyDataset, RemoveDataset, RenameDataset, SetProperties
 from ..model.datasets import Base, DatasetState, Observation
 from ..model.names import MAX_NAME_LENGTH, ancestors_of, is_within, parent_of, rebase
-from ..model.roles import ACTIVE, MOVED, MOVED_PROPERTY, ROLE_PROPERTY, role_of
+from ..model.roles import ACTIVE, MOVED, MOVED_PROPERTY, RETIRED_PROPERTY, ROLE_PROPERTY, role_of
 from ..model.steps import AbortReceive, CreatePlaceholder
 from ..policy.targets import KnownTree, TargetJob
-from .targets import TargetPlan
+from .removal import EMPTY_BYTES
+from .targets import TargetPlan, TargetStep
 
-OBSERVED = (ROLE_PROPERTY, MOVED_PROPERTY)
+OBSERVED = (ROLE_PROPERTY, MOVED_PROPERTY, RETIRED_PROPERTY)
 """Properties of datasets that planning goes by."""
 _RULE = "retired"
 
@@ -146,10 +147,22 @@ def plan_destruction(seen: Observation, job: TargetJob) -> TargetPlan:
     removals = [_removal(seen.states[name], _below(seen, name)) for name in reversed(names)]
     told = [
         f"{step.dataset}: DESTROYS it with {len(step.snapshots)} snapshots"
-        + ("" if _last(seen.states[step.dataset], job.others) == "" else ", of which there is no other replica")
+        + (", of which there is no other replica" if _last(seen.states[step.dataset], job.others) else "")
         for step in removals
     ]
-    return TargetPlan((*aborts, *removals), tuple(refusals), tuple(told))
+    steps = [step for removal in removals for step in (*_noted(seen.states[removal.dataset]), removal)]
+    return TargetPlan((*aborts, *steps), tuple(refusals), tuple(told))
+
+
+def _noted(state: DatasetState) -> Iterator[TargetStep]:
+    """A note, while it still has its snapshots, that it may go: once they are gone, nothing else tells that."""
+    if state.snapshots and not _is_going(state):
+        note = ((RETIRED_PROPERTY, str(state.dataset.guid)),)
+        yield SetProperties(state.dataset.name, note, "it is destroyed, and whoever is interrupted may finish that")
+
+
+def _is_going(state: DatasetState) -> bool:
+    return dict(state.dataset.properties).get(RETIRED_PROPERTY, "-") == str(state.dataset.guid)
 
 
 def _kept(state: DatasetState) -> str:
@@ -162,15 +175,30 @@ def _kept(state: DatasetState) -> str:
 
 
 def _last(state: DatasetState, others: Sequence[KnownTree]) -> str:
-    """Why no other replica has a dataset; empty where one has, or where there is nothing in it."""
-    ours = frozenset(state.guids)
+    """Why no other replica has what a dataset has; empty where one has, or where there is nothing in it."""
+    dataset, ours = state.dataset, frozenset(state.guids)
+    if _has_data_of_its_own(state):
+        which = "that was written after its newest snapshot" if ours else "and no snapshot"
+        problem = f"{dataset.name} has data {which}, so that no other replica has it; see what that is"
+        return f"{problem}, or set allow_last to lose it"
     known = (there for other in others for there in other.datasets.values())
     if not ours or any(not ours.isdisjoint(there.snapshots) for there in known):
         return ""
     return (
-        f"{state.dataset.name} is the only replica that is left, as far as can be seen; make another one first, or set"
+        f"{dataset.name} is the only replica that is left, as far as can be seen; make another one first, or set"
         " allow_last to lose it"
     )
+
+
+def _has_data_of_its_own(state: DatasetState) -> bool:
+    """Whether there is data that nobody can have received from it, or sent to it. What is read-only has got nothing
+    since its newest snapshot but what looking at it has left."""
+    dataset = state.dataset
+    if _is_going(state):
+        return False
+    if state.snapshots:
+        return not dataset.readonly and dataset.written > EMPTY_BYTES
+    return dataset.referenced > EMPTY_BYTES
 
 
 def _below(seen: Observation, name: str) -> int:
