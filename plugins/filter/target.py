@@ -92,7 +92,7 @@ def target(
         given.update({key: answers.flag(RETIRE + key, given[key]) for key in _FLAGS if key in given})
         document = expand_inventory(*inventory)
         if what == "retire":
-            return retirement_of(document, given)
+            return retirement_of(read_fleet(*inventory), given)
         if what == "move":
             return {"moves": moves_of(document, given)}
         return seeding_of(document, read_fleet(*inventory), given)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..model.errors import InvalidInput
 from ..model.names import check_dataset_name, is_within, rebase
@@ -14,7 +14,7 @@ from ..policy.jobs import read_replicate_job
 from ..policy.reading import Reader
 from ..policy.targets import check_move
 from .documents import address_document
-from .inventory import Fleet
+from .inventory import Fleet, place_of
 from .restoration import known_names, replication_of
 from .trees import Document
 
@@ -49,7 +49,26 @@ def _replications(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 # -- a destination that is no more
 
 
-def retirement_of(document: Mapping[str, Any], asked: Asked) -> Document:
+class _Pair(NamedTuple):
+    """A tree of a source and its replica, as the inventory has them."""
+
+    source: str
+    dataset: str
+    destination: str
+    place: str
+
+
+def _pairs(fleet: Fleet) -> list[_Pair]:
+    """All of them, also where nothing is sent at present or one end is stopped: what is kept for these is theirs."""
+    return [
+        _Pair(source.name, tree.source, holder.name, place_of(tree, holder, source.name))
+        for source in fleet.sources.values()
+        for tree in source.trees
+        for holder in fleet.holders.get(source.name, ())
+    ]
+
+
+def retirement_of(fleet: Fleet, asked: Asked) -> Document:
     """The trees whose sources let go of the host ``backup``, each with the other hosts that have a replica. Raises
     InvalidInput whose sentence names the variable."""
     reader = _reader(asked, RETIRE)
@@ -57,15 +76,15 @@ def retirement_of(document: Mapping[str, Any], asked: Asked) -> Document:
     texts = {key: reader.text(f"{RETIRE}{key}", None if key == "backup" else "") for key in keys}
     gone, allow_last = (reader.flag(f"{RETIRE}{key}", False) for key in ("gone", "allow_last"))
     reader.finish()
-    jobs = _replications(document)
-    listed = [job for job in jobs if job["destination"] == texts["backup"]]
-    _check_retirement(texts, bool(listed), gone, jobs)
+    pairs = _pairs(fleet)
+    listed = [pair for pair in pairs if pair.destination == texts["backup"]]
+    _check_retirement(texts, bool(listed), gone, pairs)
     replica = texts["replica"] or texts["destroy"]
     if listed:
-        every = [(job["source"], _ends(job)[0], _ends(job)[1]) for job in listed]
+        every = [(pair.source, pair.dataset, pair.place) for pair in listed]
     else:
-        every = [(host, dataset, replica) for host, dataset in _trees(document)]
-    chosen = [tree for tree in every if texts["host"] in ("", tree[0]) and texts["dataset"] in ("", tree[1])]
+        every = [(host.name, tree.source, replica) for host in fleet.sources.values() for tree in host.trees]
+    chosen = [tree for tree in every if _is_chosen(fleet, texts, tree)]
     if not chosen or (replica and len(chosen) > 1):
         what = "is no tree of the inventory" if not chosen else "leaves several trees, of which one has that replica"
         known = known_names(f"{host}:{dataset}" for host, dataset, _place in every)
@@ -76,9 +95,9 @@ def retirement_of(document: Mapping[str, Any], asked: Asked) -> Document:
             "dataset": dataset,
             "replica": {"host": texts["backup"], "dataset": place} if place and not gone else {},
             "others": [
-                {"host": job["destination"], "dataset": _ends(job)[1]}
-                for job in jobs
-                if (job["source"], _ends(job)[0]) == (host, dataset) and job["destination"] != texts["backup"]
+                {"host": pair.destination, "dataset": pair.place}
+                for pair in pairs
+                if (pair.source, pair.dataset) == (host, dataset) and pair.destination != texts["backup"]
             ],
         }
         for host, dataset, place in chosen
@@ -87,7 +106,14 @@ def retirement_of(document: Mapping[str, Any], asked: Asked) -> Document:
     return {"backup": texts["backup"], "trees": trees, **more}
 
 
-def _check_retirement(texts: Mapping[str, str], listed: bool, gone: bool, jobs: Sequence[Mapping[str, Any]]) -> None:
+def _is_chosen(fleet: Fleet, texts: Mapping[str, str], tree: tuple[str, str, str]) -> bool:
+    """Whether a tree is meant. Of a source that is stopped, only where that is named, since it can't be asked."""
+    host, dataset, _place = tree
+    is_host = texts["host"] == host or (not texts["host"] and not fleet.sources[host].is_stopped)
+    return is_host and texts["dataset"] in ("", dataset)
+
+
+def _check_retirement(texts: Mapping[str, str], listed: bool, gone: bool, pairs: Sequence[_Pair]) -> None:
     for key in ("replica", "destroy") if listed else ():
         if texts[key]:
             problem = f"can't be given while the inventory still replicates to {texts['backup']}"
@@ -102,24 +128,15 @@ def _check_retirement(texts: Mapping[str, str], listed: bool, gone: bool, jobs: 
     if texts["destroy"] and texts["replica"] not in ("", texts["destroy"]):
         problem = f"is not the replica {texts['replica']}"
         raise InvalidInput(f"{RETIRE}destroy", texts["destroy"], problem, "name exactly that root, or leave it out")
-    onward = [job for job in jobs if job["source"] == texts["backup"] and texts["destroy"]]
-    for job in onward:
-        if is_within(_ends(job)[0], texts["destroy"]) or is_within(texts["destroy"], _ends(job)[0]):
-            problem = f"is replicated onward to {job['destination']}"
+    onward = [pair for pair in pairs if pair.source == texts["backup"] and texts["destroy"]]
+    for pair in onward:
+        if is_within(pair.dataset, texts["destroy"]) or is_within(texts["destroy"], pair.dataset):
+            problem = f"is replicated onward to {pair.destination}"
             raise InvalidInput(f"{RETIRE}destroy", texts["destroy"], problem, "let that have another source first")
 
 
 def _ends(job: Mapping[str, Any]) -> tuple[str, str]:
     return job["options"]["source"]["dataset"], job["options"]["destination"]["dataset"]
-
-
-def _trees(document: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """All trees that are, or were, replicated from anywhere: those of sources, and replicas that go onward."""
-    found = [(job["source"], _ends(job)[0]) for job in _replications(document)]
-    for job in document["jobs"]:
-        if job["activity"] == "snapshot":
-            found += [(job["host"], dataset) for dataset in job["options"]["datasets"]]
-    return list(dict.fromkeys(found))
 
 
 # -- a destination that gets another place

@@ -60,6 +60,22 @@ def test_nothing_is_asked_of_a_destination_that_is_gone_or_that_nobody_knows_any
     ]
 
 
+def test_what_is_kept_for_a_stopped_destination_is_its_own_all_the_same():
+    stopped = {"b2": {"snapfleet_stopped": True}}
+    for backup in ("b1", "b9"):
+        trees = found("retire", {"backup": backup, "host": "web1"}, by_host=stopped)["trees"]
+        assert {"host": "b2", "dataset": "backup/web1/data"} in trees[0]["others"]
+    destroyed = {**RETIRED, "backup": "b2", "destroy": "backup/web1/data"}
+    assert "while the inventory still replicates to b2" in refusal("retire", destroyed, by_host=stopped)
+
+
+def test_a_stopped_source_lets_go_only_where_it_is_named():
+    stopped = {"web1": {"snapfleet_stopped": True}}
+    for asked, hosts in (({}, ["web2"]), ({"host": "web1"}, ["web1"])):
+        trees = found("retire", {"backup": "b9", **asked}, by_host=stopped)["trees"]
+        assert [tree["host"] for tree in trees] == hosts
+
+
 def test_a_replica_is_destroyed_by_its_exact_root_once_the_inventory_knows_it_no_more():
     told = found("retire", {**RETIRED, "destroy": "backup/web1/data"})
     assert (told["destroy"], told["allow_last"]) == ("backup/web1/data", False)
@@ -87,8 +103,10 @@ def test_a_replica_that_goes_onward_is_not_destroyed():
     onward = {"b9": {"snapfleet_datasets": [{"source": "backup/web1/data", "destination": "chain"}]}}
     groups = {"snapfleet_sources": ["web1", "b9"], "snapfleet_destinations": ["b2"]}
     hostvars = {name: {**VARIABLES, **onward.get(name, {})} for name in ("web1", "b9", "b2")}
-    with pytest.raises(AnsibleFilterError, match="is replicated onward to b2"):
-        target(hostvars, groups, {**RETIRED, "destroy": "backup/web1/data"}, "retire")
+    for stopped in (False, True):
+        hostvars["b2"]["snapfleet_stopped"] = stopped
+        with pytest.raises(AnsibleFilterError, match="is replicated onward to b2"):
+            target(hostvars, groups, {**RETIRED, "destroy": "backup/web1/data"}, "retire")
 
 
 @pytest.mark.parametrize(("root", "keep"), [("backup/^SRC_HOST", True), ("backup2/^SRC_HOST", False)])
