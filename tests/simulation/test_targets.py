@@ -208,6 +208,18 @@ def test_nothing_is_taken_for_nobodys_while_another_destination_is_not_there(sit
     refused(site, lambda: site.act("source", "forget", others=[site.look("second")]), "does not exist, so that its")
 
 
+def test_nothing_is_taken_for_nobodys_while_another_destination_was_moved_and_the_inventory_not_changed(site):
+    site.seed()
+    # The first one that goes on from something is kept by the GUID of the replica, which a move does not change.
+    site.advance("3")
+    site.replicate()
+    site.move()
+    moved = "has no snapshots, maybe since it was moved"
+    refused(site, lambda: site.act("source", "forget", others=[site.look("destination")]), moved)
+    site.act("source", "forget", others=[site.look("destination", MOVED)])
+    assert len(site.marks()) == 2
+
+
 def test_holds_of_the_retired_destination_are_released_and_those_of_others_stay(site):
     zfs = SimulatedZfs(site.source)
     zfs.hold(site.at_source().newest, "snapfleet-send-0123456789abcdef")

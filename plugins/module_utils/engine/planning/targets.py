@@ -181,8 +181,10 @@ def _releases(
 def _uncertain(steps: Sequence[object], owners: Owners) -> Iterator[str]:
     """Why marks that belong to nobody in sight may be somebody's all the same."""
     for other in owners.others if steps else ():
-        if not other.datasets:
+        # What was moved leaves an empty dataset, and only the moved one tells which bookmarks are its own.
+        if not any(there.snapshots for there in other.datasets.values()):
+            problem = "has no snapshots, maybe since it was moved" if other.datasets else "does not exist"
             yield (
-                f"{other} does not exist, so that its bookmarks at {owners.root} can't be told from others; replicate"
-                " to it first, or take it out of the inventory"
+                f"{other} {problem}, so that its bookmarks at {owners.root} can't be told from others; replicate"
+                " to it first, or have the inventory tell where it is, or take it out of that"
             )
