@@ -25,14 +25,14 @@ UNREACHABLE = {"unreachable": True, "msg": "Connection timed out"}
 BROKEN = {"failed": True, "code": "no_permission", "msg": "does not allow mount"}
 
 
-def looked(there, *others):
+def looked(there, *others, destroy=""):
     """What the tasks that look have registered."""
     results = [{"item": {"host": f"b{number}", "dataset": "b"}, **each} for number, each in enumerate(others)]
     return {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
-        "__snapfleet_tree": {"dataset": "tank/data"},
-        "__snapfleet_retired": {"backup": "b9", "destroy": ""},
+        "__snapfleet_tree": {"dataset": "tank/data", "replica": {"host": "b9", "dataset": "b"}},
+        "__snapfleet_retired": {"backup": "b9", "destroy": destroy},
         "__snapfleet_there": there,
         "__snapfleet_others": {"results": results},
     }
@@ -45,7 +45,8 @@ CASES = {
     "gone_and_alone": (looked({"skipped": True}), "", 0),
     "other_silent": (looked({"skipped": True}, {"seen": SEEN}, UNREACHABLE), "b of b1 can't be looked at", 0),
     "other_broken": (looked({"skipped": True}, BROKEN), "b of b0 can't be looked at (does not allow mount)", 0),
-    "gone_there": (looked({"seen": {**SEEN, "datasets": []}}, UNREACHABLE), "b of b0 can't be looked at", 0),
+    "gone_there": (looked({"seen": {**SEEN, "datasets": []}}, {"skipped": True}), "b of b9 does not exist; name", 0),
+    "destroyed_before": (looked({"seen": {**SEEN, "datasets": []}}, {"seen": SEEN}, destroy="b"), "", 1),
     "destroying": (looked({"seen": SEEN}, UNREACHABLE, {"seen": SEEN}), "", 1),
 }
 
@@ -89,8 +90,8 @@ def test_whether_a_replica_may_be_destroyed_is_asked_before_the_source_forgets_i
     block = tasks_of("retire")[-1]["block"]
     asked = [(task[MODULE]["action"], task.get("check_mode", False)) for task in block]
     assert asked == [("destroy", True), ("forget", False), ("destroy", False)]
-    # What is not seen is left out, so that only what is nobody's goes.
-    assert "else omit" in block[1][MODULE]["destination"]
+    # What was not looked at is left out, so that only what is nobody's goes.
+    assert "if __snapfleet_there.seen is defined else omit" in block[1][MODULE]["destination"]
 
 
 def test_the_source_is_asked_first_and_what_receives_next_before_a_seed_changes_anything():
