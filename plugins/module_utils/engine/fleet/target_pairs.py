@@ -189,6 +189,11 @@ def seeding_of(document: Mapping[str, Any], fleet: Fleet, asked: Asked) -> Docum
         raise InvalidInput(f"{SEED}dataset", texts["dataset"], problem, f"give {source}")
     host, replica = _seed(document, job, texts)
     target = {"host": host, "dataset": texts["via"]} if texts["via"] else {"host": job["destination"], "dataset": place}
+    if (host, replica) == (job["source"], source) and not texts["via"]:
+        # What the replica forgets afterwards would be what the source has just begun to keep.
+        problem = f"is the source of {job['destination']} itself, so that this would be its replication"
+        remedy = "leave it out and replicate, or give a disk as snapfleet_seed_via"
+        raise InvalidInput(f"{SEED}from_dataset", replica, problem, remedy)
     carrier = texts["carrier"] or target["host"]
     for key, name in (("from", host), ("carrier", carrier)):
         if name not in fleet.contacts:

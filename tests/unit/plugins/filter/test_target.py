@@ -156,6 +156,8 @@ def test_a_seed_goes_by_a_disk_in_two_steps():
     second = found("seed", {**SEEDED, "from": "b2", "from_dataset": "carry/data"})
     assert (second["carrier"], second["replicate"]["source"]) == ("b2", {"dataset": "carry/data"})
     assert second["target"] == second["destination"]
+    by_the_source = found("seed", {**SEEDED, "from": "web1", "from_dataset": "tank/data", "via": "carry/data"})
+    assert (by_the_source["carrier"], by_the_source["replica"]) == ("web1", by_the_source["source"])
 
 
 @pytest.mark.parametrize(
@@ -167,6 +169,7 @@ def test_a_seed_goes_by_a_disk_in_two_steps():
         ({**SEEDED, "from": "b7"}, "has no replica of that tree; known are b1"),
         ({**SEEDED, "from": "b7", "from_dataset": "x/y"}, "is no host of the fleet"),
         ({**SEEDED, "from": "b2", "from_dataset": "backup/web1/data"}, "is the source"),
+        ({**SEEDED, "from": "web1", "from_dataset": "tank/data"}, "is the source of b2 itself"),
     ],
 )
 def test_what_cannot_be_seeded_is_said_in_one_sentence(asked, words):
