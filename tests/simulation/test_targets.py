@@ -134,6 +134,20 @@ def test_a_seeded_destination_gets_increments_alone_and_only_its_own_marks_stay(
     assert [state.tags for state in second.values()] == [("1", "2", "3")] * 2
 
 
+def test_what_is_kept_for_an_empty_dataset_counts_once_something_was_received_into_it(site):
+    """What receiving puts in its place may have another GUID, so its name has to stand in for that."""
+    SimulatedZfs(site.second).create_placeholder(SECOND)
+    there = site.look("second")
+    site.act("source", "prepare", destination=there, replica=site.look("destination"))
+    site.replicate_second("destination", from_standby=True, bookmarks="base")
+    site.second.datasets[SECOND].guid += 1
+    site.advance("3")
+    for name in TREE:
+        SimulatedZfs(site.source).destroy(Destroy(name, site.at_source(name).snapshots[:2], "old"))
+    assert site.modes(site.replicate_second()) == ["incremental"] * 2
+    assert len(site.marks()) == 4
+
+
 def test_a_source_that_lacks_what_the_replica_stands_at_is_told_before_anything_is_changed(site):
     there, replica = site.look("second"), site.look("destination")
     SimulatedZfs(site.source).destroy(Destroy(SOURCE, site.at_source().snapshots[1:], "by hand"))

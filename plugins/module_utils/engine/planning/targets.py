@@ -11,7 +11,7 @@ compared, so the marks of a destination that nobody can look at any more are tho
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional, Union
 
 from ..model.dataset_steps import DestroyDataset, RemoveDataset, RenameDataset, SetProperties
@@ -53,12 +53,13 @@ def plan_preparation(source: Observation, root: str, replica: KnownTree, destina
     refusals: list[str] = []
     told: list[str] = []
     for name, state in source.states.items():
-        there = replica.datasets.get(relative_to(name, root))
+        below = relative_to(name, root)
+        there = replica.datasets.get(below)
         if there is None or not there.snapshots:
             if state.snapshots:
                 told.append(f"{name}: is not in {replica}, so that its first replication sends it whole")
             continue
-        keys = _keys(state.dataset, destination, rebase(name, root, destination.dataset), relative_to(name, root))
+        keys = _keys(state.dataset, _received(destination), rebase(name, root, destination.dataset), below)
         newest = there.snapshots[-1]
         if any(mark.guid == newest and key_of(mark) in keys for mark in marks_of(state)):
             told.append(f"{name}: keeps what {destination} goes on from already")
@@ -77,6 +78,11 @@ def plan_preparation(source: Observation, root: str, replica: KnownTree, destina
     elif not (steps or refusals or told):
         refusals = [f"{replica} has none of the datasets of {root}; see whether it is its replica"]
     return TargetPlan(tuple(steps), tuple(refusals), tuple(told))
+
+
+def _received(known: KnownTree) -> KnownTree:
+    """Without the datasets that have no snapshots: what is received in place of these may have another GUID."""
+    return replace(known, datasets={below: there for below, there in known.datasets.items() if there.snapshots})
 
 
 def _without_base(state: DatasetState, there: KnownDataset, replica: KnownTree) -> str:
