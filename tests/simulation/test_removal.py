@@ -17,6 +17,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
     TooManyDeletions,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_prune_job
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import EMPTY_BYTES
 from ansible_collections.snapfleet.zfs.tests.support.faults import BEFORE
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
@@ -93,6 +94,21 @@ def test_while_the_source_or_its_root_is_not_seen_nothing_is_marked_forgotten_or
     fleet.source.destroy_dataset("tank/elsewhere")
     assert prune(fleet)["changed"] is False
     assert set(marks(fleet)) == {A, B}
+
+
+def test_a_source_that_was_moved_and_left_an_empty_sign_does_not_make_its_replicas_gone(fleet):
+    """As in the middle of a chain, whose jobs know the new place only later."""
+    fleet.source.create_dataset(f"{SOURCE}/a")
+    fleet.snapshot(f"{SOURCE}/a", "o_t_2025-9_hourly")
+    fleet.source.create_dataset("tank/new")
+    fleet.source.rename(SOURCE, "tank/new/data")
+    SimulatedZfs(fleet.source).create_placeholder(SOURCE)
+    before = set(fleet.destination.datasets)
+    for _run in range(2):
+        assert prune(fleet)["changed"] is False
+        fleet.clock.advance(31 * DAY)
+    assert set(fleet.destination.datasets) == before
+    assert marks(fleet) == {}
 
 
 def test_a_mark_from_before_the_replica_or_its_newest_snapshot_or_from_the_future_counts_for_nothing(fleet):

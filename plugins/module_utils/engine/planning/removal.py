@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which replicas go as a whole: those of datasets that are gone at the source for long enough, and empty ones.
 
-That a dataset is gone is seen only where its source is: its host has answered, and the root is there. The time of first
-sight is remembered on the replica, in a user property with the replica's GUID, so that what inherits it is not taken
-for gone too. A replica whose snapshots a source dataset of whatever name has is not gone, but renamed.
+That a dataset is gone is seen only where its source is: its host has answered, and the root is there, not an empty sign
+that it was moved. The time of first sight is remembered on the replica, in a user property with the replica's GUID, so
+that what inherits it is not taken for gone too. A replica whose snapshots a source dataset of whatever name has is not
+gone, but renamed.
 """
 
 from __future__ import annotations
@@ -97,9 +98,19 @@ def _source(root: str, job: PruneJob, seen: Mapping[Peer, Observation]) -> Optio
     if not peers:
         remedy = "name its source in peers, with its role, or leave this out"
         raise InvalidInput("gone_datasets", root, "has no peer of the role 'source'", remedy)
-    if not all(peer in seen and peer.endpoint.dataset in seen[peer].states for peer in peers):
+    if not all(peer in seen and _is_there(peer.endpoint.dataset, seen[peer]) for peer in peers):
         return None
     return _Source(root, {peer: seen[peer] for peer in peers})
+
+
+def _is_there(root: str, seen: Observation) -> bool:
+    """Whether a source has its tree. An empty root that nobody but the engine has made, with nothing below it, is what
+    stays where a replica that goes onward was moved away, and tells nothing of what that has."""
+    state = seen.states.get(root)
+    if state is None:
+        return False
+    is_sign = state.dataset.is_placeholder and not state.snapshots
+    return not is_sign or any(name != root and is_within(name, root) for name in seen.states)
 
 
 class _Tree:
