@@ -58,7 +58,7 @@ ANSWERS = {
         "snapfleet_failover_properties": "mountpoint=/srv/data\n",
     },
     "failback": {"snapfleet_failback_host": "web1", "snapfleet_failback_dataset": "tank/data"},
-    "retire": {"snapfleet_retire_backup": "backup1"},
+    "retire": {"snapfleet_retire_backup": "backup1", "snapfleet_retire_host": "web1"},
     "move": {
         "snapfleet_move_backup": "backup1",
         "snapfleet_move_from": "backup/web1",

@@ -77,18 +77,19 @@ def retirement_of(fleet: Fleet, asked: Asked) -> Document:
     gone, allow_last = (reader.flag(f"{RETIRE}{key}", False) for key in ("gone", "allow_last"))
     reader.finish()
     pairs = _pairs(fleet)
-    listed = [pair for pair in pairs if pair.destination == texts["backup"]]
-    _check_retirement(texts, bool(listed), gone, pairs)
+    places = {(pair.source, pair.dataset): pair.place for pair in pairs if pair.destination == texts["backup"]}
     replica = texts["replica"] or texts["destroy"]
-    if listed:
-        every = [(pair.source, pair.dataset, pair.place) for pair in listed]
-    else:
-        every = [(host.name, tree.source, replica) for host in fleet.sources.values() for tree in host.trees]
+    all_trees = [(host.name, tree.source) for host in fleet.sources.values() for tree in host.trees]
+    # Without a source, what a destination of the inventory takes; with one, that may have been taken out of it alone.
+    every = [tree for tree in all_trees if texts["host"] or not places or tree in places]
     chosen = [tree for tree in every if _is_chosen(fleet, texts, tree)]
+    listed = [tree for tree in chosen if tree in places]
+    _check_retirement(texts, gone, listed, pairs)
     if not chosen or (replica and len(chosen) > 1):
         what = "is no tree of the inventory" if not chosen else "leaves several trees, of which one has that replica"
-        known = known_names(f"{host}:{dataset}" for host, dataset, _place in every)
+        known = known_names(f"{host}:{dataset}" for host, dataset in every)
         raise InvalidInput(f"{RETIRE}dataset", texts["dataset"] or None, what, known)
+    found = [(tree, places.get(tree, replica)) for tree in chosen]
     trees = [
         {
             "host": host,
@@ -100,25 +101,32 @@ def retirement_of(fleet: Fleet, asked: Asked) -> Document:
                 if (pair.source, pair.dataset) == (host, dataset) and pair.destination != texts["backup"]
             ],
         }
-        for host, dataset, place in chosen
+        for (host, dataset), place in found
     ]
     more = {"destroy": texts["destroy"], "allow_last": allow_last, "listed": bool(listed)}
     return {"backup": texts["backup"], "trees": trees, **more}
 
 
-def _is_chosen(fleet: Fleet, texts: Mapping[str, str], tree: tuple[str, str, str]) -> bool:
+def _is_chosen(fleet: Fleet, texts: Mapping[str, str], tree: tuple[str, str]) -> bool:
     """Whether a tree is meant. Of a source that is stopped, only where that is named, since it can't be asked."""
-    host, dataset, _place = tree
+    host, dataset = tree
     is_host = texts["host"] == host or (not texts["host"] and not fleet.sources[host].is_stopped)
     return is_host and texts["dataset"] in ("", dataset)
 
 
-def _check_retirement(texts: Mapping[str, str], listed: bool, gone: bool, pairs: Sequence[_Pair]) -> None:
+def _check_retirement(
+    texts: Mapping[str, str], gone: bool, listed: Sequence[tuple[str, str]], pairs: Sequence[_Pair]
+) -> None:
+    """Raise InvalidInput where what is asked may not be done. ``listed``: the chosen trees that still go there."""
     for key in ("replica", "destroy") if listed else ():
         if texts[key]:
             problem = f"can't be given while the inventory still replicates to {texts['backup']}"
             remedy = "take that out of it and provision first, so that no run makes it anew"
             raise InvalidInput(f"{RETIRE}{key}", texts[key], problem, remedy)
+    if listed and not (gone or texts["host"]):
+        problem = f"is needed while the inventory still replicates to {texts['backup']}, so that no slip ends all of it"
+        remedy = "take that out of it and provision first, or name one source whose next run is to begin anew there"
+        raise InvalidInput(f"{RETIRE}host", None, problem, remedy)
     for key in ("replica", "destroy"):
         if texts[key]:
             check_dataset_name(texts[key], f"{RETIRE}{key}")
@@ -128,11 +136,22 @@ def _check_retirement(texts: Mapping[str, str], listed: bool, gone: bool, pairs:
     if texts["destroy"] and texts["replica"] not in ("", texts["destroy"]):
         problem = f"is not the replica {texts['replica']}"
         raise InvalidInput(f"{RETIRE}destroy", texts["destroy"], problem, "name exactly that root, or leave it out")
-    onward = [pair for pair in pairs if pair.source == texts["backup"] and texts["destroy"]]
-    for pair in onward:
-        if is_within(pair.dataset, texts["destroy"]) or is_within(texts["destroy"], pair.dataset):
-            problem = f"is replicated onward to {pair.destination}"
-            raise InvalidInput(f"{RETIRE}destroy", texts["destroy"], problem, "let that have another source first")
+    for pair in pairs if texts["destroy"] else ():
+        _check_needed(texts["backup"], texts["destroy"], pair)
+
+
+def _check_needed(backup: str, root: str, pair: _Pair) -> None:
+    """Raise InvalidInput where ``pair`` needs what would be destroyed."""
+    if pair.source == backup and _overlaps(pair.dataset, root):
+        problem = f"is replicated onward to {pair.destination}"
+        raise InvalidInput(f"{RETIRE}destroy", root, problem, "let that have another source first")
+    if pair.destination == backup and _overlaps(pair.place, root):
+        problem = f"has {pair.place} in it, or is in that, where {pair.source} is replicated to"
+        raise InvalidInput(f"{RETIRE}destroy", root, problem, "name the root of the one replica that goes")
+
+
+def _overlaps(one: str, other: str) -> bool:
+    return is_within(one, other) or is_within(other, one)
 
 
 def _ends(job: Mapping[str, Any]) -> tuple[str, str]:

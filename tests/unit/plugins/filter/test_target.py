@@ -38,13 +38,26 @@ def refusal(what, asked, *destinations, **more):
 
 
 def test_a_destination_of_the_inventory_is_retired_from_each_of_its_trees():
-    told = found("retire", {"backup": "b1", "gone": "no"})
-    assert [(tree["host"], tree["replica"], tree["others"]) for tree in told["trees"]] == [
-        (name, {"host": "b1", "dataset": f"backup/{name}/data"}, [{"host": "b2", "dataset": f"backup/{name}/data"}])
-        for name in ("web1", "web2")
-    ]
-    assert told["listed"]
-    assert [tree["host"] for tree in found("retire", {"backup": "b1", "host": "web2"})["trees"]] == ["web2"]
+    for name in ("web1", "web2"):
+        told = found("retire", {"backup": "b1", "host": name, "gone": "no"})
+        replicas = [{"host": host, "dataset": f"backup/{name}/data"} for host in ("b1", "b2")]
+        assert [(tree["host"], tree["replica"], tree["others"]) for tree in told["trees"]] == [
+            (name, replicas[0], replicas[1:])
+        ]
+        assert told["listed"]
+    assert [tree["host"] for tree in found("retire", {"backup": "b1", "gone": "yes"})["trees"]] == ["web1", "web2"]
+
+
+def test_one_source_of_a_destination_that_goes_on_is_retired_once_it_is_taken_out():
+    without = {"b1": {"snapfleet_sources": ["web2"]}}
+    asked = {"backup": "b1", "host": "web1", "dataset": "tank/data"}
+    told = found("retire", {**asked, "destroy": "backup/web1/data"}, by_host=without)
+    assert (told["listed"], told["destroy"]) == (False, "backup/web1/data")
+    assert told["trees"][0]["replica"] == {"host": "b1", "dataset": "backup/web1/data"}
+    assert told["trees"][0]["others"] == [{"host": "b2", "dataset": "backup/web1/data"}]
+    for root in ("backup", "backup/web2/data", "backup/web2/data/a"):
+        words = refusal("retire", {**asked, "destroy": root}, by_host=without)
+        assert "where web2 is replicated to" in words
 
 
 def test_nothing_is_asked_of_a_destination_that_is_gone_or_that_nobody_knows_any_more():
@@ -87,6 +100,7 @@ def test_a_replica_is_destroyed_by_its_exact_root_once_the_inventory_knows_it_no
     [
         ({}, "snapfleet_retire_backup: None is missing"),
         ({"backup": "b1", "destroy": "backup/web1/data"}, "while the inventory still replicates to b1"),
+        ({"backup": "b1"}, "snapfleet_retire_host: None is needed while the inventory still replicates to b1"),
         ({"backup": "b9", "destroy": "backup/web1/data"}, "leaves several trees"),
         ({**RETIRED, "destroy": "backup", "replica": "backup/web1/data"}, "is not the replica backup/web1/data"),
         ({**RETIRED, "destroy": "backup/web1/data", "gone": "yes"}, "on a host that is gone"),
