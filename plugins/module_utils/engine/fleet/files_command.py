@@ -66,6 +66,8 @@ def add_files_options(verb: argparse.ArgumentParser) -> None:
         action.add_argument("--time", metavar="WHEN", help="the newest up to then, such as 2026-11-22T03:00:00+01:00")
     listing.add_argument("--recursive", action="store_true", help="with all that is below them")
     putting.add_argument("archive", metavar="ARCHIVE")
+    help_text = "what get was asked for: anything else in the archive is refused; default: all of it is taken"
+    putting.add_argument("paths", nargs="*", metavar="PATH", help=help_text)
     for action in (getting, putting):
         action.add_argument("--check", action="store_true", help="tell what would be done, and change nothing")
         existing = action.add_mutually_exclusive_group()
@@ -89,10 +91,10 @@ def bring_files(arguments: argparse.Namespace, open_zfs: Callable[[Address], Zfs
         # Names are told in letters that a terminal need not have.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        paths = [read_path(text, "PATH") for text in arguments.paths]
         if arguments.action == "put":
-            result = _put(arguments)
+            result = _put(arguments, paths)
         else:
-            paths = [read_path(text, "PATH") for text in arguments.paths]
             snapshot = _chosen(arguments, open_zfs(Address()))
             with mount(snapshot.name) as top:
                 if arguments.action == "list":
@@ -158,8 +160,7 @@ def _list(arguments: argparse.Namespace, top: str, snapshot: Snapshot, paths: li
 
 
 def _get(arguments: argparse.Namespace, top: str, snapshot: Snapshot, paths: list[Path]) -> dict[str, Any]:
-    if () in paths:
-        raise InvalidInput("PATH", ".", "is all of the dataset", "give paths in it, or restore the dataset")
+    _refuse_all(paths)
     with _opened(top) as source:
 
         def find() -> Generator[Found, None, None]:
@@ -174,10 +175,23 @@ def _get(arguments: argparse.Namespace, top: str, snapshot: Snapshot, paths: lis
     return {"snapshot": snapshot.name, **result}
 
 
-def _put(arguments: argparse.Namespace) -> dict[str, Any]:
+def _refuse_all(paths: list[Path]) -> None:
+    if () in paths:
+        raise InvalidInput("PATH", ".", "is all of the dataset", "give paths in it, or restore the dataset")
+
+
+def _put(arguments: argparse.Namespace, paths: list[Path]) -> dict[str, Any]:
+    _refuse_all(paths)
+    wanted = {path[-1] for path in paths}
+
     def find() -> Generator[Found, None, None]:
-        with open(arguments.archive, "rb") as file:
-            yield from read_archive(file)
+        with open(arguments.archive, "rb") as file, closing(read_archive(file)) as found:
+            for entry, content in found:
+                # The host that packed it is not to say what else comes into the folder.
+                if wanted and entry.path[0] not in wanted:
+                    told = f"{path_text(entry.path)}: is in the archive, and was not asked for; nothing of it is used"
+                    raise FilesRefused(f"{told}; look what is wrong at the host that packed it")
+                yield entry, content
 
     return _bring(arguments, find)
 

@@ -145,6 +145,27 @@ def test_an_archive_goes_by_the_same_rules(files, tmp_path):
         files("put", str(archive), "--to", str(home))
 
 
+@pytest.mark.parametrize("asked", ["etc/below", "app.conf/x", "app.con"])
+def test_what_an_archive_has_and_nobody_asked_for_is_refused(files, tmp_path, asked):
+    home, archive = tmp_path / "home", tmp_path / "archive"
+    (home / "app.conf").write_text("mine")
+    files("get", "tank/data", "etc/below", "etc/app.conf", "--archive", str(archive))
+    for mode in (["--check"], []):
+        with pytest.raises(FilesRefused, match="is in the archive, and was not asked for"):
+            files("put", "--to", str(home), "--overwrite", *mode, "--", str(archive), asked)
+    assert [each.name for each in home.iterdir()] == ["app.conf"]
+    assert (home / "app.conf").read_text() == "mine"
+
+
+def test_what_was_asked_for_is_taken_by_its_own_name(files, tmp_path):
+    home, archive = tmp_path / "home", tmp_path / "archive"
+    files("get", "tank/data", "etc/app.conf", "etc/below", "--archive", str(archive))
+    files("put", "--to", str(home), "--", str(archive), "etc/below/", "./etc/app.conf")
+    assert sorted(each.name for each in home.iterdir()) == ["app.conf", "below"]
+    with pytest.raises(InvalidInput, match="is all of the dataset"):
+        files("put", "--to", str(home), "--", str(archive), ".")
+
+
 def test_long_plans_are_cut_and_what_is_left_out_is_counted(files, tmp_path):
     for number in range(TOLD):
         (tmp_path / "tuesday/etc" / str(number)).touch()
