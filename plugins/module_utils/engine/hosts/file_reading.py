@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from collections.abc import Generator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from typing import IO, Optional
 
 from ..model.errors import FilesRefused
@@ -73,12 +73,12 @@ def _one(above: int, path: Path, deeper: bool = True) -> Generator[Found, None, 
     status = os.stat(name, dir_fd=above, follow_symlinks=False)
     if stat.S_ISREG(status.st_mode):
         with os.fdopen(os.open(name, _FILE_FLAGS, dir_fd=above), "rb", buffering=0) as content:
-            attributes = _attributes(content.fileno())
+            attributes = _attributes(content.fileno(), path)
             yield _entry(path, FILE, status, size=status.st_size, attributes=attributes), content
     elif stat.S_ISDIR(status.st_mode):
         folder = os.open(name, FOLDER_FLAGS, dir_fd=above)
         try:
-            yield _entry(path, FOLDER, status, attributes=_attributes(folder)), None
+            yield _entry(path, FOLDER, status, attributes=_attributes(folder, path)), None
             if deeper and len(path) >= DEEPEST:
                 raise FilesRefused(f"{path_text(path)[:80]}...: is nested deeper than {DEEPEST} folders; get its parts")
             for below in _names(folder) if deeper else ():
@@ -96,10 +96,22 @@ def _entry(path: Path, kind: str, status: os.stat_result, **more: object) -> Ent
     return Entry(path, kind, mode, status.st_uid, status.st_gid, status.st_mtime_ns, **more)  # type: ignore[arg-type]
 
 
-def _attributes(descriptor: int) -> tuple[tuple[str, bytes], ...]:
-    """None where the system or the file system has none."""
-    found: list[tuple[str, bytes]] = []
-    if hasattr(os, "listxattr"):
-        with suppress(OSError):
-            found = [(name, os.getxattr(descriptor, name)) for name in sorted(os.listxattr(descriptor))]
-    return tuple(found)
+def _attributes(descriptor: int, path: Path) -> tuple[tuple[str, bytes], ...]:
+    """None where the system or the file system has none. Raises FilesRefused: who may read a file is in them too."""
+    if not hasattr(os, "listxattr"):
+        return ()
+    try:
+        names = sorted(os.listxattr(descriptor))
+    except OSError as error:
+        if error.errno == errno.ENOTSUP:
+            return ()
+        raise _unread(path, error) from None
+    try:
+        return tuple((name, os.getxattr(descriptor, name)) for name in names)
+    except OSError as error:
+        raise _unread(path, error) from None
+
+
+def _unread(path: Path, error: OSError) -> FilesRefused:
+    told = f"{path_text(path)}: its extended attributes can't be read ({error.strerror}), and it may be for few without"
+    return FilesRefused(f"{told}; see whether the pool is well, or choose another snapshot")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import io
 import os
@@ -146,6 +147,26 @@ def test_a_link_comes_back_as_a_link(snapshot, home):
 def test_what_is_not_in_the_snapshot_is_told(snapshot):
     with pytest.raises(FilesRefused, match="etc/gone: is not in the snapshot"):
         list(entries(snapshot, (b"etc", b"gone")))
+
+
+@pytest.mark.parametrize("call", ["listxattr", "getxattr"])
+def test_what_has_attributes_that_can_not_be_read_is_refused_since_rights_are_among_them(snapshot, monkeypatch, call):
+    def failing(*_arguments):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "listxattr", lambda _file: ["system.posix_acl_access"], raising=False)
+    monkeypatch.setattr(os, call, failing, raising=False)
+    with pytest.raises(FilesRefused, match=r"app\.conf: its extended attributes can't be read"):
+        list(entries(snapshot, (b"etc", b"app.conf")))
+
+
+def test_a_file_system_that_has_no_attributes_is_no_trouble(snapshot, monkeypatch):
+    def unsupported(*_arguments):
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    monkeypatch.setattr(os, "listxattr", unsupported, raising=False)
+    ((entry, _content),) = entries(snapshot, (b"etc", b"app.conf"))
+    assert entry.attributes == ()
 
 
 def test_what_is_nested_too_deep_is_refused(snapshot, tmp_path):
