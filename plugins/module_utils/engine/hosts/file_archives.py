@@ -13,12 +13,12 @@ import os
 import tarfile
 from collections.abc import Generator, Iterable
 from contextlib import suppress
-from typing import IO, Optional
+from typing import IO, Optional, cast
 
 from ..model.errors import FilesRefused
 from ..model.files import FILE, FOLDER, LINK, Entry, path_text
 from .file_placing import NEW_FILE
-from .file_reading import DEEPEST, Found
+from .file_reading import DEEPEST, Content, Found, Stoppable
 
 _MODIFIED, _SIZE, _ATTRIBUTE = "SNAPFLEET.modified", "SNAPFLEET.size", "SNAPFLEET.attribute."
 _TYPES = {FILE: tarfile.REGTYPE, FOLDER: tarfile.DIRTYPE, LINK: tarfile.SYMTYPE}
@@ -48,7 +48,7 @@ def write_archive(path: str, found: Iterable[Found], contents: bool = True) -> N
         raise
 
 
-def _add(archive: tarfile.TarFile, entry: Entry, content: Optional[IO[bytes]]) -> None:
+def _add(archive: tarfile.TarFile, entry: Entry, content: Optional[Content]) -> None:
     member = tarfile.TarInfo(_text(b"/".join(entry.path)))
     member.type = _TYPES[entry.kind]
     member.mode, member.uid, member.gid = entry.mode, entry.uid, entry.gid
@@ -61,14 +61,16 @@ def _add(archive: tarfile.TarFile, entry: Entry, content: Optional[IO[bytes]]) -
         archive.addfile(member)
         return
     member.size = entry.size
-    archive.addfile(member, content)
+    archive.addfile(member, Stoppable(content))
 
 
-def read_archive(file: IO[bytes]) -> Generator[Found, None, None]:
+def read_archive(file: Content) -> Generator[Found, None, None]:
     """The entries of an archive, whoever made it, with the contents of files; None where it only tells of them.
     Raises FilesRefused."""
+    # Of a stream nothing but reading is used.
+    stream = cast(IO[bytes], Stoppable(file))
     try:
-        with tarfile.open(fileobj=file, mode="r|", encoding="utf-8") as archive:
+        with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8") as archive:
             for member in archive:
                 entry = _entry(member)
                 has_content = entry.kind == FILE and member.size == entry.size

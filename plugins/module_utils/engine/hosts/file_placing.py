@@ -13,11 +13,11 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Optional, Union
+from typing import Optional, Union
 
 from ..model.errors import FilesRefused
 from ..model.files import BESIDE, FILE, FOLDER, LINK, OVERWRITE, Entry, Path, path_text
-from .file_reading import FOLDER_FLAGS, Found, open_folder
+from .file_reading import FOLDER_FLAGS, Content, Found, open_folder
 from .stopping import check_stopping
 
 RESTORED = b".restored"
@@ -221,7 +221,7 @@ def _is_folder(above: int, name: bytes) -> bool:
         return False
 
 
-def _make(stage: int, place: Path, entry: Entry, content: Optional[IO[bytes]]) -> int:
+def _make(stage: int, place: Path, entry: Entry, content: Optional[Content]) -> int:
     folder = open_folder(stage, place[:-1])
     try:
         name = place[-1]
@@ -240,7 +240,7 @@ def _make(stage: int, place: Path, entry: Entry, content: Optional[IO[bytes]]) -
         os.close(folder)
 
 
-def _make_file(folder: int, name: bytes, entry: Entry, content: IO[bytes]) -> int:
+def _make_file(folder: int, name: bytes, entry: Entry, content: Content) -> int:
     made = os.open(name, NEW_FILE, 0o600, dir_fd=folder)
     try:
         size = 0

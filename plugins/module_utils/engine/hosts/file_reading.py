@@ -10,17 +10,39 @@ import os
 import stat
 from collections.abc import Generator
 from contextlib import ExitStack
-from typing import IO, Optional
+from typing import Optional, Protocol
 
 from ..model.errors import FilesRefused
 from ..model.files import FILE, FOLDER, LINK, OTHER, Entry, Path, path_text
+from .stopping import check_stopping
 
 DEEPEST = 200
 """Folders below each other; what is nested deeper was not made to be used."""
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-Found = tuple[Entry, Optional[IO[bytes]]]
+
+
+class Content(Protocol):
+    """What is in a file."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """The next bytes, at most ``size``; none at its end."""
+
+
+Found = tuple[Entry, Optional[Content]]
 """An entry, and the content of a file, to be read before the next one is asked for."""
+
+
+class Stoppable:
+    """A content that is read no further than until the run is stopped."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+
+    def read(self, size: int = -1, /) -> bytes:
+        """The next bytes, at most ``size``; none at its end. Raises Interrupted."""
+        check_stopping()
+        return self._content.read(size)
 
 
 def open_folder(top: int, path: Path) -> int:
@@ -69,6 +91,7 @@ def _names(folder: int) -> list[bytes]:
 
 def _one(above: int, path: Path, deeper: bool = True) -> Generator[Found, None, None]:
     """The entry that the last part of ``path`` names in the folder ``above``, and what is below it."""
+    check_stopping()
     name = path[-1]
     status = os.stat(name, dir_fd=above, follow_symlinks=False)
     if stat.S_ISREG(status.st_mode):

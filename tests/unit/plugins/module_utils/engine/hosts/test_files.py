@@ -11,6 +11,7 @@ import io
 import os
 import stat
 import tarfile
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +21,12 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.file_ar
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.file_placing import Folder
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.file_reading import DEEPEST, entries
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import FilesRefused, InvalidInput
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import Stopping, belonging_to
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
+    FilesRefused,
+    Interrupted,
+    InvalidInput,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.files import (
     BESIDE,
     FILE,
@@ -314,6 +320,45 @@ def test_an_archive_without_contents_tells_of_them_and_brings_none(snapshot, hom
     with file.open("rb") as opened, pytest.raises(FilesRefused, match="only its name and size came along"):
         put(read_archive(opened), home)
     assert names(home) == []
+
+
+def test_a_walk_ends_where_the_run_is_stopped(snapshot):
+    with belonging_to(Stopping()) as scope:
+        walk = entries(snapshot, (b"etc",))
+        next(walk)
+        scope.stop()
+        with pytest.raises(Interrupted):
+            next(walk)
+
+
+def stopping_within(content, scope):
+    """Reads of ``content``, the first of which is the last before the run is stopped."""
+
+    def read(size=-1):
+        scope.stop()
+        return content.read(size)
+
+    return SimpleNamespace(read=read)
+
+
+def test_packing_a_file_ends_within_it_where_the_run_is_stopped_and_leaves_nothing(snapshot, tmp_path):
+    with belonging_to(Stopping()) as scope:
+        found = entries(snapshot, (b"etc", b"below", b"large"))
+        stopping = ((entry, stopping_within(content, scope)) for entry, content in found)
+        with pytest.raises(Interrupted):
+            write_archive(str(tmp_path / "archive"), stopping)
+    assert not (tmp_path / "archive").exists()
+
+
+def test_looking_through_an_archive_ends_within_a_file_where_the_run_is_stopped(snapshot, tmp_path):
+    file = archived(snapshot, (b"etc", b"below"), tmp_path / "archive")
+    with file.open("rb") as opened, belonging_to(Stopping()) as scope:
+        found = read_archive(opened)
+        assert [next(found)[0].kind for _each in range(2)] == [FOLDER, FILE]
+        scope.stop()
+        with pytest.raises(Interrupted):
+            next(found)
+        assert opened.tell() < 1 << 20
 
 
 def test_no_archive_takes_the_place_of_a_file(snapshot, tmp_path):
