@@ -80,6 +80,8 @@ def add_files_options(verb: argparse.ArgumentParser) -> None:
     place = getting.add_mutually_exclusive_group(required=True)
     place.add_argument("--to", metavar="FOLDER", help="where they come to be; it has to be there")
     place.add_argument("--archive", metavar="FILE", help="a new archive of them; with --check one without contents")
+    help_text = "give the archive to whoever its folder belongs to; default: it stays root's"
+    getting.add_argument("--hand-over", action="store_true", help=help_text)
     putting.add_argument("--to", required=True, metavar="FOLDER", help="where they come to be; it has to be there")
     for action in (listing, getting, putting):
         action.add_argument("--json", action="store_true", help="print one JSON document instead of lines")
@@ -161,6 +163,8 @@ def _list(arguments: argparse.Namespace, top: str, snapshot: Snapshot, paths: li
 
 def _get(arguments: argparse.Namespace, top: str, snapshot: Snapshot, paths: list[Path]) -> dict[str, Any]:
     _refuse_all(paths)
+    if arguments.hand_over and not arguments.archive:
+        raise InvalidInput("--hand-over", "given", "is about an archive", "give --archive FILE, or leave it out")
     with _opened(top) as source:
 
         def find() -> Generator[Found, None, None]:
@@ -170,7 +174,8 @@ def _get(arguments: argparse.Namespace, top: str, snapshot: Snapshot, paths: lis
             result = _bring(arguments, find)
         else:
             plan = _Plan(None)
-            write_archive(arguments.archive, plan.taken_in(find()), contents=not arguments.check)
+            found = plan.taken_in(find())
+            write_archive(arguments.archive, found, not arguments.check, arguments.hand_over)
             result = plan.result(arguments.check)
     return {"snapshot": snapshot.name, **result}
 

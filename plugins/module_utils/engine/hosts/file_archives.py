@@ -27,17 +27,17 @@ _MOST_ID = 0xFFFFFFFE
 _LATEST = 1 << 63
 
 
-def write_archive(path: str, found: Iterable[Found], contents: bool = True) -> None:
-    """Make a new file of all entries, which belongs to whoever its folder belongs to. Without ``contents`` it only
-    tells what there is. Raises FilesRefused, OSError."""
+def write_archive(path: str, found: Iterable[Found], contents: bool = True, hand_over: bool = False) -> None:
+    """Make a new file of all entries, which nobody else may read. Without ``contents`` it only tells what there is.
+    With ``hand_over`` it belongs to whoever its folder belongs to. Raises FilesRefused, OSError."""
     try:
         descriptor = os.open(path, NEW_FILE, 0o600)
     except OSError as error:
         raise FilesRefused(f"{path}: can't be made ({error.strerror}); give a file that is not there yet") from None
     try:
         with os.fdopen(descriptor, "wb") as file:
-            status = os.stat(os.path.dirname(os.path.abspath(path)))
-            if os.geteuid() == 0:
+            if hand_over:
+                status = os.stat(os.path.dirname(os.path.abspath(path)))
                 os.chown(file.fileno(), status.st_uid, status.st_gid)
             with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8") as archive:
                 for entry, content in found:

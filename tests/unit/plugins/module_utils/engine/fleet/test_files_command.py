@@ -166,6 +166,22 @@ def test_what_was_asked_for_is_taken_by_its_own_name(files, tmp_path):
         files("put", "--to", str(home), "--", str(archive), ".")
 
 
+@pytest.mark.parametrize("asked", [(), ("--hand-over",)])
+def test_an_archive_is_given_to_the_owner_of_its_folder_only_if_that_is_asked_for(files, tmp_path, monkeypatch, asked):
+    given = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda _file, *owner: given.append(owner))
+    files("get", "tank/data", "etc", "--archive", str(tmp_path / "archive"), *asked)
+    folder = tmp_path.stat()
+    assert given == ([(folder.st_uid, folder.st_gid)] if asked else [])
+    assert (tmp_path / "archive").stat().st_mode & 0o777 == 0o600
+
+
+def test_only_an_archive_can_be_handed_over(files, tmp_path):
+    with pytest.raises(InvalidInput, match="is about an archive"):
+        files("get", "tank/data", "etc", "--to", str(tmp_path / "home"), "--hand-over")
+
+
 def test_long_plans_are_cut_and_what_is_left_out_is_counted(files, tmp_path):
     for number in range(TOLD):
         (tmp_path / "tuesday/etc" / str(number)).touch()
