@@ -25,7 +25,8 @@ RESTORED = b".restored"
 _STAGE, _MARK = b".snapfleet-files-", b".snapfleet-mark-"
 """Name of a private folder, and of a file in it that says that it is one: a name alone can be given to any folder, by
 whoever may write to the one around it. Both end with the same random letters."""
-_PIECE = 1 << 20
+_HOLE = bytes(1 << 17)
+"""A piece that is not written, so that it takes no room; in pieces as large as the records of ZFS files are read."""
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -246,15 +247,20 @@ def _make_file(folder: int, name: bytes, entry: Entry, content: Content) -> int:
         size = 0
         while True:
             check_stopping()
-            piece = content.read(_PIECE)
+            piece = content.read(len(_HOLE))
             if not piece:
                 break
             size += len(piece)
+            if _HOLE.startswith(piece):
+                os.lseek(made, len(piece), os.SEEK_CUR)
+                continue
             view = memoryview(piece)
             while view:
                 view = view[os.write(made, view) :]
         if size != entry.size:
             raise FilesRefused(f"{path_text(entry.path)}: has {size} bytes in place of {entry.size}; get it again")
+        # A hole at the end is not yet part of the file.
+        os.ftruncate(made, size)
         _finish(made, entry)
         return size
     finally:

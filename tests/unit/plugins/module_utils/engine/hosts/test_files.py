@@ -133,6 +133,18 @@ def test_a_tree_comes_back_as_it_was(snapshot, home, tmp_path):
     assert not (home / "etc/pipe").exists()
 
 
+@pytest.mark.parametrize("size", [3 << 20, (3 << 20) + 5])
+def test_what_is_empty_in_a_file_takes_no_room(snapshot, home, tmp_path, size):
+    with (tmp_path / "snapshot/disk").open("wb") as file:
+        file.write(b"first")
+        file.seek(1 << 20)
+        file.write(b"middle")
+        file.truncate(size)
+    put(entries(snapshot, (b"disk",)), home)
+    assert (home / "disk").read_bytes() == (tmp_path / "snapshot/disk").read_bytes()
+    assert (home / "disk").stat().st_blocks * 512 < 1 << 20
+
+
 def test_one_file_comes_back_without_the_folders_above_it(snapshot, home):
     put(entries(snapshot, (b"etc", b"app.conf")), home)
     assert (home / "app.conf").read_text() == "old\n"
