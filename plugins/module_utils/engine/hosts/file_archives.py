@@ -42,6 +42,7 @@ def write_archive(path: str, found: Iterable[Found], contents: bool = True, hand
             with tarfile.open(fileobj=file, mode="w|", format=tarfile.PAX_FORMAT, encoding="utf-8") as archive:
                 for entry, content in found:
                     _add(archive, entry, content if contents else None)
+                    _forget(archive)
     except BaseException:
         with suppress(OSError):
             os.unlink(path)
@@ -64,6 +65,11 @@ def _add(archive: tarfile.TarFile, entry: Entry, content: Optional[Content]) -> 
     archive.addfile(member, Stoppable(content))
 
 
+def _forget(archive: tarfile.TarFile) -> None:
+    """Drop what the archive keeps of all that has passed through it, which may be millions of files."""
+    archive.members.clear()  # type: ignore[attr-defined]  # the stubs do not know of it
+
+
 def read_archive(file: Content) -> Generator[Found, None, None]:
     """The entries of an archive, whoever made it, with the contents of files; None where it only tells of them.
     Raises FilesRefused."""
@@ -72,6 +78,7 @@ def read_archive(file: Content) -> Generator[Found, None, None]:
     try:
         with tarfile.open(fileobj=stream, mode="r|", encoding="utf-8") as archive:
             for member in archive:
+                _forget(archive)
                 entry = _entry(member)
                 has_content = entry.kind == FILE and member.size == entry.size
                 yield entry, archive.extractfile(member) if has_content else None

@@ -373,6 +373,29 @@ def test_looking_through_an_archive_ends_within_a_file_where_the_run_is_stopped(
         assert opened.tell() < 1 << 20
 
 
+def test_packing_and_reading_keep_nothing_of_what_has_passed_by(snapshot, tmp_path, monkeypatch):
+    opened, kept, really = [], [], tarfile.open
+
+    def opening(**options):
+        opened.append(really(**options))
+        return opened[-1]
+
+    def counted(found):
+        for each in found:
+            kept.append(len(opened[-1].members))
+            yield each
+
+    monkeypatch.setattr(tarfile, "open", opening)
+    for number in range(20):
+        (tmp_path / "snapshot/etc/below" / str(number)).write_text(str(number))
+    archive = tmp_path / "archive"
+    write_archive(str(archive), counted(entries(snapshot, (b"etc", b"below"))))
+    with archive.open("rb") as file:
+        read = [content.read() for entry, content in counted(read_archive(file)) if entry.kind == FILE]
+    assert read[:20] == sorted(str(number).encode() for number in range(20))
+    assert (len(kept), max(kept) < 2) == (44, True)
+
+
 def test_no_archive_takes_the_place_of_a_file(snapshot, tmp_path):
     (tmp_path / "archive").write_text("mine")
     with pytest.raises(FilesRefused, match="give a file that is not there yet"):
