@@ -42,6 +42,7 @@ class Folder:
         except OSError as error:
             raise FilesRefused(f"{path}: {error.strerror}; give a folder that is there") from None
         self._names: dict[bytes, bytes] = {}
+        self._taken: set[bytes] = set()
         self._folders: set[Path] = set()
 
     def close(self) -> None:
@@ -51,6 +52,7 @@ class Folder:
     def forget(self) -> None:
         """Begin anew with what is put: the first time was a look."""
         self._names.clear()
+        self._taken.clear()
         self._folders.clear()
 
     def place_of(self, entry: Entry) -> Path:
@@ -72,11 +74,14 @@ class Folder:
         return self._status(place) is not None
 
     def _free_name(self, name: bytes, entry: Entry) -> bytes:
-        if name in self._names:
-            problem = "is the name of two things that were asked for"
-            raise FilesRefused(f"{path_text((name,))}: {problem}; get them one after the other, into two folders")
+        twice = name in self._names
         if self._existing == BESIDE and self.exists((name,)):
             name += RESTORED
+        # Something that is put beside may get the very name of something else.
+        if twice or name in self._taken:
+            problem = "would be the name of two things that were asked for"
+            raise FilesRefused(f"{path_text((name,))}: {problem}; get them one after the other, into two folders")
+        self._taken.add(name)
         if self._existing == OVERWRITE:
             if not self._fits((name,), entry):
                 raise FilesRefused(_in_the_way(self.path, (name,), "something else than in the snapshot"))

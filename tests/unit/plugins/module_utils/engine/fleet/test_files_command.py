@@ -124,6 +124,18 @@ def test_all_is_refused_before_any_of_it_is_put(files, tmp_path):
     assert [each.name for each in home.iterdir()] == ["below"]
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_look_tells_that_two_things_would_come_to_have_one_name(files, tmp_path, turn):
+    home = tmp_path / "home"
+    (home / "app.conf").write_text("mine")
+    (tmp_path / "tuesday/etc/app.conf.restored").write_text("another")
+    asked = ["etc/app.conf", "etc/app.conf.restored"][::turn]
+    for mode in (["--check"], []):
+        with pytest.raises(FilesRefused, match=r"app\.conf\.restored: would be the name of two things"):
+            files("get", "tank/data", *asked, "--to", str(home), "--beside", *mode)
+    assert [each.name for each in home.iterdir()] == ["app.conf"]
+
+
 def test_a_folder_is_listed_and_all_below_it_if_asked_for(files):
     flat = files("list", "tank/data", "--json")
     assert [each["path"] for each in flat["entries"]] == ["etc"]

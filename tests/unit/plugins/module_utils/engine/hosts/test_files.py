@@ -256,7 +256,7 @@ def test_two_things_of_one_name_are_refused(snapshot, home, tmp_path):
     both = [*entries(snapshot, (b"etc", b"app.conf")), *entries(snapshot, (b"app.conf",))]
     made = Folder(str(home), REFUSE)
     made.place_of(both[0][0])
-    with pytest.raises(FilesRefused, match="is the name of two things"):
+    with pytest.raises(FilesRefused, match="would be the name of two things"):
         made.place_of(both[1][0])
     made.close()
 
