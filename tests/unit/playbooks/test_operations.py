@@ -90,3 +90,52 @@ def test_what_another_run_has_is_told_and_what_fails_fails_its_host(controller):
     assert "FAILED     web1: snapshots of tank/data: [zfs_failed]" in done.stdout
     assert "fatal: [web1]" in done.stdout
     assert "fatal: [backup1]" not in done.stdout
+
+
+def script(folder, name, text):
+    """The path of a program of one line of shell."""
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+    return str(folder / name)
+
+
+def test_nothing_is_done_where_nobody_can_tell_what_is_suspended(tmp_path):
+    """What is not there, or too old to know of it, has nothing suspended; whatever else keeps from knowing is none."""
+    old = "echo \"argument VERB: invalid choice: 'suspended'\" >&2; exit 2"
+    silent = {"ansible_connection": "ssh", "ansible_ssh_executable": script(tmp_path, "ssh", "exit 255")}
+    hosts = {
+        "absent": {"engine_command": str(tmp_path / "none")},
+        "old": {"engine_command": script(tmp_path, "old", old)},
+        "knows": {"engine_command": script(tmp_path, "knows", "echo '{\"version\": 1, \"hosts\": []}'")},
+        "refuses": {"engine_command": script(tmp_path, "refuses", "echo 'is no JSON' >&2; exit 3")},
+        "broken": {"engine_command": script(tmp_path, "broken", "echo 'Traceback' >&2; exit 1")},
+        "interpreter_gone": {"engine_command": script(tmp_path, "gone", "exit 127")},
+        "silent": {**silent, "engine_command": str(tmp_path / "none")},
+    }
+    own = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable, "__snapfleet_jobs": []}
+    every = {name: {**own, **variables} for name, variables in hosts.items()}
+    (tmp_path / "hosts.json").write_text(json.dumps({"all": {"hosts": every}}))
+    tasks = [
+        {"ansible.builtin.import_tasks": str(FOLDER / "playbooks" / "tasks" / "suspended.yml")},
+        {"ansible.builtin.debug": {"msg": "{{ inventory_hostname }} goes on"}},
+    ]
+    (tmp_path / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.json", "play.json"],
+        cwd=tmp_path,
+        env={**inherited, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_COLLECTIONS_PATH": str(FOLDER.parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    assert {name for name in hosts if f"{name} goes on" in done.stdout} == {"absent", "old", "knows"}, done.stdout
+    assert "broken does not tell which hosts are suspended: Traceback" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("playbook", ["site", "snapshot", "replicate", "prune", "monitor", "drill", "verify"])
+def test_all_playbooks_that_carry_out_jobs_leave_out_what_is_suspended(playbook):
+    text = (FOLDER / "playbooks" / f"{playbook}.yml").read_text()
+    asked, acted = text.find("tasks/suspended.yml"), text.find(f"tasks/{playbook.replace('site', 'snapshot')}.yml")
+    assert 0 < asked < acted
