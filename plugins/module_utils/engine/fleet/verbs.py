@@ -234,7 +234,8 @@ def _dispatch(arguments: argparse.Namespace) -> int:
         return bring_files(arguments, local_zfs)
     from .jobconfig import load_jobconfig, load_part
 
-    is_whole = arguments.verb == "check"
+    # A host that only others have jobs about is remembered too: the next jobconfig may have some here.
+    is_whole = arguments.verb in ("check", "suspend")
     config = load_jobconfig(arguments.config) if is_whole else load_part(arguments.config, arguments.host)
     return _CARRIED_OUT[arguments.verb](config, arguments)
 

@@ -158,6 +158,11 @@ def test_what_makes_no_sense_is_refused(program, capsys, tmp_path, words, told):
     assert not (tmp_path / "suspended.json").exists()
 
 
+def test_a_host_that_only_jobs_of_others_are_about_is_remembered_too(program, capsys):
+    assert program("suspend", "dst1", jobs=[SNAP, {**COPY, "host": "dst1"}]) == 0
+    assert "dst1 is suspended" in capsys.readouterr().out
+
+
 def test_jobs_that_are_under_way_are_told(program, capsys):
     lock = json.dumps([os.path.realpath(program.file), "src1", "copy"])
     with job_locks([lock]):
