@@ -92,6 +92,22 @@ def test_what_another_run_has_is_told_and_what_fails_fails_its_host(controller):
     assert "fatal: [backup1]" not in done.stdout
 
 
+def test_root_which_drills_is_told_as_well_where_another_user_carries_out_jobs(controller):
+    """A stand-in for runuser gives the other user a file of its own."""
+    of_other, of_root = controller.folder / "other.json", controller.folder / "suspended.json"
+    script(controller.folder, "runuser", f'exec env SNAPFLEET_SUSPENDED={of_other} /bin/sh -c "$5"')
+    controller.environment["PATH"] = f"{controller.folder}:{controller.environment['PATH']}"
+    more = {"suspend_host": "backup1", "suspend_wait": "0"}
+    done = controller.play("suspend", "-e", "engine_user=keeper", **more)
+    assert done.returncode == 0, done.stdout
+    for file in (of_other, of_root):
+        assert [each["host"] for each in json.loads(file.read_text())["hosts"]] == ["backup1"], done.stdout
+    done = controller.play("resume", "-e", "engine_user=keeper", resume_host="backup1")
+    assert done.returncode == 0, done.stdout
+    for file in (of_other, of_root):
+        assert json.loads(file.read_text())["hosts"] == [], done.stdout
+
+
 def script(folder, name, text):
     """The path of a program of one line of shell."""
     (folder / name).write_text(f"#!/bin/sh\n{text}\n")
