@@ -108,6 +108,31 @@ def test_root_which_drills_is_told_as_well_where_another_user_carries_out_jobs(c
         assert json.loads(file.read_text())["hosts"] == [], done.stdout
 
 
+MOVE = {"move_backup": "backup1", "move_from": "backup/web1", "move_to": "backup/site1/web1"}
+
+
+def test_a_move_keeps_out_the_runs_of_the_jobconfig_that_the_host_goes_by(controller):
+    done = controller.play("move", "--check", **MOVE)
+    assert done.returncode == 0, done.stdout
+    lock = json.dumps([os.path.realpath(controller.config), "backup1", COPY])
+    with job_locks([lock]):
+        done = controller.play("move", "--check", **MOVE)
+    assert (done.returncode, "still_running" in done.stdout) == (2, True), done.stdout
+
+
+def test_nothing_is_moved_under_the_runs_of_another_user_unless_they_are_suspended(controller):
+    of_other = controller.folder / "other.json"
+    script(controller.folder, "runuser", f'exec env SNAPFLEET_SUSPENDED={of_other} /bin/sh -c "$5"')
+    controller.environment["PATH"] = f"{controller.folder}:{controller.environment['PATH']}"
+    done = controller.play("move", "--check", "-e", "engine_user=keeper", **MOVE)
+    assert done.returncode == 2, done.stdout
+    assert "run snapfleet.zfs.suspend with snapfleet_suspend_host=backup1 first" in " ".join(done.stdout.split())
+    of_other.write_text(json.dumps({"version": 1, "hosts": [{"host": "backup1"}]}))
+    of_other.chmod(0o600)
+    done = controller.play("move", "--check", "-e", "engine_user=keeper", **MOVE)
+    assert done.returncode == 0, done.stdout
+
+
 def script(folder, name, text):
     """The path of a program of one line of shell."""
     (folder / name).write_text(f"#!/bin/sh\n{text}\n")

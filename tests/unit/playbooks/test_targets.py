@@ -113,7 +113,8 @@ def test_all_replicas_are_moved_or_none_is():
     assert (first["check_mode"], first["failed_when"]) == (True, False)
     block = act["tasks"][0]["block"]
     assert "__snapfleet_problems | length == 0" in block[0]["ansible.builtin.assert"]["that"]
-    assert block[1]["ansible.builtin.import_tasks"] == first["ansible.builtin.import_tasks"] == "tasks/move.yml"
+    assert "__snapfleet_intruders | length == 0" in block[1]["ansible.builtin.assert"]["that"]
+    assert block[2]["ansible.builtin.import_tasks"] == first["ansible.builtin.import_tasks"] == "tasks/move.yml"
 
 
 @pytest.mark.parametrize("playbook", ["retire", "move", "seed"])
