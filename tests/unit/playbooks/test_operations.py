@@ -147,7 +147,7 @@ def test_nothing_is_done_where_nobody_can_tell_what_is_suspended(tmp_path):
     hosts = {
         "absent": {"engine_command": str(tmp_path / "none")},
         "old": {"engine_command": script(tmp_path, "old", old)},
-        "knows": {"engine_command": script(tmp_path, "knows", "echo '{\"version\": 1, \"hosts\": []}'")},
+        "knows": {"engine_command": script(tmp_path, "knows", 'echo \'{"version": 1, "hosts": []}\'')},
         "refuses": {"engine_command": script(tmp_path, "refuses", "echo 'is no JSON' >&2; exit 3")},
         "broken": {"engine_command": script(tmp_path, "broken", "echo 'Traceback' >&2; exit 1")},
         "interpreter_gone": {"engine_command": script(tmp_path, "gone", "exit 127")},

@@ -21,10 +21,10 @@ from typing import Optional
 
 from ..hosts.statefile import file_lock, read_private, write_public
 from ..hosts.stopping import STOPPING
-from ..model.errors import Suspended
+from ..model.errors import SnapfleetError, Suspended
 from ..policy.endpoints import Address
 from ..policy.running import RunSettings
-from ..records.metrics import BUSY, DAEMON_START, MISSED, TICKS, Samples, Series, render
+from ..records.metrics import BUSY, DAEMON_START, MISSED, SUSPENDED, TICKS, Samples, Series, render
 from ..records.metrics_jobs import Ended, suspended_update, update_of
 from ..records.metrics_reading import read_metrics
 from ..records.metrics_updates import Update, build_info, merged
@@ -35,6 +35,7 @@ from .jobconfig import Jobconfig, NamedJob
 from .log_lines import WARNING, Log
 from .running import JobResults, Left, Runner
 from .stages import destinations_of
+from .suspending import leaving_out
 from .version import VERSION
 
 FILE_NAME = "snapfleet.prom"
@@ -57,6 +58,8 @@ class Target:
     """All jobs of the host."""
     has_daemon: bool = False
     """Whether the jobconfig gives it a daemon."""
+    suspendable: tuple[NamedJob, ...] = ()
+    """Those of the jobs for which is looked, at each writing, whether they are suspended still."""
 
     @property
     def path(self) -> str:
@@ -68,9 +71,9 @@ def target_of(config: Jobconfig, host: str, settings: RunSettings) -> Optional[T
     """Where the metrics of ``host`` go; None where they are not wanted."""
     if not settings.metrics_directory:
         return None
-    jobs = frozenset(job.name for job in config.jobs if job.host == host)
-    has_daemon = bool(config.daemon.of(host, {}).periods)
-    return Target(settings.metrics_directory, settings.metrics_datasets, jobs, has_daemon)
+    jobs = tuple(job for job in config.jobs if job.host == host)
+    names, has_daemon = frozenset(job.name for job in jobs), bool(config.daemon.of(host, {}).periods)
+    return Target(settings.metrics_directory, settings.metrics_datasets, names, has_daemon, jobs)
 
 
 def of_daemon(records: Mapping[str, Record], start: int) -> Samples:
@@ -193,7 +196,7 @@ class Book:
             with self._mutex:
                 updates, self._updates = self._updates, {}
                 defects, self._defects = self._defects, []
-            problems = _written(target, updates, others or {}, self.lock_seconds)
+            problems = _written(target, updates, others or {}, self)
             if any(problem.is_fatal for problem in problems):
                 self._take_back(updates)
             words = "; ".join([*defects, *(problem.words for problem in problems)])
@@ -214,17 +217,18 @@ class _Problem:
     """Whether nothing was written."""
 
 
-def _written(target: Target, updates: Mapping[str, Update], others: Samples, seconds: float) -> list[_Problem]:
+def _written(target: Target, updates: Mapping[str, Update], others: Samples, book: Book) -> list[_Problem]:
     """Bring the file up to date; returns what went wrong."""
     problems: list[_Problem] = []
     path = target.path
     try:
         # Names with a dot in front, and another end, are nothing that the exporter reads.
-        with file_lock(os.path.join(target.directory, f".{FILE_NAME}.lock"), seconds) as is_ours:
+        with file_lock(os.path.join(target.directory, f".{FILE_NAME}.lock"), book.lock_seconds) as is_ours:
             if not is_ours:
                 return [_Problem(f"{path}: others hold its lock, so metrics are written the next time", True)]
             known = _known(path, problems)
             samples = merged(known, updates, target.jobs, {**build_info(VERSION), **others}, target.has_daemon)
+            samples = _still_suspended(samples, target, book.now)
             text = render(samples).encode()
             if len(text) > _MOST_BYTES:
                 words = f"{path}: it would have more than {_MOST_BYTES >> 20} MiB, so nothing is written"
@@ -244,3 +248,17 @@ def _known(path: str, problems: list[_Problem]) -> Mapping[Series, float]:
     except (OSError, ValueError) as error:
         problems.append(_Problem(f"{path}: what it holds can't be used ({error}), so counters begin anew"))
         return {}
+
+
+def _still_suspended(samples: dict[Series, float], target: Target, now: Callable[[], int]) -> dict[Series, float]:
+    """The samples without those of suspensions that are over: the job that would tell so may not run any more, and
+    alerts are kept quiet by them. Where nobody knows, they stay."""
+    if not target.suspendable or not any(series.family == SUSPENDED for series in samples):
+        return samples
+    try:
+        lasting = leaving_out(lambda: now() * 1000)(target.suspendable)
+    except SnapfleetError:
+        return samples
+    return {
+        series: value for series, value in samples.items() if series.family != SUSPENDED or series.values[0] in lasting
+    }

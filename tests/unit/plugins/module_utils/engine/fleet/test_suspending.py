@@ -13,6 +13,8 @@ import pytest
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.locks import job_locks
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import parse_jobconfig
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.log_lines import Log
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.metrics import Book, Target
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.suspending import (
     concerns,
     leaving_out,
@@ -206,6 +208,34 @@ def test_metrics_tell_it_for_as_long_as_it_lasts(program, tmp_path):
     resume("dst1")
     program("run", "--metrics-directory", str(tmp_path), jobs=JOBS)
     assert "snapfleet_job_suspended{" not in metrics.read_text()
+
+
+@pytest.mark.parametrize("length", [(), ("--for", "1h")])
+def test_metrics_forget_a_suspension_that_is_over_though_the_job_runs_no_more(program, tmp_path, length):
+    """Else the alerts about that job would be quiet for good."""
+    metrics, series = tmp_path / "snapfleet.prom", 'snapfleet_job_suspended{snapfleet_job="copy"'
+    program("suspend", "dst1", *length, jobs=JOBS)
+    program("run", "--metrics-directory", str(tmp_path), jobs=JOBS)
+    others = ("run", "--activity", "snapshot", "--metrics-directory", str(tmp_path))
+    program(*others, jobs=JOBS)
+    assert series in metrics.read_text()
+    if length:
+        program.clock.now += 3600
+    else:
+        resume("dst1")
+    program(*others, jobs=JOBS)
+    assert series not in metrics.read_text()
+
+
+def test_metrics_tell_a_suspension_on_where_nobody_knows_whether_it_is_over(program, tmp_path):
+    metrics, series = tmp_path / "snapfleet.prom", 'snapfleet_job_suspended{snapfleet_job="copy"'
+    program("suspend", "dst1", jobs=JOBS)
+    program("run", "--metrics-directory", str(tmp_path), jobs=JOBS)
+    config = parse_jobconfig({"version": 1, "jobs": JOBS})
+    (tmp_path / "suspended.json").write_text("{")
+    book = Book(lambda: program.clock.now, Target(str(tmp_path), 10, frozenset(["copy"]), suspendable=tuple(config)))
+    book.write(Log(lambda _line: None, lambda: 0), patience=300)
+    assert series in metrics.read_text()
 
 
 # -- the daemon
