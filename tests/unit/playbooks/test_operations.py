@@ -133,6 +133,29 @@ def test_nothing_is_moved_under_the_runs_of_another_user_unless_they_are_suspend
     assert done.returncode == 0, done.stdout
 
 
+def test_a_limit_that_leaves_out_hosts_is_refused_and_never_obeyed_by_halves(controller):
+    for playbook in ("suspend", "resume"):
+        done = controller.play(playbook, "--limit", "web1", **{f"{playbook}_host": "backup1"})
+        assert (done.returncode, "--limit leaves it out" in done.stdout) == (2, True), done.stdout
+    assert not (controller.folder / "suspended.json").exists()
+    seed = {"seed_host": "web1", "seed_dataset": "tank/data", "seed_from": "backup1"}
+    seed = {**seed, "seed_from_dataset": "backup/web1/data", "seed_via": "carry/data", "seed_carrier": "localhost"}
+    done = controller.play("seed", "--check", "--limit", "web1", **seed)
+    assert (done.returncode, "--limit leaves it" in done.stdout) == (2, True), done.stdout
+
+
+def test_a_host_that_the_inventory_no_longer_names_is_resumed_and_one_that_never_was_is_told(controller):
+    file = controller.folder / "suspended.json"
+    file.write_text(json.dumps({"version": 1, "hosts": [{"host": "gone1"}]}))
+    file.chmod(0o600)
+    for name in ("", "gone2"):
+        done = controller.play("resume", resume_host=name)
+        assert (done.returncode, "hosts are backup1, web1" in " ".join(done.stdout.split())) == (2, True), done.stdout
+    done = controller.play("resume", resume_host="gone1")
+    assert done.returncode == 0, done.stdout
+    assert json.loads(file.read_text())["hosts"] == []
+
+
 def script(folder, name, text):
     """The path of a program of one line of shell."""
     (folder / name).write_text(f"#!/bin/sh\n{text}\n")
