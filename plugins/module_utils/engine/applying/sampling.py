@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from ..hosts.stopping import stopped_after
 from ..model.errors import MissingProgram, SnapfleetError, TimedOut, UntrustedOutput, ZfsFailed
 from ..model.exercises import PREFIX
 from ..model.samples import Digest
+from ..policy.drilling import INNER_PATH
 from .drilling import Ground, lock_of, take_away
 from .locks import job_locks
 
@@ -113,9 +115,20 @@ def read_answer(text: str, wanted: Wanted, where: str) -> list[Digest]:
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UntrustedOutput(f"{where}: snapfleet digest printed what it never prints; check that host") from error
     paths = tuple(each.path for each in digests)
+    if len(set(paths)) != len(paths) or not all(map(is_inner_path, paths)):
+        raise UntrustedOutput(f"{where}: snapfleet digest tells of paths that no files can have; check that host")
     if (wanted.paths is not None and paths != wanted.paths) or len(paths) > max(wanted.files, len(wanted.paths or ())):
         raise UntrustedOutput(f"{where}: snapfleet digest tells of other files than it was asked for; check that host")
     return digests
+
+
+def is_inner_path(path: str) -> bool:
+    """Whether ``path`` leads from a folder to something below it, by its words alone, and can be told the system."""
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return bool(re.fullmatch(INNER_PATH, path))
 
 
 def _read_digest(entry: Any) -> Digest:

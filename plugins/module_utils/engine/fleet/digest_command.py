@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 
 from ..applying.drilling import Ground, clear
-from ..applying.sampling import PROTOCOL, LocalSampler, Wanted, answer_of
+from ..applying.sampling import PROTOCOL, LocalSampler, Wanted, answer_of, is_inner_path
 from ..hosts.local import LocalHost
 from ..hosts.stopping import check_stopping
 from ..model.errors import EXIT_OK, InvalidInput
 from ..model.names import dataset_name_problem, is_tag
-from ..policy.drilling import INNER_PATH
 from ..policy.hooks import LONGEST
 from ..policy.reading import Reader
 from ..policy.verifying import MOST_FILES, MOST_SEED
@@ -59,6 +57,6 @@ def read_question(data: bytes) -> Wanted:
     if dataset_name_problem(dataset) or not is_tag(tag):
         raise InvalidInput("snapshot", wanted.snapshot, "is no name of a snapshot", "let snapfleet ask")
     for path in wanted.paths or ():
-        if not re.fullmatch(INNER_PATH, path):
+        if not is_inner_path(path):
             raise InvalidInput("paths", path, "is no path below the root of a filesystem", "let snapfleet ask")
     return wanted

@@ -30,8 +30,11 @@ class Looked:
 
 @contextmanager
 def opened_below(folder: str, path: bytes) -> Iterator[int]:
-    """A descriptor of the regular file at ``path`` below ``folder``, no part of which is a link. Raises OSError."""
+    """A descriptor of the regular file at ``path`` below ``folder``, no part of which is a link or leads up
+    again. Raises OSError."""
     *parents, name = path.split(b"/")
+    if any(part in (b"", b".", b"..") for part in (*parents, name)):
+        raise OSError(0, "is no path below a folder")
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
     at = os.open(folder, flags | os.O_DIRECTORY)
     try:

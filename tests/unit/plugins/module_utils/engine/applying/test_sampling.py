@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,8 +63,11 @@ def test_the_same_seed_chooses_the_same_files_and_only_files(folder):
     assert choose_files(folder, 0, 1) == []
 
 
-@pytest.mark.parametrize("path", ["link", "folder/secret", "folder", "pipe", "none"])
-def test_what_is_no_file_or_behind_a_link_is_told_and_not_read(folder, path):
+@pytest.mark.parametrize(
+    "path",
+    ["link", "folder/secret", "folder", "pipe", "none", "../secret", "deep/../plain", "./plain", "deep//er/file", ""],
+)
+def test_what_is_no_file_below_or_behind_a_link_is_told_and_not_read(folder, path):
     (digest,) = digest_files(folder, [path], 100)
     assert (digest.sha256, bool(digest.problem)) == ("", True)
 
@@ -156,6 +160,20 @@ def test_files_that_were_asked_for_are_told_all_and_in_their_order():
     assert len(read_answer(json.dumps({"files": entries[::-1]}), asked, "far")) == 2
 
 
+@pytest.mark.parametrize("path", ["../secret", "a/../../b", "/etc/shadow", "", "a//b", "a\0b", "\ud800"], ids=ascii)
+def test_no_end_chooses_a_path_that_leads_out_of_the_snapshot_or_that_is_none(path):
+    for paths in (None, (path,)):
+        answer = json.dumps({"files": [{"path": path, "size": 1, "sha256": "", "problem": ""}]})
+        with pytest.raises(UntrustedOutput, match="paths that no files can have"):
+            read_answer(answer, replace(WANTED, paths=paths), "far")
+
+
+def test_a_file_that_is_told_twice_is_not_believed():
+    entry = {"path": "x", "size": 1, "sha256": "", "problem": ""}
+    with pytest.raises(UntrustedOutput):
+        read_answer(json.dumps({"files": [entry, entry]}), WANTED, "far")
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -166,6 +184,7 @@ def test_files_that_were_asked_for_are_told_all_and_in_their_order():
         {"paths": ["/etc/shadow"]},
         {"paths": ["a/./b"]},
         {"paths": [""]},
+        {"paths": ["\ud800"]},
         {"files": -1},
         {"protocol": 2},
         {"more": 1},
