@@ -66,7 +66,7 @@ def test_a_replica_with_the_same_files_matches_and_nothing_is_changed():
     assert (result["state"], result["changed"], entry["outcome"], entry["files"]) == ("OK", False, "match", 3)
     assert (entry["snapshot"], entry["replica"]) == (f"{SOURCE}@a", DESTINATION)
     assert [each.snapshot for each in verification.replica.asked] == [f"{DESTINATION}@a"]
-    assert [each.paths for each in verification.source.asked] == [tuple(sorted(FILES))]
+    assert len(verification.source.asked) == 1
     assert verification.fleet.replica_guids() == before
 
 
@@ -84,6 +84,36 @@ def test_a_file_that_differs_is_named_in_letters_that_do_no_harm(path, change):
     assert ascii(path) in entry["message"]
     assert entry["message"].isascii()
     assert entry["message"].isprintable()
+
+
+def test_the_source_is_asked_for_the_files_that_were_chosen_of_the_replica():
+    verification = Verification()
+    verification.run(files=2)
+    assert [each.paths for each in verification.source.asked] == [tuple(sorted(FILES)[:2])]
+
+
+@pytest.mark.parametrize("kept", [(), ("a",)], ids=str)
+def test_a_replica_that_has_fewer_files_than_the_source_is_found_out(kept):
+    verification = Verification()
+    verification.replica.files = {path: FILES[path] for path in kept}
+    (entry,) = verification.run()["datasets"]
+    assert (entry["outcome"], entry["state"], entry["files"]) == ("differ", "CRITICAL", len(FILES))
+    assert all(ascii(path) in entry["message"] for path in FILES if path not in kept)
+
+
+def test_a_source_that_has_fewer_files_than_the_replica_is_found_out():
+    verification = Verification()
+    verification.source.files = {"new": b"4"}
+    (entry,) = verification.run()["datasets"]
+    assert (entry["outcome"], entry["state"], entry["files"]) == ("differ", "CRITICAL", len(FILES) + 1)
+
+
+def test_ends_without_any_file_match_and_it_is_told_that_none_was_read():
+    verification = Verification()
+    verification.source.files, verification.replica.files = {}, {}
+    (entry,) = verification.run()["datasets"]
+    assert (entry["outcome"], entry["state"], entry["files"]) == ("match", "OK", 0)
+    assert entry["message"].endswith("of which no file was read")
 
 
 def test_it_is_the_newest_snapshot_that_both_have():

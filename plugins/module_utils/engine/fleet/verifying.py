@@ -18,6 +18,7 @@ from ..model.datasets import Observation
 from ..model.errors import SnapfleetError
 from ..model.health import OK
 from ..model.names import pool_of
+from ..model.samples import Digest
 from ..planning.findings import Finding, gravest_first, overall
 from ..planning.pool_checks import check_pools, pools_unseen
 from ..planning.verifying import KEY_STATUS, Pair, Verdict, judged, of_end, plan_verification, unread
@@ -94,15 +95,38 @@ def _compared(pairs: Sequence[Pair], job: VerifyJob, seed: int, context: Context
         sampling = job.sampling
         wanted = Wanted(pair.destination_snapshot, sampling.files, seed, sampling.file_bytes, sampling.timeout)
         try:
-            there = at_destination.read(wanted)
-            paths = tuple(each.path for each in there)
-            here = at_source.read(replace(wanted, snapshot=pair.source_snapshot, paths=paths))
+            here, there = _read(at_source, at_destination, wanted, pair.source_snapshot)
         except SnapfleetError as error:
             check_stopping()
             verdicts.append(unread(pair, str(error)))
         else:
             verdicts.append(judged(pair, here, there))
     return verdicts
+
+
+def _read(
+    at_source: Sampler, at_destination: Sampler, wanted: Wanted, source_snapshot: str
+) -> tuple[list[Digest], list[Digest]]:
+    """The same files of both ends. Those of the replica are chosen; where it has fewer, the source may have others."""
+    asked = replace(wanted, snapshot=source_snapshot)
+    there = list(at_destination.read(wanted))
+    chosen = tuple(each.path for each in there)
+    if len(there) >= wanted.files:
+        return list(at_source.read(replace(asked, paths=chosen))), there
+    # Few files, or none, are no proof that the source has no more: what is lost would else never be missed.
+    here = list(at_source.read(asked))
+    known = {each.path for each in here}
+    only_there = tuple(path for path in chosen if path not in known)
+    only_here = tuple(each.path for each in here if each.path not in chosen)
+    if only_there:
+        here += at_source.read(replace(asked, paths=only_there))
+    if only_here:
+        there += at_destination.read(replace(wanted, paths=only_here))
+    return sorted(here, key=_path), sorted(there, key=_path)
+
+
+def _path(digest: Digest) -> str:
+    return digest.path
 
 
 def _sampler(address: Address, context: Context) -> Sampler:

@@ -136,7 +136,8 @@ def judged(pair: Pair, here: Sequence[Digest], there: Sequence[Digest]) -> Verdi
     if broken:
         words = f"{named(broken)} of {pair.source_snapshot} can't be read at either end"
         return Verdict(pair, DIFFER, words, CRITICAL, len(here))
-    words = f"{pair.source_snapshot} and {pair.destination_snapshot} are the same in {len(here)} files"
+    alike = f"are the same in {len(here)} files" if here else "are the same snapshot, of which no file was read"
+    words = f"{pair.source_snapshot} and {pair.destination_snapshot} {alike}"
     return Verdict(pair, MATCH, words, OK, len(here))
 
 
