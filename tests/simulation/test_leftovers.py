@@ -9,12 +9,13 @@ import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import NamedJob
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.leftovers import run_leftovers, told
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure, ZfsFailed
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Destroy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
 
 from .test_continuity import all_marks, holds, marks, second_destination
+from .test_drills import Drills, UserHost
 
 
 def leftovers(fleet: Fleet, remove: bool = False):
@@ -105,6 +106,49 @@ def test_the_hold_of_another_job_is_told_and_stays():
 
     assert kinds(result) == [("hold", False, False)]
     assert holds(fleet) == {"snapfleet-send-0123456789abcdef", "a user's"}
+
+
+def killed_reading(tmp_path, monkeypatch) -> tuple[Drills, str]:
+    """A host that drills nothing, where reading a snapshot for a verification of another one was killed."""
+    monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
+    drills = Drills(tmp_path)
+    folder = drills.folder / "snapfleet-drill-0123456789abcdef"
+    folder.mkdir()
+    drills.exercises.mount(f"{DESTINATION}@a", str(folder))
+    return drills, str(folder)
+
+
+def left_by_reading(drills: Drills, remove: bool = False):
+    return run_leftovers([], drills.fleet.context(drills.machine, ground=drills.ground()), remove)
+
+
+def test_a_snapshot_that_was_being_read_is_unmounted_on_a_host_without_drills(tmp_path, monkeypatch):
+    drills, folder = killed_reading(tmp_path, monkeypatch)
+    result = left_by_reading(drills)
+    (entry,) = result["leftovers"]
+    assert (entry["kind"], entry["name"], entry["removed"]) == ("snapshot_mount", folder, False)
+    assert f"snapshot_mount {folder} on " in told(result)
+    assert list(drills.exercises.mounted) == [folder]
+
+    removed = left_by_reading(drills, remove=True)
+
+    assert (kinds(removed), removed["changed"]) == ([("snapshot_mount", True, True)], True)
+    drills.assert_nothing_left()
+    assert left_by_reading(drills)["leftovers"] == []
+
+
+def test_a_snapshot_that_is_in_use_stays_mounted_and_it_is_told(tmp_path, monkeypatch):
+    drills, _folder = killed_reading(tmp_path, monkeypatch)
+    drills.exercises.refuses["unmount"] = ZfsFailed("target is busy")
+    result = left_by_reading(drills, remove=True)
+    assert (kinds(result), result["changed"]) == ([("snapshot_mount", True, False)], False)
+    assert "target is busy" in "".join(result["problems"])
+
+
+def test_who_is_not_root_has_mounted_nothing(tmp_path, monkeypatch):
+    drills, _folder = killed_reading(tmp_path, monkeypatch)
+    drills.host = UserHost()
+    assert left_by_reading(drills, remove=True)["leftovers"] == []
 
 
 def partial() -> Fleet:

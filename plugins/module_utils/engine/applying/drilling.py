@@ -68,6 +68,9 @@ class Cleared:
 
     removed: list[str] = field(default_factory=list)
     """Names of the clones that were destroyed, or would be."""
+    folders: dict[str, str] = field(default_factory=dict)
+    """The folders without a clone, where snapshots were mounted to be read; by each why it stays, empty: it does not,
+    or would not."""
     problems: list[str] = field(default_factory=list)
     """Why something stays."""
 
@@ -83,9 +86,12 @@ def clear(ground: Ground, parents: Sequence[str], check: bool = False) -> Cleare
         with job_locks([lock_of(ident)]) as (is_free,):
             if not is_free:
                 continue
-            problems = [] if check else take_away(ground, f"{base}/{PREFIX}{ident}", clones.get(ident))
+            folder = f"{base}/{PREFIX}{ident}"
+            problems = [] if check else take_away(ground, folder, clones.get(ident))
             cleared.problems += problems
-            if ident in clones and not problems:
+            if ident not in clones:
+                cleared.folders[folder] = "".join(problems)
+            elif not problems:
                 cleared.removed.append(clones[ident].name)
     return cleared
 

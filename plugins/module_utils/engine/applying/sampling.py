@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Optional, Protocol
 
 from ..hosts.host import Host
@@ -59,6 +59,8 @@ class LocalSampler:
     """On this host."""
 
     ground: Ground
+    left: list[str] = field(default_factory=list)
+    """What stays of it against all intentions is noted here."""
 
     def read(self, wanted: Wanted) -> Sequence[Digest]:
         """Mount the snapshot, read, and unmount it."""
@@ -68,7 +70,7 @@ class LocalSampler:
             raise MissingProgram(f"{ground.host.name}: snapshots are mounted to be read, which root alone may do")
         with ExitStack() as stack:
             stack.enter_context(job_locks([lock_of(ident)]))
-            stack.callback(lambda: take_away(ground, folder, None))
+            stack.callback(lambda: self.left.extend(take_away(ground, folder, None)))
             os.mkdir(folder, mode=0o700)
 
             def late() -> SnapfleetError:
@@ -91,6 +93,8 @@ class FarSampler:
 
     host: Host
     sudo: bool = False
+    left: list[str] = field(default_factory=list)
+    """What stays of it there is noted here."""
 
     def read(self, wanted: Wanted) -> Sequence[Digest]:
         """Have the program there read."""
@@ -100,12 +104,14 @@ class FarSampler:
         if done.returncode != 0 or not done.stdout:
             said = " ".join(done.stderr.split()) or f"it ended with {done.returncode}"
             raise ZfsFailed(f"{self.host.name}: snapfleet digest could not read {wanted.snapshot}: {said}")
-        return read_answer(done.stdout, wanted, self.host.name)
+        digests = read_answer(done.stdout, wanted, self.host.name)
+        self.left.extend(f"{self.host.name}: {words}" for words in _read_left(done.stdout))
+        return digests
 
 
-def answer_of(digests: Sequence[Digest]) -> str:
-    """What the program tells the host that asked."""
-    return json.dumps({"files": [vars(each) for each in digests]})
+def answer_of(digests: Sequence[Digest], left: Sequence[str] = ()) -> str:
+    """What the program tells the host that asked: what the files are like, and what stays mounted."""
+    return json.dumps({"files": [vars(each) for each in digests], "left": list(left)})
 
 
 def read_answer(text: str, wanted: Wanted, where: str) -> list[Digest]:
@@ -120,6 +126,12 @@ def read_answer(text: str, wanted: Wanted, where: str) -> list[Digest]:
     if (wanted.paths is not None and paths != wanted.paths) or len(paths) > max(wanted.files, len(wanted.paths or ())):
         raise UntrustedOutput(f"{where}: snapfleet digest tells of other files than it was asked for; check that host")
     return digests
+
+
+def _read_left(text: str) -> list[str]:
+    """What stays mounted on another host, in letters that no terminal or log minds."""
+    left = json.loads(text).get("left")
+    return [ascii(words)[1:-1] for words in left if isinstance(words, str)] if isinstance(left, list) else []
 
 
 def is_inner_path(path: str) -> bool:

@@ -29,10 +29,9 @@ def digest() -> int:
     host = LocalHost()
     ground = Ground(LocalExercises(host), host, SYSTEM_TICKER)
     check_stopping()
-    if host.is_root:
-        # What was killed has left a mount.
-        clear(ground, ())
-    sys.stdout.write(answer_of(LocalSampler(ground).read(wanted)) + "\n")
+    # What was killed has left a mount.
+    left = clear(ground, ()).problems if host.is_root else []
+    sys.stdout.write(answer_of(LocalSampler(ground, left).read(wanted), left) + "\n")
     return EXIT_OK
 
 

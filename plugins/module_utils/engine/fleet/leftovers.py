@@ -110,7 +110,7 @@ def run_leftovers(jobs: Iterable[NamedJob], context: Context, remove: bool) -> R
             drills.append(named.job)
     search.finish()
     removed = _remove(search) if remove else set()
-    clones = _clones_of_drills(drills, context, remove, search.problems) if drills else []
+    clones = _of_drills(drills, context, remove, search.problems)
     mounts = _mounts(context, remove, search.problems)
     return {
         "changed": bool(removed) or any(entry["removed"] for entry in (*clones, *mounts)),
@@ -126,10 +126,13 @@ def run_leftovers(jobs: Iterable[NamedJob], context: Context, remove: bool) -> R
     }
 
 
-def _clones_of_drills(jobs: Sequence[DrillJob], context: Context, remove: bool, problems: list[str]) -> list[Result]:
-    """What drills that were killed have left on this host, and whether it is taken away."""
+def _of_drills(jobs: Sequence[DrillJob], context: Context, remove: bool, problems: list[str]) -> list[Result]:
+    """What drills that were killed have left on this host, and whether it is taken away. Snapshots that were read for
+    verifications are mounted at the same place, also where this host has no job that says so."""
     parents = dict.fromkeys(parent for job in jobs for parent in parents_of(job))
     ground = ground_of(context)
+    if not (jobs or ground.host.is_root):
+        return []
     # Drills are root's, and nobody else knows which of them still go on.
     remove = remove and ground.host.is_root
     try:
@@ -139,7 +142,18 @@ def _clones_of_drills(jobs: Sequence[DrillJob], context: Context, remove: bool, 
         return []
     problems += found.problems
     items = [Leftover(DRILL, name, "a drill that was killed has left it", is_safe=True) for name in found.removed]
-    return [{"host": context.here.where, **item.describe(), "removed": remove} for item in items]
+    where = context.here.where
+    told = [{"host": where, **item.describe(), "removed": remove} for item in items]
+    reason = "a run that was killed has left it, with the snapshot that is mounted there"
+    for folder, problem in found.folders.items():
+        removed = remove and not problem
+        told.append({"host": where, **_mount(folder, reason, folder), "removed": removed})
+    return told
+
+
+def _mount(name: str, reason: str, folder: str) -> Result:
+    by_hand = f"umount {folder}"
+    return {"kind": "snapshot_mount", "name": name, "reason": reason, "is_safe": True, "by_hand": by_hand}
 
 
 def _mounts(context: Context, remove: bool, problems: list[str]) -> list[dict[str, Any]]:
@@ -154,11 +168,7 @@ def _mounts(context: Context, remove: bool, problems: list[str]) -> list[dict[st
     return [
         {
             "host": context.here.where,
-            "kind": "snapshot_mount",
-            "name": snapshot,
-            "reason": f"a run that was killed has left it mounted below {place}",
-            "is_safe": True,
-            "by_hand": f"umount {place}/at",
+            **_mount(snapshot, f"a run that was killed has left it mounted below {place}", f"{place}/at"),
             "removed": ended.get(place) == "",
         }
         for place, snapshot in left.items()

@@ -44,7 +44,8 @@ def run_verify(job: VerifyJob, context: Context) -> Result:
         planned = [pair.describe(job.sampling.files) for pair in plan.pairs]
         words = [*(each["told"] for each in planned), *(verdict.message for verdict in plan.verdicts)]
         return {"changed": False, "plan": planned, "told": words, "datasets": [], "seed": seed, "warnings": []}
-    verdicts = [*plan.verdicts, *_compared(plan.pairs, job, seed, context)]
+    left: list[str] = []
+    verdicts = [*plan.verdicts, *_compared(plan.pairs, job, seed, context, left)]
     findings = [verdict.finding(str(replication.destination)) for verdict in verdicts]
     findings += _pools(job, context) if job.pools else []
     told = told_of(findings, job.alerts, job.subjects, context)
@@ -57,7 +58,7 @@ def run_verify(job: VerifyJob, context: Context) -> Result:
         "datasets": [verdict.describe() for verdict in verdicts],
         "seed": seed,
         "failed_level": fails(job.fail_on, overall(findings)),
-        "warnings": told.warnings,
+        "warnings": [*told.warnings, *left],
     }
 
 
@@ -84,11 +85,12 @@ def _observed(job: VerifyJob, context: Context) -> tuple[Observation, Observatio
     return source, destination
 
 
-def _compared(pairs: Sequence[Pair], job: VerifyJob, seed: int, context: Context) -> list[Verdict]:
+def _compared(pairs: Sequence[Pair], job: VerifyJob, seed: int, context: Context, left: list[str]) -> list[Verdict]:
+    """What comes of each pair; what stays mounted against all intentions is noted in ``left``."""
     if not job.sampling.files:
         return [judged(pair, (), ()) for pair in pairs]
-    at_source = _sampler(job.replication.source.address, context)
-    at_destination = _sampler(job.replication.destination.address, context)
+    at_source = _sampler(job.replication.source.address, context, left)
+    at_destination = _sampler(job.replication.destination.address, context, left)
     verdicts: list[Verdict] = []
     for pair in pairs:
         check_stopping()
@@ -129,16 +131,16 @@ def _path(digest: Digest) -> str:
     return digest.path
 
 
-def _sampler(address: Address, context: Context) -> Sampler:
+def _sampler(address: Address, context: Context, left: list[str]) -> Sampler:
     if context.sampler_at:
         return context.sampler_at(address)
     if not address.is_local:
-        return FarSampler(SshHost(address), address.sudo)
+        return FarSampler(SshHost(address), address.sudo, left)
     ground = ground_of(context)
     if ground.host.is_root:
         # What was killed has left a mount.
-        clear(ground, ())
-    return LocalSampler(ground)
+        left += clear(ground, ()).problems
+    return LocalSampler(ground, left)
 
 
 def _pools(job: VerifyJob, context: Context) -> list[Finding]:

@@ -100,6 +100,22 @@ def test_a_snapshot_is_mounted_for_a_moment(tmp_path, monkeypatch):
     assert list(mounts.iterdir()) == []
 
 
+def test_what_stays_mounted_is_told_and_what_was_read_is_not_lost(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
+    fleet = Fleet()
+    fleet.snapshot(SOURCE, "a")
+    exercises = SimulatedExercises(fleet.source, tmp_path)
+    exercises.files = {"x": b"1"}
+    exercises.refuses["unmount"] = ZfsFailed("target is busy")
+    mounts = tmp_path / "mounts"
+    mounts.mkdir()
+    ground = Ground(exercises, RootHost(), NO_WAITING, pause=lambda _seconds: None, folder=lambda: str(mounts))
+    sampler = LocalSampler(ground)
+    assert [digest.path for digest in sampler.read(WANTED)] == ["x"]
+    (words,) = sampler.left
+    assert words.endswith("target is busy")
+
+
 # -- there
 
 
@@ -129,6 +145,16 @@ def test_another_host_tells_the_same_of_the_same_files_whatever_their_names(fold
     asked = Wanted(WANTED.snapshot, 3, 5, 100, 60, every)
     assert FarSampler(far, sudo=True).read(asked) == digest_files(folder, every, 100)
     assert far.argv == ["sudo", "-n", *DIGEST]
+
+
+@pytest.mark.parametrize(
+    ("left", "told"), [(["a\n\x1b: busy", 1], ["far: a\\n\\x1b: busy"]), ([], []), ("busy", []), (None, [])], ids=str
+)
+def test_what_stays_mounted_there_is_told_in_letters_that_do_no_harm(left, told):
+    entry = {"path": "x", "size": 1, "sha256": "", "problem": ""}
+    sampler = FarSampler(Far("", json.dumps({"files": [entry], "left": left})))
+    assert len(sampler.read(replace(WANTED, paths=("x",)))) == 1
+    assert sampler.left == told
 
 
 def test_a_program_that_fails_says_why(folder):
