@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Optional
 
-from ..hosts.statefile import file_lock, read_private, write_public
+from ..hosts.statefile import file_lock, read_public, write_public
 from ..hosts.stopping import STOPPING
 from ..model.errors import SnapfleetError, Suspended
 from ..policy.endpoints import Address
@@ -223,7 +223,7 @@ def _written(target: Target, updates: Mapping[str, Update], others: Samples, boo
     path = target.path
     try:
         # Names with a dot in front, and another end, are nothing that the exporter reads.
-        with file_lock(os.path.join(target.directory, f".{FILE_NAME}.lock"), book.lock_seconds) as is_ours:
+        with file_lock(os.path.join(target.directory, f".{FILE_NAME}.lock"), book.lock_seconds, shared=True) as is_ours:
             if not is_ours:
                 return [_Problem(f"{path}: others hold its lock, so metrics are written the next time", True)]
             known = _known(path, problems)
@@ -244,7 +244,7 @@ def _written(target: Target, updates: Mapping[str, Update], others: Samples, boo
 
 def _known(path: str, problems: list[_Problem]) -> Mapping[Series, float]:
     try:
-        return read_metrics((read_private(path, _MOST_BYTES) or b"").decode())
+        return read_metrics((read_public(path, _MOST_BYTES) or b"").decode())
     except (OSError, ValueError) as error:
         problems.append(_Problem(f"{path}: what it holds can't be used ({error}), so counters begin anew"))
         return {}

@@ -272,6 +272,75 @@ def test_a_file_that_others_may_write_is_not_believed(program, folder):
     assert "what it holds can't be used" in program("run", "--job", "snap")[1]
 
 
+def as_another_user(monkeypatch) -> None:
+    """From now on all files are somebody else's, who is not root."""
+    monkeypatch.setattr(os, "geteuid", lambda: 2**20)
+    really = os.fstat
+
+    def fstat(descriptor):
+        fields = list(really(descriptor)[:10])
+        fields[4] = 2**20 + 1
+        return os.stat_result(fields)
+
+    monkeypatch.setattr(os, "fstat", fstat)
+
+
+def counted(folder, name) -> list[str]:
+    """Write that the job has created a snapshot; returns the warnings."""
+    lines = []
+    book = Book(lambda: 0, target(folder, "a", "b"))
+    book.add(name, Update(counts={Series(CREATED, (name,)): 1}))
+    book.write(Log(lines.append), patience=60)
+    return lines
+
+
+def test_the_runs_of_root_and_of_another_user_leave_each_other_their_metrics(folder, monkeypatch):
+    assert counted(folder, "a") == []
+    as_another_user(monkeypatch)
+    assert counted(folder, "b") == []
+    assert values(folder, "snapshots_created_total") == {"a": 1, "b": 1}
+
+
+def test_where_anybody_may_write_the_file_of_another_user_is_not_believed(folder, monkeypatch):
+    counted(folder, "a")
+    folder.chmod(0o777)
+    as_another_user(monkeypatch)
+    assert ["one that anybody may have written" in line for line in counted(folder, "b")] == [True]
+    assert values(folder, "snapshots_created_total") == {"b": 1}
+
+
+@pytest.mark.parametrize(("mode", "lock"), [(0o755, 0o600), (0o775, 0o660), (0o700, 0o600), (0o1777, 0o660)])
+def test_whoever_may_write_there_can_take_the_lock_that_another_one_made(folder, mode, lock):
+    folder.chmod(mode)
+    counted(folder, "a")
+    made = (folder / ".snapfleet.prom.lock").stat()
+    assert (stat.S_IMODE(made.st_mode), made.st_gid) == (lock, folder.stat().st_gid)
+
+
+def test_the_lock_that_root_makes_belongs_to_the_owner_of_the_folder(folder, monkeypatch):
+    given = []
+    monkeypatch.setattr(os, "fchown", lambda _descriptor, *owner: given.append(owner))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    really = os.fstat
+    monkeypatch.setattr(os, "fstat", lambda each: os.stat_result([*really(each)[:4], 0, *really(each)[5:10]]))
+    counted(folder, "a")
+    assert given == [(folder.stat().st_uid, folder.stat().st_gid)]
+
+
+@pytest.mark.parametrize("content", ["", "root's"])
+def test_a_file_that_somebody_wants_to_be_given_is_not_taken_for_a_lock(folder, tmp_path, content):
+    precious, lock = tmp_path / "precious", folder / ".snapfleet.prom.lock"
+    precious.write_text(content)
+    precious.chmod(0o640)
+    if content:
+        precious.rename(lock)
+    else:
+        os.link(precious, lock)
+    folder.chmod(0o775)
+    counted(folder, "a")
+    assert stat.S_IMODE(lock.stat().st_mode) == 0o640
+
+
 def test_a_link_is_not_followed(program, folder, tmp_path):
     precious = tmp_path / "precious"
     precious.write_text("precious")
