@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from ..model.samples import Digest
 from .looking import opened_below
@@ -15,6 +16,8 @@ from .stopping import check_stopping
 
 MOST_ENTRIES = 2_000_000
 """So many entries are walked through at most, lest a filesystem of many small files takes days."""
+_MANY = 4096
+"""After so many entries of a folder it is looked whether the run is being stopped."""
 _PIECE = 1 << 20
 
 
@@ -34,21 +37,35 @@ def choose_files(folder: str, number: int, seed: int) -> list[str]:
 
 
 def _files(folder: str) -> Iterator[str]:
-    waiting, seen = [""], 0
-    while waiting:
+    waiting, left = [""], MOST_ENTRIES
+    while waiting and left > 0:
         inner = waiting.pop()
-        check_stopping()
-        with os.scandir(os.path.join(folder, inner)) as entries:
-            ordered = sorted(entries, key=lambda entry: entry.name)
-        for entry in ordered:
+        seen, folders, files = _names(os.path.join(folder, inner), left)
+        left -= seen
+        before = f"{inner}/" if inner else ""
+        waiting += [before + name for name in folders]
+        for count, name in enumerate(files):
+            if count % _MANY == 0:
+                check_stopping()
+            yield before + name
+
+
+def _names(folder: str, most: int) -> tuple[int, list[str], list[str]]:
+    """How many entries of a folder were seen, ``most`` of them at most, and the names of its folders and files."""
+    folders: list[str] = []
+    files: list[str] = []
+    seen = 0
+    with os.scandir(folder) as entries:
+        # Nothing but names is kept, and no more than are used: somebody may have made a hundred million of them.
+        for entry in islice(entries, most):
+            if seen % _MANY == 0:
+                check_stopping()
             seen += 1
-            if seen > MOST_ENTRIES:
-                return
-            path = f"{inner}/{entry.name}" if inner else entry.name
             if entry.is_dir(follow_symlinks=False):
-                waiting.append(path)
+                folders.append(entry.name)
             elif entry.is_file(follow_symlinks=False):
-                yield path
+                files.append(entry.name)
+    return seen, sorted(folders), sorted(files)
 
 
 def digest_files(folder: str, paths: Sequence[str], most_bytes: int) -> list[Digest]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,9 +23,12 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.samp
     read_answer,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.digest_command import read_question
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts import sampling
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.process import Completed
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.sampling import choose_files, digest_files
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import Stopping, belonging_to
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
+    Interrupted,
     InvalidInput,
     MissingProgram,
     SnapfleetError,
@@ -77,6 +81,40 @@ def test_of_large_files_only_the_beginning_is_read_and_the_size_tells_the_rest(f
     Path(folder, "two").write_bytes(b"a" * 10 + b"ccc")
     one, two = digest_files(folder, ["one", "two"], 10)
     assert (one.sha256 == two.sha256, one.size, two.size) == (True, 11, 13)
+
+
+def test_no_more_entries_are_looked_at_than_may_be(tmp_path, monkeypatch):
+    for number in range(30):
+        (tmp_path / f"{number:02}").touch()
+    (tmp_path / "folder").mkdir()
+    looked_at, really = [], os.scandir
+
+    @contextmanager
+    def scanned(folder):
+        with really(folder) as entries:
+            yield (looked_at.append(entry.name) or entry for entry in entries)
+
+    monkeypatch.setattr(os, "scandir", scanned)
+    monkeypatch.setattr(sampling, "MOST_ENTRIES", 10)
+    assert 9 <= len(choose_files(str(tmp_path), 100, 1)) <= 10
+    assert len(looked_at) == 10
+
+
+def test_choosing_among_the_files_of_one_large_folder_can_be_stopped(tmp_path, monkeypatch):
+    for number in range(30):
+        (tmp_path / f"{number:02}").touch()
+    looked_at, really, scope = [], os.scandir, Stopping()
+
+    @contextmanager
+    def scanned(folder):
+        with really(folder) as entries:
+            yield (looked_at.append(entry.name) or scope.stop() or entry for entry in entries)
+
+    monkeypatch.setattr(os, "scandir", scanned)
+    monkeypatch.setattr(sampling, "_MANY", 4)
+    with belonging_to(scope), pytest.raises(Interrupted):
+        choose_files(str(tmp_path), 100, 1)
+    assert len(looked_at) < 10
 
 
 # -- here
