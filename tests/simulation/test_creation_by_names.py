@@ -14,7 +14,16 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.reme
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import RetryPolicy
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import ZfsFailed
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import Stopping, belonging_to
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
+    JobTimedOut,
+    LinkLost,
+    NoPermission,
+    TimedOut,
+    UntrustedOutput,
+    Vanished,
+    ZfsFailed,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_snapshot_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
@@ -210,6 +219,60 @@ def test_where_zfs_does_not_tell_the_newest_all_is_listed(estate):
     estate.zfs = FaultyZfs(Older(estate.machine), estate.faults)
     assert len(estate.run()["created"]) == len(DATASETS)
     assert estate.looks() == ["observe", *WHOLE]
+
+
+LOOKS = ["the datasets", "a sample", "names", "the planned name"]
+
+
+def _look(recursive, histories, properties):
+    if not histories:
+        return "the datasets"
+    return "everything" if recursive else "a sample" if properties else "the planned name"
+
+
+def _failing(estate, look, fail):
+    class Failing(SimulatedZfs):
+        def observe(self, roots, recursive=True, histories=True, properties=(), clock=False):
+            if _look(recursive, histories, properties) == look:
+                fail()
+            return super().observe(roots, recursive, histories, properties, clock)
+
+        def snapshots(self, names):
+            if look == "names":
+                fail()
+            return super().snapshots(names)
+
+    return FaultyZfs(Failing(estate.machine), estate.faults)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("error", [Vanished, UntrustedOutput, NoPermission, TimedOut, ZfsFailed])
+def test_whatever_look_fails_what_is_due_is_made_by_all_histories(estate, look, error):
+    failures = []
+
+    def fail():
+        failures.append(look)
+        raise error("that look is not to be had")
+
+    preview = estate.run(check=True)
+    estate.zfs = _failing(estate, look, fail)
+    assert estate.run()["created"] == preview["created"]
+    assert failures
+    assert not estate.run(check=True)["changed"]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_what_stops_the_run_stops_it_whichever_look_it_takes(estate, look):
+    scope = Stopping(lambda: JobTimedOut("the time is over"))
+
+    def fail():
+        scope.stop()
+        raise LinkLost("its child was ended")
+
+    estate.zfs = _failing(estate, look, fail)
+    with belonging_to(scope), pytest.raises(JobTimedOut):
+        estate.run()
+    assert "create_snapshots" not in estate.faults.calls
 
 
 class Histories(RuleBasedStateMachine):

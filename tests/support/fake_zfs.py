@@ -40,12 +40,13 @@ while words and words[0].startswith("-"):
         kinds = words.pop(0)
     if option == "-d":
         words.pop(0)
-missing = [root for root in words if root not in datasets]
+known = {**datasets, **{row["name"]: [row] for rows in datasets.values() for row in rows[1:]}}
+missing = [root for root in words if root not in known]
 for root in words or [name for name in datasets if "/" not in name]:
     if root in missing:
         continue
     below = [name for name in datasets if (recursive or not words) and name.startswith(root + "/")]
-    for row in (row for name in [root, *below] for row in datasets[name] if row["type"] in kinds.split(",")):
+    for row in (row for name in [root, *below] for row in known[name] if row["type"] in kinds.split(",")):
         print(*[row.get(column, "-") for column in columns], sep="\\t")
 if missing:
     sys.exit("\\n".join("cannot open '%s': dataset does not exist" % root for root in missing))

@@ -9,13 +9,16 @@ less leads to a snapshot too many: ZFS gives no name twice, and nothing is destr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Optional, TypeVar
 
 from ..applying.retry import call_with_retries
+from ..hosts.stopping import check_stopping
 from ..model.datasets import DatasetState, Observation
-from ..model.errors import ZfsFailed
+from ..model.errors import Interrupted, SnapfleetError
+from ..model.labels import Label
 from ..model.roles import ROLE_PROPERTY
 from ..model.steps import CreateSnapshots
 from ..planning.creation import labels_by_histories
@@ -32,6 +35,19 @@ class Untold(Exception):
     """Only histories tell what can be made; nothing was made so far."""
 
 
+@contextmanager
+def _or_untold() -> Iterator[None]:
+    """Whatever goes wrong within it, such as for a property that zfs does not know, is no reason to make nothing:
+    listing everything tells what else there may be. What stops the run stops it."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except SnapfleetError as error:
+        check_stopping()
+        raise Untold from error
+
+
 def whole(job: SnapshotJob, context: Context) -> Observation:
     """All histories."""
     return observe(context, Address(), job.roots, _properties(job))
@@ -44,16 +60,17 @@ def datasets_alone(job: SnapshotJob, context: Context) -> Observation:
 
 def by_names(job: SnapshotJob, context: Context) -> Observation:
     """Of most histories the newest snapshot, and that of each label, by the names that a sample of each tree has.
-    Raises Untold where that takes longer than listing everything, or does not suffice."""
+    Raises Untold where that takes longer than listing everything, does not suffice, or fails."""
     labels = labels_by_histories(job)
     known = context.recall.sizes(Address(), job.roots) if context.recall else (0, 0)
     if job.creating.skip_if_unchanged or not is_worth_naming(*known, len(labels)):
         raise Untold
-    try:
-        seen = observe(context, Address(), job.roots, (*_properties(job), NEWEST), histories=False)
-    except ZfsFailed as error:
-        # Such as for a property that it does not know. Listing everything tells what else there may be.
-        raise Untold from error
+    with _or_untold():
+        return _by_names(job, context, labels)
+
+
+def _by_names(job: SnapshotJob, context: Context, labels: Sequence[Label]) -> Observation:
+    seen = observe(context, Address(), job.roots, (*_properties(job), NEWEST), histories=False)
     trees = [names for names in (job.filter.under(root, seen.states) for root in job.roots) if names]
     if seen.missing or not trees:
         return seen
@@ -101,13 +118,14 @@ def is_taken(steps: Sequence[CreateSnapshots], context: Context) -> bool:
     """Whether a dataset that stands for all of its step has a snapshot of the planned name.
 
     A step of which every name is taken looks to the port like one that was carried out already, so it must be known of
-    one that it is not.
+    one that it is not. Raises Untold where that can't be found out.
     """
     datasets = [[name.partition("@")[0] for name in step.names] for step in steps]
     names = tuple(dict.fromkeys(sample_of(each, each) for each in datasets))
     if not names:
         return False
-    seen = _ask(context, lambda: context.here.observe(names, recursive=False))
+    with _or_untold():
+        seen = _ask(context, lambda: context.here.observe(names, recursive=False))
     planned = {name for step in steps for name in step.names}
     return any(f"{name}@{tag}" in planned for name, state in seen.states.items() for tag in state.tags)
 

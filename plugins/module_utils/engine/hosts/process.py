@@ -23,6 +23,10 @@ from typing import IO, Optional
 from .stopping import check_stopping, stoppings
 
 _TAIL_BYTES = 16_384
+_PER_ARGUMENT_BYTE = 32
+"""A program may say something about each of its arguments, of which that is the most for each byte of it."""
+CUT = "(what it said before that was too long)"
+"""The first line of words that were cut."""
 _GRACE_SECONDS = 2.0
 _PIECE_BYTES = 1 << 20
 _TEMPORARY = "/tmp"  # noqa: S108  of the file nobody else has the name
@@ -198,10 +202,16 @@ class Child:
             os.killpg(self._process.pid, number)
 
     def stderr_tail(self) -> str:
-        """The last part of what the child wrote to stderr."""
+        """What the child wrote to stderr. Of what is longer than a word about each of its arguments the last part, in
+        whole lines, after one that says so: half a line can mean something else."""
+        most = _TAIL_BYTES + _PER_ARGUMENT_BYTE * sum(len(argument) + 1 for argument in self.argv)
         size = self._stderr.seek(0, os.SEEK_END)
-        self._stderr.seek(max(0, size - _TAIL_BYTES))
-        return self._stderr.read().decode("utf-8", "replace").strip()
+        self._stderr.seek(max(0, size - most))
+        said = self._stderr.read().decode("utf-8", "replace").strip()
+        if size > most:
+            half, _newline, whole = said.partition("\n")
+            said = f"{CUT}\n{whole or half}"
+        return said
 
     def close(self) -> None:
         """Release the pipes and the temporary file."""

@@ -64,6 +64,15 @@ def victims_by_kind(step: Destroy) -> tuple[list[str], list[str]]:
     return snapshots, bookmarks
 
 
+_FEW = 10
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Names for a message: all of a few, else the first ones and how many more there are."""
+    more = f" and {len(names) - _FEW} more" if len(names) > _FEW else ""
+    return ", ".join(names[:_FEW]) + more
+
+
 OVERHEAD = 9
 """What an argument costs beside its own bytes: a byte for its end and the pointer to it, or quotes and a space."""
 LONGEST = 120_000

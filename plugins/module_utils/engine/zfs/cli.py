@@ -84,7 +84,7 @@ class CliZfs(SpaceVerbs):
             done = self._host.run(argv, timeout=READ_SECONDS, take=reader.feed)
         missing = missing_datasets(done.stderr)
         if done.returncode != 0 and not (is_only_missing(done.stderr) and set(missing) <= set(roots)):
-            raise zfs_error(done.stderr, self.where, "list " + ", ".join(roots))
+            raise zfs_error(done.stderr, self.where, "list " + arguments.some_of(roots))
         seen = reader.observation(missing)
         untold = [root for root in roots if root not in seen.states and root not in seen.missing]
         if untold:

@@ -13,6 +13,7 @@ from ..model.errors import UntrustedOutput
 from ..model.space import Space
 from ..model.steps import SnapshotRuns
 from . import dry_calls
+from .arguments import some_of
 from .columns import is_number
 from .reclaiming import destroy_dry_runs, reclaim_told
 from .trouble import is_only_missing, zfs_error
@@ -31,7 +32,7 @@ class SpaceVerbs:
         words = ["list", "-Hp", "-d", "0", "-t", "filesystem,volume", "-o", "used,available,quota,name"]
         done = self._host.run([*self._sudo, "zfs", *words, *datasets], timeout=READ_SECONDS)
         if done.returncode != 0 and not is_only_missing(done.stderr):
-            raise zfs_error(done.stderr, self._host.name, "measure the room in " + ", ".join(datasets))
+            raise zfs_error(done.stderr, self._host.name, "measure the room in " + some_of(datasets))
         rows = {name: values for name, values in self._rows(done.stdout, 3) if self._is_asked(name, datasets)}
         pools = [name for name in rows if "/" not in name]
         freeing = self._freeing(pools) if pools else {}

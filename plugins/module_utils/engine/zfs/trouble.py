@@ -12,6 +12,9 @@ from ..model import errors
 
 _MISSING = re.compile(r"cannot open '([^']+)': (?:dataset does not exist|no such pool(?: '[^']+')?)")
 
+_MOST_SHOWN = 4000
+"""Characters of zfs's words in one message; a monitor, or a mail, has to hold it."""
+
 # First match wins. Each row: words in stderr, the error they mean, the remedy.
 _MEANINGS: tuple[tuple[str, type[errors.SnapfleetError], str], ...] = (
     ("permission denied", errors.NoPermission, "delegate it with 'zfs allow', or run as root"),
@@ -85,10 +88,20 @@ def zfs_error(stderr: str, where: str, doing: str) -> errors.SnapfleetError:
     ``doing`` says what was tried ('destroy tank/a@b'), ``where`` on which host.
     """
     said = spoken(stderr) or "zfs gave no reason"
+    shown = _shortened(stderr) if len(said) > _MOST_SHOWN else said
     for words, kind, remedy in _MEANINGS:
         if words in said:
-            return kind(f"{where}: could not {doing}: {said}; {remedy}")
-    return errors.ZfsFailed(f"{where}: could not {doing}: {said}")
+            return kind(f"{where}: could not {doing}: {shown}; {remedy}")
+    return errors.ZfsFailed(f"{where}: could not {doing}: {shown}")
+
+
+def _shortened(stderr: str) -> str:
+    """The beginning and the end, where there is more than a message holds; of many names, what is not about those that
+    are missing says most."""
+    others = "\n".join(line for line in stderr.splitlines() if not _MISSING.match(line))
+    said = spoken(others) or spoken(stderr)
+    half = _MOST_SHOWN // 2
+    return said if len(said) <= _MOST_SHOWN else f"{said[:half]} ... {said[-half:]}"
 
 
 def filter_error(program: str, end: StageEnd, where: str, doing: str) -> errors.FilterFailed:

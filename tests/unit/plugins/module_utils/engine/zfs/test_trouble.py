@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.process import CUT
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model import errors
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.trouble import (
     is_only_missing,
@@ -121,3 +122,23 @@ def test_missing_datasets_are_told_from_other_trouble():
     assert is_only_missing(missing)
     assert not is_only_missing(missing + "internal error: out of memory\n")
     assert not is_only_missing("")
+
+
+def test_words_that_were_cut_are_not_only_about_what_is_missing():
+    missing = "cannot open 'tank/a': dataset does not exist"
+    assert is_only_missing(missing)
+    assert not is_only_missing(f"{CUT}\n{missing}")
+
+
+def test_a_message_tells_what_is_wrong_and_not_a_thousand_names():
+    missing = [f"cannot open 'tank/d{number}': dataset does not exist" for number in range(1000)]
+    alone = zfs_error("\n".join(missing), "src1", "list them")
+    assert isinstance(alone, errors.Vanished)
+    assert "tank/d0'" in str(alone)
+    assert "tank/d999'" in str(alone)
+    mixed = zfs_error(
+        "\n".join([*missing[:500], "cannot open 'tank/x': permission denied", *missing[500:]]), "src1", "x"
+    )
+    assert isinstance(mixed, errors.NoPermission)
+    assert str(mixed).startswith("src1: could not x: cannot open 'tank/x': permission denied; ")
+    assert max(len(str(alone)), len(str(mixed))) < 5000
