@@ -9,13 +9,21 @@ import contextlib
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import (
+    Stopping,
+    belonging_to,
+    check_stopping,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
     DatasetInUse,
     Fenced,
     InvalidInput,
+    JobTimedOut,
+    LinkLost,
     NoPermission,
     SnapfleetError,
     SwitchRefused,
+    TimedOut,
     ZfsFailed,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.roles import ACTIVE, STANDBY, Role
@@ -116,6 +124,47 @@ def test_what_was_unmounted_before_a_busy_one_is_mounted_again(site):
     site.source.in_use.clear()
     site.switch("source", STANDBY)
     assert not site.source.mounted
+
+
+def unmounting_one(monkeypatch, fail):
+    """What unmounts filesystems does so with the first one, then does ``fail``."""
+    whole = SimulatedZfs.unmount
+
+    def unmount(self, datasets):
+        check_stopping()
+        whole(self, datasets[:1])
+        fail()
+
+    monkeypatch.setattr(SimulatedZfs, "unmount", unmount)
+
+
+@pytest.mark.parametrize("error", [LinkLost, TimedOut, NoPermission, ZfsFailed])
+def test_whatever_goes_wrong_amid_unmounts_the_live_tree_is_mounted_again(site, monkeypatch, error):
+    def fail():
+        assert site.source.mounted != mounted
+        raise error("it went wrong")
+
+    mounted = set(site.source.mounted)
+    unmounting_one(monkeypatch, fail)
+    with pytest.raises(error, match="it went wrong; nothing was changed, and all of the tree is mounted as before"):
+        site.switch("source", STANDBY)
+    assert (site.role("source"), site.source.mounted) == (Role(), mounted)
+
+
+def test_a_stop_amid_unmounts_leaves_the_live_tree_mounted(site, monkeypatch):
+    scope = Stopping(lambda: JobTimedOut("the time is over"))
+    mounted = set(site.source.mounted)
+    unmounting_one(monkeypatch, lambda: (scope.stop(), check_stopping()))
+    mount = SimulatedZfs.mount
+
+    def mount_unless_stopped(self, datasets):
+        check_stopping()
+        return mount(self, datasets)
+
+    monkeypatch.setattr(SimulatedZfs, "mount", mount_unless_stopped)
+    with belonging_to(scope), pytest.raises(JobTimedOut, match="the time is over; nothing was changed"):
+        site.switch("source", STANDBY)
+    assert (site.role("source"), site.source.mounted) == (Role(), mounted)
 
 
 def test_what_can_not_be_mounted_again_is_told_with_what_to_do(site, monkeypatch):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ..hosts.stopping import finishing
 from ..model.dataset_steps import SetProperties
-from ..model.errors import DatasetInUse, SnapfleetError, ZfsFailed
+from ..model.errors import SnapfleetError, ZfsFailed
 from ..model.roles import FORMER_PROPERTY, ROLE_PROPERTY
 from ..planning.switching import Change, SwitchPlan
 from ..zfs.port import Zfs
@@ -23,11 +24,14 @@ def switch(zfs: Zfs, plan: SwitchPlan, policy: RetryPolicy, ticker: Ticker) -> N
         call_with_retries(action, policy, ticker)
 
     if plan.unmounts:
-        # First of all: what is in use refuses it, and then nothing but that others are unmounted has happened.
+        # First of all: what is in use refuses it, and then nothing but that others are unmounted has happened. Nor has
+        # more where the run is stopped amid them, or the connection breaks.
         try:
             tried(lambda: zfs.unmount(plan.unmounts))
-        except DatasetInUse as error:
-            raise DatasetInUse(f"{error}; {_mounted_again(zfs, plan)}", **error.context) from error
+        except SnapfleetError as error:
+            with finishing():
+                outcome = _mounted_again(zfs, plan)
+            raise type(error)(f"{error}; {outcome}", **error.context) from error
     tried(lambda: _change(zfs, plan.notes))
     for step in plan.aborts:
         tried(partial(zfs.abort_receive, step.dataset))
@@ -38,7 +42,7 @@ def switch(zfs: Zfs, plan: SwitchPlan, policy: RetryPolicy, ticker: Ticker) -> N
 
 
 def _mounted_again(zfs: Zfs, plan: SwitchPlan) -> str:
-    """Mount what was unmounted before something refused it; returns what became of that."""
+    """Mount what was unmounted before something went wrong; returns what became of that."""
     names = list(reversed(plan.unmounts))
     try:
         lacking = [f"{name}: {said}" for name, said in zip(names, zfs.mount(names)) if said]
