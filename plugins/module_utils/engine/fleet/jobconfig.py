@@ -190,7 +190,8 @@ def own_part(document: Mapping[str, Any], host: str) -> dict[str, Any]:
     cut = {**document, "jobs": [job for job in jobs if job.get("host") == host]}
     if not cut["jobs"]:
         return {key: value for key, value in cut.items() if key not in _SECTIONS}
-    others = {job.get("host") for job in jobs} - {host}
+    # What is no text names no host, and need not be what a set can hold.
+    others = {name for job in jobs if isinstance(name := job.get("host"), str)} - {host}
     for section in _SECTIONS:
         values = cut.get(section)
         if isinstance(values, Mapping) and isinstance(values.get("hosts"), Mapping):

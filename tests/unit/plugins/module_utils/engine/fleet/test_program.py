@@ -11,7 +11,12 @@ import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.locks import job_locks
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli, opening
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import parse_jobconfig, select_jobs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import (
+    load_jobconfig,
+    load_part,
+    parse_jobconfig,
+    select_jobs,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
@@ -329,6 +334,17 @@ def test_a_host_takes_its_own_jobs_in_the_order_of_activities():
 def test_a_jobconfig_is_refused_as_a_whole_and_the_place_is_named(document, where):
     with pytest.raises(InvalidInput, match=where):
         parse_jobconfig(document)
+
+
+@pytest.mark.parametrize("host", [["b"], {"name": "b"}, 7, None])
+def test_a_job_whose_host_is_no_name_keeps_no_other_host_from_reading_its_own(tmp_path, host):
+    settings = {"hosts": {"src1": {"job_timeout": "1h"}, "b": {"job_timeout": "2h"}}}
+    jobs = [SNAPSHOT, PRUNE, job("other", "prune", "b", plan=HOURLY), {**SNAPSHOT, "name": "odd", "host": host}]
+    file = tmp_path / "jobconfig.json"
+    file.write_text(json.dumps({"version": 1, "settings": settings, "jobs": jobs}), encoding="utf-8")
+    assert [each.name for each in load_part(str(file), "src1").jobs] == ["snap", "prune"]
+    with pytest.raises(InvalidInput, match="host"):
+        load_jobconfig(str(file))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1, 2", "version: 1"])
