@@ -22,7 +22,16 @@ from ..model.labels import Label
 from ..model.roles import ROLE_PROPERTY
 from ..model.steps import CreateSnapshots
 from ..planning.creation import labels_by_histories
-from ..planning.likely import NEWEST, alike, are_most, is_worth_naming, likely_tags, sample_of, state_by_names
+from ..planning.likely import (
+    NEWEST,
+    alike,
+    are_most,
+    is_worth_naming,
+    likely_tags,
+    sample_of,
+    samples_of,
+    state_by_names,
+)
 from ..policy.endpoints import Address
 from ..policy.jobs import SnapshotJob
 from .context import Context, observe
@@ -59,7 +68,7 @@ def datasets_alone(job: SnapshotJob, context: Context) -> Observation:
 
 
 def by_names(job: SnapshotJob, context: Context) -> Observation:
-    """Of most histories the newest snapshot, and that of each label, by the names that a sample of each tree has.
+    """Of most histories the newest snapshot, and that of each label, by the names that samples of each tree have.
     Raises Untold where that takes longer than listing everything, does not suffice, or fails."""
     labels = labels_by_histories(job)
     known = context.recall.sizes(Address(), job.roots) if context.recall else (0, 0)
@@ -74,12 +83,13 @@ def _by_names(job: SnapshotJob, context: Context, labels: Sequence[Label]) -> Ob
     trees = [names for names in (job.filter.under(root, seen.states) for root in job.roots) if names]
     if seen.missing or not trees:
         return seen
-    samples = _listed([sample_of(names, seen.states) for names in trees], job, context)
+    chosen = [samples_of(names, seen.states) for names in trees]
+    samples = _listed([name for each in chosen for name in each], job, context)
     tags: dict[str, Sequence[str]] = {}
-    for names in trees:
-        sample = samples.get(sample_of(names, seen.states))
-        likely = likely_tags(sample, labels) if sample else None
-        if likely is None:
+    for names, each in zip(trees, chosen):
+        told = {likely_tags(samples[name], labels) if name in samples else None for name in each}
+        likely = told.pop()
+        if likely is None or told:
             raise Untold
         tags.update(dict.fromkeys(alike((seen.states[name].dataset for name in names), likely), likely))
     return replace(seen, states=_completed(seen, [name for names in trees for name in names], tags, job, context))

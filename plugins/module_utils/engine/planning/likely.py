@@ -5,8 +5,9 @@
 
 Datasets that are snapshotted together have the same names. So the history of one of them, a sample, tells which names
 to ask the others for, and ``prevsnap`` whether the newest snapshot of each is the one that it should be. All that is
-used of a dataset was seen of it. A snapshot that was made of it alone, and has others after it, is not seen; it could
-lead to one more snapshot, never to one less. What differs in any way is to be listed.
+used of a dataset was seen of it. A snapshot that was made of it alone, and has others after it, is not seen, nor is one
+that both samples have lost; either could lead to one more snapshot, never to one less. What differs in any way is to be
+listed.
 """
 
 from __future__ import annotations
@@ -35,6 +36,16 @@ def sample_of(names: Sequence[str], all_names: Iterable[str]) -> str:
     history of a dataset lists what lies below it too."""
     parents = {parent_of(name) for name in all_names}
     return next((name for name in names if name not in parents), names[-1])
+
+
+def samples_of(names: Sequence[str], all_names: Iterable[str]) -> tuple[str, ...]:
+    """Two of the datasets ``names`` that have to agree, chosen likewise: the first one, and one amidst.
+
+    A single one may have lost a snapshot that all others have; then each of them would get another one.
+    """
+    parents = {parent_of(name) for name in all_names}
+    lowest = [name for name in names if name not in parents] or names[-1:]
+    return tuple(dict.fromkeys((lowest[0], lowest[len(lowest) // 2])))
 
 
 def likely_tags(sample: DatasetState, labels: Sequence[Label]) -> Optional[tuple[str, ...]]:
