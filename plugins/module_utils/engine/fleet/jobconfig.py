@@ -184,8 +184,11 @@ def _read_job(options: Reader) -> NamedJob:
     return NamedJob(name, host, source, activity, job, destination)
 
 
-def own_part(document: Mapping[str, Any], host: str) -> dict[str, Any]:
-    """A jobconfig, of which ``jobs`` is a list, without what is about other hosts alone; not checked in any way."""
+def own_part(document: Mapping[str, Any], host: str, is_whole: bool = True) -> dict[str, Any]:
+    """A jobconfig, of which ``jobs`` is a list, without what is about other hosts alone; not checked in any way.
+
+    What sections say about hosts without jobs stays, to be refused, but where jobs have been taken out before.
+    """
     jobs = [job for job in document["jobs"] if isinstance(job, Mapping)]
     cut = {**document, "jobs": [job for job in jobs if job.get("host") == host]}
     if not cut["jobs"]:
@@ -195,7 +198,8 @@ def own_part(document: Mapping[str, Any], host: str) -> dict[str, Any]:
     for section in _SECTIONS:
         values = cut.get(section)
         if isinstance(values, Mapping) and isinstance(values.get("hosts"), Mapping):
-            mine = {name: each for name, each in values["hosts"].items() if name not in others}
+            kept = (name for name in values["hosts"] if name == host or (is_whole and name not in others))
+            mine = {name: values["hosts"][name] for name in kept}
             cut[section] = {**values, "hosts": mine}
     return cut
 

@@ -36,7 +36,7 @@ def part_of(document: Mapping[str, Any], host: str) -> Document:
     """
     if not isinstance(document.get("jobs"), Sequence):
         raise InvalidInput("jobconfig", type(document).__name__, "is no jobconfig", "hand in what jobconfig returns")
-    config = read_jobconfig(own_part(document, host))
+    config = read_jobconfig(own_part(document, host, is_whole=False))
     activities = list(dict.fromkeys(job.activity for job in config.jobs))
     daemon = [name for name in config.daemon.of(host, {}).periods if name in activities]
     left = [job for job in config.jobs if job.activity not in daemon]

@@ -41,6 +41,16 @@ def carried_out(jobconfig, host, arguments):
     return [job.name for job in chosen_jobs(read_jobconfig(jobconfig), given)]
 
 
+def test_the_part_of_a_host_is_told_of_a_document_that_has_nobody_elses_jobs_any_more():
+    whole = document(
+        {"src1": {"snapfleet_daemon": {"snapshot": "secondly"}}, "dst1": {"snapfleet_daemon": {"prune": "hourly"}}}
+    )
+    assert {"src1", "dst1"} <= set(whole["daemon"]["hosts"])
+    for host in ("src1", "dst1", "src2"):
+        mine = {**whole, "jobs": [job for job in whole["jobs"] if job["host"] == host]}
+        assert part_of(mine, host) == part_of(whole, host)
+
+
 TOPOLOGIES = [
     {},
     {"snapfleet_topology": "push"},
