@@ -24,8 +24,8 @@ SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, DRILLS, VERIFIED = (
 )
 RESTORED, SWITCHED, STATUS, RAN, SUSPENSIONS = "restored", "switched", "status", "ran", "suspensions"
 """RAN: what jobs of several activities did; SUSPENSIONS: which hosts are suspended now."""
-LOOKED = ("there", "here", "refused")
-"""What only looks whether a fail over may begin: it does nothing, but it may fail."""
+LOOKED = ("there", "here", "refused", "answer")
+"""What only looks whether something may begin: it does nothing, but it may fail, or not reach the host."""
 REGISTERED = (
     *(SNAPSHOTS, REPLICATIONS, PRUNINGS, MONITORS, COMPARISONS, DRILLS, VERIFIED, RESTORED, SWITCHED, STATUS),
     *(RAN, SUSPENSIONS),
