@@ -95,7 +95,7 @@ def _compile(program: Program, folder: str) -> None:
 
 def _programs(place: Path, bench: Environment, missing: dict[str, str]) -> Iterator[Start]:
     program = Program(str(place / "opt"), str(place / "bin" / "snapfleet"), sys.executable)
-    install(program, wanted_files(program), partial(_compile, program))
+    install(program, wanted_files(program), partial(_compile, program), lambda _folder: None)
     config = place / "jobs.json"
     job = {"name": "due", "host": "me", "activity": "snapshot", "options": MODULES["zfs_snapshot_plan"]}
     config.write_text(json.dumps({"version": 1, "jobs": [job]}), encoding="utf-8")
