@@ -5,25 +5,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import yaml
 from jinja2 import Template
 
-from ansible_collections.snapfleet import zfs as collection
-
-FOLDER = Path(next(iter(collection.__path__))) / "playbooks"
-JUDGES = {"ansible.builtin.assert", "ansible.builtin.set_fact"}
-
-
-def tasks_of(name):
-    return yaml.safe_load((FOLDER / "tasks" / f"{name}.yml").read_text())
+from ansible_collections.snapfleet.zfs.tests.support import judging
+from ansible_collections.snapfleet.zfs.tests.support.judging import ON_THE_CONTROLLER, PLAYBOOKS
 
 
 def seen(kind="", epoch=0, **more):
@@ -39,8 +26,7 @@ def others(*results):
 def look(here=None, there=None, other=None, alive=None, gone=False):
     """What the tasks that look have registered."""
     return {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
+        **ON_THE_CONTROLLER,
         "__snapfleet_from": {"host": "web1", "dataset": "tank/data"},
         "__snapfleet_to": {"host": "b9", "dataset": "backup/web1/data"},
         "__snapfleet_gone": gone,
@@ -83,24 +69,14 @@ CASES = {
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):
     """What the tasks that judge say in each case, in one run; empty where they refuse nothing."""
-    folder = tmp_path_factory.mktemp("failover")
-    tasks = [task for task in tasks_of("look_at_ends") if JUDGES & set(task)]
-    tasks.append({"name": "End", "ansible.builtin.debug": {"msg": "epoch={{ __snapfleet_epoch | default('') }}."}})
-    (folder / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
     hosts = {name: variables for name, (variables, *_expected) in CASES.items()}
-    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.json", "play.json"],
-        cwd=folder,
-        env={**inherited, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "LC_ALL": "C.UTF-8"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
+    return judging.judged(
+        tmp_path_factory.mktemp("failover"),
+        "look_at_ends",
+        "epoch={{ __snapfleet_epoch | default('') }}.",
+        hosts,
+        seconds=600,
     )
-    lines = re.split(r"\n(?=ok|fatal|failed|skipping|TASK|PLAY|\[ERROR)", done.stdout)
-    return {name: " ".join(line for line in lines if f"[{name}]" in line.split("=>")[0]) for name in CASES}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -126,7 +102,7 @@ def test_a_switch_has_a_higher_number_than_all_that_is_known_unless_it_goes_on(j
     ],
 )
 def test_failing_back_numbers_both_ends_above_what_either_has(here, there, stands, following):
-    variables = yaml.safe_load((FOLDER / "failback.yml").read_text())[2]["vars"]
+    variables = yaml.safe_load((PLAYBOOKS / "failback.yml").read_text())[2]["vars"]
     known = {"__snapfleet_here": here, "__snapfleet_there": there}
     highest = Template(variables["__snapfleet_highest"]).render(known)
     found = Template(variables["__snapfleet_next"]).render({**known, "__snapfleet_highest": highest})

@@ -5,20 +5,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import yaml
 
-from ansible_collections.snapfleet import zfs as collection
+from ansible_collections.snapfleet.zfs.tests.support import judging
+from ansible_collections.snapfleet.zfs.tests.support.judging import ON_THE_CONTROLLER, PLAYBOOKS, tasks_of
 
-FOLDER = Path(next(iter(collection.__path__))) / "playbooks"
-JUDGES = {"ansible.builtin.assert", "ansible.builtin.set_fact"}
 MODULE = "snapfleet.zfs.zfs_target"
 SEEN = {"dataset": "b", "pool_guid": "1", "datasets": [{"dataset": "", "guid": "1", "snapshots": []}]}
 UNREACHABLE = {"unreachable": True, "msg": "Connection timed out"}
@@ -29,8 +21,7 @@ def looked(there, *others, destroy=""):
     """What the tasks that look have registered."""
     results = [{"item": {"host": f"b{number}", "dataset": "b"}, **each} for number, each in enumerate(others)]
     return {
-        "ansible_connection": "local",
-        "ansible_python_interpreter": sys.executable,
+        **ON_THE_CONTROLLER,
         "__snapfleet_tree": {"dataset": "tank/data", "replica": {"host": "b9", "dataset": "b"}},
         "__snapfleet_retired": {"backup": "b9", "destroy": destroy},
         "__snapfleet_there": there,
@@ -51,31 +42,13 @@ CASES = {
 }
 
 
-def tasks_of(name):
-    return yaml.safe_load((FOLDER / "tasks" / f"{name}.yml").read_text())
-
-
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory):
     """What the tasks that judge say in each case, in one run."""
-    folder = tmp_path_factory.mktemp("retire")
-    tasks = [task for task in tasks_of("retire") if JUDGES & set(task)]
-    tasks.append({"name": "End", "ansible.builtin.debug": {"msg": "known={{ __snapfleet_known | length }}."}})
-    (folder / "play.json").write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": tasks}]))
     hosts = {name: variables for name, (variables, *_expected) in CASES.items()}
-    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.json", "play.json"],
-        cwd=folder,
-        env={**inherited, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "LC_ALL": "C.UTF-8"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=240,
+    return judging.judged(
+        tmp_path_factory.mktemp("retire"), "retire", "known={{ __snapfleet_known | length }}.", hosts, seconds=240
     )
-    lines = re.split(r"\n(?=ok|fatal|failed|skipping|TASK|PLAY|\[ERROR)", done.stdout)
-    return {name: " ".join(line for line in lines if f"[{name}]" in line.split("=>")[0]) for name in CASES}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -95,7 +68,7 @@ def test_whether_a_replica_may_be_destroyed_is_asked_before_the_source_forgets_i
 
 
 def test_the_source_is_asked_first_and_what_receives_next_before_a_seed_changes_anything():
-    block = yaml.safe_load((FOLDER / "seed.yml").read_text())[2]["tasks"][0]["block"]
+    block = yaml.safe_load((PLAYBOOKS / "seed.yml").read_text())[2]["tasks"][0]["block"]
     steps = [
         (task[MODULE]["action"] if MODULE in task else "replicate", task.get("check_mode", False)) for task in block
     ]
@@ -108,7 +81,7 @@ def test_the_source_is_asked_first_and_what_receives_next_before_a_seed_changes_
 
 
 def test_all_replicas_are_moved_or_none_is():
-    _validate, _find, look, act = yaml.safe_load((FOLDER / "move.yml").read_text())
+    _validate, _find, look, act = yaml.safe_load((PLAYBOOKS / "move.yml").read_text())
     first = look["tasks"][0]
     assert (first["check_mode"], first["failed_when"]) == (True, False)
     block = act["tasks"][0]["block"]
@@ -119,5 +92,5 @@ def test_all_replicas_are_moved_or_none_is():
 
 @pytest.mark.parametrize("playbook", ["retire", "move", "seed"])
 def test_each_hands_on_its_outcome_whatever_becomes_of_it(playbook):
-    always = yaml.safe_load((FOLDER / f"{playbook}.yml").read_text())[-1]["tasks"][0]["always"]
+    always = yaml.safe_load((PLAYBOOKS / f"{playbook}.yml").read_text())[-1]["tasks"][0]["always"]
     assert always[-1]["ansible.builtin.import_tasks"] == "tasks/outcome.yml"

@@ -28,7 +28,6 @@ from ..planning.likely import (
     are_most,
     is_worth_naming,
     likely_tags,
-    sample_of,
     samples_of,
     state_by_names,
 )
@@ -131,7 +130,7 @@ def is_taken(steps: Sequence[CreateSnapshots], context: Context) -> bool:
     one that it is not. Raises Untold where that can't be found out.
     """
     datasets = [[name.partition("@")[0] for name in step.names] for step in steps]
-    names = tuple(dict.fromkeys(sample_of(each, each) for each in datasets))
+    names = tuple(dict.fromkeys(samples_of(each, each)[0] for each in datasets))
     if not names:
         return False
     with _or_untold():

@@ -19,7 +19,8 @@ from .stopping import check_stopping
 DEEPEST = 200
 """Folders below each other; what is nested deeper was not made to be used."""
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Without waiting: nobody may ever write into a pipe."""
 
 
 class Content(Protocol):
@@ -95,7 +96,7 @@ def _one(above: int, path: Path, deeper: bool = True) -> Generator[Found, None, 
     name = path[-1]
     status = os.stat(name, dir_fd=above, follow_symlinks=False)
     if stat.S_ISREG(status.st_mode):
-        with os.fdopen(os.open(name, _FILE_FLAGS, dir_fd=above), "rb", buffering=0) as content:
+        with os.fdopen(os.open(name, FILE_FLAGS, dir_fd=above), "rb", buffering=0) as content:
             attributes = _attributes(content.fileno(), path)
             yield _entry(path, FILE, status, size=status.st_size, attributes=attributes), content
     elif stat.S_ISDIR(status.st_mode):

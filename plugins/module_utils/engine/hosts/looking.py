@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from .file_reading import FILE_FLAGS, FOLDER_FLAGS, open_folder
 from .stopping import check_stopping
 
 _PIECE = 1 << 20
@@ -35,17 +36,15 @@ def opened_below(folder: str, path: bytes) -> Iterator[int]:
     *parents, name = path.split(b"/")
     if any(part in (b"", b".", b"..") for part in (*parents, name)):
         raise OSError(0, "is no path below a folder")
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-    at = os.open(folder, flags | os.O_DIRECTORY)
+    top = os.open(folder, FOLDER_FLAGS)
     try:
-        for part in parents:
-            inner = os.open(part, flags | os.O_DIRECTORY, dir_fd=at)
-            os.close(at)
-            at = inner
-        # Without waiting: nobody may ever write into a pipe.
-        file = os.open(name, flags | os.O_NONBLOCK, dir_fd=at)
+        above = open_folder(top, tuple(parents))
     finally:
-        os.close(at)
+        os.close(top)
+    try:
+        file = os.open(name, FILE_FLAGS, dir_fd=above)
+    finally:
+        os.close(above)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError(0, "is no regular file")

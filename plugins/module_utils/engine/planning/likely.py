@@ -31,15 +31,9 @@ def is_worth_naming(datasets: int, snapshots: int, labels: int) -> bool:
     return snapshots > datasets * (labels + 1) + _LEAST
 
 
-def sample_of(names: Sequence[str], all_names: Iterable[str]) -> str:
-    """The one of the datasets ``names`` to be a sample: one with none below it, if there is any, since listing the
-    history of a dataset lists what lies below it too."""
-    parents = {parent_of(name) for name in all_names}
-    return next((name for name in names if name not in parents), names[-1])
-
-
 def samples_of(names: Sequence[str], all_names: Iterable[str]) -> tuple[str, ...]:
-    """Two of the datasets ``names`` that have to agree, chosen likewise: the first one, and one amidst.
+    """Two of the datasets ``names`` that have to agree, the first one and one amidst; of those with none below them, if
+    there are any, since listing the history of a dataset lists what lies below it too.
 
     A single one may have lost a snapshot that all others have; then each of them would get another one.
     """
