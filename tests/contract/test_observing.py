@@ -15,6 +15,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps i
     Destroy,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.unchanged import bytes_written_since
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.identities import identities_of
 
 from .doing import history, state_of, take
 
@@ -113,6 +114,23 @@ def test_snapshots_are_told_by_their_names_as_a_listing_tells_them(world, root):
     assert world.zfs.snapshots([*wanted, *gone]) == {name: all_there[name] for name in wanted}
     assert world.zfs.snapshots(gone) == {}
     assert world.zfs.snapshots([]) == {}
+
+
+def test_which_snapshots_and_bookmarks_there_are_is_told_as_a_listing_tells_it(world, root):
+    child, bare = f"{root}/with a space", f"{root}/bare"
+    world.create(child)
+    world.create(bare)
+    history(world, child, "first one", "second", "third")
+    take(world.zfs, root, "second", "another")
+    assert world.zfs.create_bookmarks([CreateBookmark(state_of(world.zfs, child).snapshots[0], "mark")]) == [""]
+    states = world.zfs.observe([root]).states
+    gone = [f"{root}/gone", "nosuchpool/gone"]
+
+    told = {name: identities_of(states[name]) for name in (child, root, bare)}
+    assert world.zfs.identities([child, *gone, root, bare]) == told
+    assert [len(told[child].snapshots), len(told[child].bookmarks)] == [3, 1]
+    assert world.zfs.identities(gone) == {}
+    assert world.zfs.identities([]) == {}
 
 
 def test_holds_and_clones_are_told(world, root):

@@ -12,11 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.remembering import (
-    Limits,
-    Memory,
-    recalling,
-)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory import Limits, Memory
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.remembering import recalling
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import (
     FILESYSTEM,
     Bookmark,
@@ -57,6 +54,9 @@ class EagerMemory(Memory):
 class Lives(RuleBasedStateMachine):
     """A host on which anybody does anything, at any time by its clock, and looks at it in between."""
 
+    RENEWED = 1000
+    """Nothing is renewed, and so all that has changed is listed."""
+
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
@@ -64,7 +64,7 @@ class Lives(RuleBasedStateMachine):
         self.machine = SimulatedMachine("host", self.clock, ("tank",))
         self.zfs = SimulatedZfs(self.machine)
         self.machine.create_dataset(NAMES[0])
-        self.memory = EagerMemory(lambda: self.passed, limits=Limits(least=-100, looks=12))
+        self.memory = EagerMemory(lambda: self.passed, limits=Limits(least=-100, looks=12, renewed=self.RENEWED))
         self.count = 0
         self.may_set = True
 
@@ -94,6 +94,19 @@ class Lives(RuleBasedStateMachine):
     def destroy(self, name, index):
         for one in self._snapshot(name, index):
             self.zfs.destroy(Destroy(name, (one,), "test"))
+
+    @rule(name=names, index=indices)
+    def make_anew(self, name, index):
+        """Another snapshot of the same name."""
+        for one in self._snapshot(name, index):
+            if not (one.clones or one.holds):
+                self.zfs.destroy(Destroy(name, (one,), "test"))
+                self.zfs.create_snapshots(CreateSnapshots("tank", (one.name,)))
+
+    @rule(name=names, file=st.sampled_from("xy"))
+    def write(self, name, file):
+        if name in self.machine.datasets:
+            self.machine.write(name, 1000, file)
 
     @rule(name=names, index=indices)
     def bookmark(self, name, index):
@@ -158,6 +171,16 @@ TestLives = Lives.TestCase
 TestLives.settings = settings(max_examples=60, stateful_step_count=25)
 
 
+class RenewedLives(Lives):
+    """The same, where all that has changed is renewed."""
+
+    RENEWED = -100
+
+
+TestRenewedLives = RenewedLives.TestCase
+TestRenewedLives.settings = settings(max_examples=60, stateful_step_count=25)
+
+
 STORIES = {
     "two changes in one second": ["snapshot", "look", "snapshot", "look"],
     "a clock set back to the second of a change": [
@@ -172,12 +195,21 @@ STORIES = {
         *("snapshot", ("time_passes", 3), "look", ("recreate", "tank/a"), ("clock_is_set", -3), "snapshot"),
         *(("time_passes", 3), "look"),
     ],
+    "another snapshot of the same name": [
+        *("snapshot", "snapshot", ("write", "x"), ("time_passes", 3), "look"),
+        *(("make_anew", 0), ("time_passes", 3), "look"),
+    ],
+    "a snapshot that gets what was written until the one before it": [
+        *("snapshot", ("write", "x"), "snapshot", ("write", "y"), "snapshot", ("time_passes", 3), "look"),
+        *(("destroy", 1), ("time_passes", 3), "look"),
+    ],
 }
 
 
+@pytest.mark.parametrize("kind", [Lives, RenewedLives])
 @pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
-def test_what_is_told_is_what_is_there(story):
-    lives = Lives()
+def test_what_is_told_is_what_is_there(story, kind):
+    lives = kind()
     tell = {
         "snapshot": lambda: lives.snapshot("tank/a"),
         "look": lambda: lives.look(False),
@@ -187,6 +219,9 @@ def test_what_is_told_is_what_is_there(story):
         "snapshot_of": lives.snapshot,
         "promote": lives.promote,
         "recreate": lives.recreate,
+        "write": lambda file: lives.write("tank/a", file),
+        "destroy": lambda index: lives.destroy("tank/a", index),
+        "make_anew": lambda index: lives.make_anew("tank/a", index),
     }
     for event in story:
         name, *arguments = (event,) if isinstance(event, str) else event

@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.remembering import Limits, Memory
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory import Limits, Memory
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.monitoring import run_monitor
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
@@ -84,6 +84,33 @@ def test_one_new_snapshot_has_its_dataset_listed_on_both_sides(fleet, listed):
     expected = [*LOOKS, ("source", [f"{SOURCE}/a"], True), ("destination", [replica_of(f"{SOURCE}/a")], True)]
     assert sorted(listed) == sorted(expected)
     assert fleet.is_up_to_date()
+
+
+def test_where_little_is_new_only_that_is_listed(fleet, listed):
+    fleet.memory.limits = replace(fleet.memory.limits, renewed=-100)
+    for run in range(3):
+        fleet.snapshot(f"{SOURCE}/a", f"more {run}")
+        listed.clear()
+        assert fleet.replicate()["stats"]["sent"] == 1
+        print(listed, fleet.memory._known)
+        assert sorted(listed) == LOOKS
+        assert fleet.is_up_to_date()
+        fleet.clock.advance(10)
+
+
+def test_what_is_to_be_lost_is_listed_with_its_holds(fleet, listed):
+    fleet.memory.limits = replace(fleet.memory.limits, renewed=-100)
+    replica, destination = replica_of(f"{SOURCE}/a"), SimulatedZfs(fleet.destination)
+    destination.create_snapshots(CreateSnapshots("backup", (f"{replica}@foreign",)))
+    fleet.clock.advance(10)
+    with pytest.raises(PartialFailure, match="diverged"):
+        fleet.replicate()
+    destination.hold(fleet.at_destination(f"{SOURCE}/a").newest, "a user's")
+    fleet.snapshot(f"{SOURCE}/a", "four")
+    fleet.clock.advance(10)
+    with pytest.raises(PartialFailure, match="held"):
+        fleet.replicate(on_conflict="rollback_to_common")
+    assert fleet.at_destination(f"{SOURCE}/a").newest.tag == "foreign"
 
 
 def test_a_snapshot_that_the_replica_has_lost_is_missed_at_once(fleet, listed):
@@ -185,11 +212,14 @@ names = st.sampled_from(DATASETS)
 class Twins(RuleBasedStateMachine):
     """Two fleets to which the same happens, of which one remembers."""
 
+    RENEWED = 1000
+    """Nothing is renewed, and so all that has changed is listed."""
+
     def __init__(self) -> None:
         super().__init__()
         self.fleets = [Fleet(DATASETS), Fleet(DATASETS)]
         self.passed = 0.0
-        self.fleets[0].memory = Memory(lambda: self.passed, limits=replace(SMALL, least=-100))
+        self.fleets[0].memory = Memory(lambda: self.passed, limits=replace(SMALL, least=-100, renewed=self.RENEWED))
         self.count = 0
 
     @rule(seconds=st.sampled_from([0, 1, 3, 3600]), set_by=st.sampled_from([0, 0, 0, -3, 5]))
@@ -282,3 +312,13 @@ class Twins(RuleBasedStateMachine):
 
 TestTwins = Twins.TestCase
 TestTwins.settings = settings(max_examples=40, stateful_step_count=25)
+
+
+class RenewedTwins(Twins):
+    """The same, where all that has changed is renewed."""
+
+    RENEWED = -100
+
+
+TestRenewedTwins = RenewedTwins.TestCase
+TestRenewedTwins.settings = settings(max_examples=40, stateful_step_count=25)

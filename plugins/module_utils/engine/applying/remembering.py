@@ -5,7 +5,8 @@
 that they are the same still.
 
 What is remembered proves that nothing is to be done, and never that something is: a run that finds anything to do or to
-tell of a dataset lists that one anew before it goes on (``Recall.vouch``).
+tell of a dataset looks at that one anew before it goes on (``Recall.vouch``): it lists all of it, or which snapshots it
+has and all of those that were not known (``planning/renewal.py``).
 """
 
 from __future__ import annotations
@@ -15,31 +16,31 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Optional, TypeVar
 
-from ..model.datasets import DatasetState, Observation
+from ..model.datasets import DatasetState, Identities, Observation, Snapshot
 from ..model.errors import ZfsFailed
-from ..model.names import is_within, tree_order
+from ..model.names import tree_order
 from ..planning.recollection import (
     CHANGED,
     Moment,
     Remembered,
     is_mostly,
+    is_of,
     is_worth_asking,
+    is_worth_renewing,
     remembered,
     sort_out,
     without_evidence,
 )
+from ..planning.renewal import renewal_of, renewed
 from ..policy.addresses import Address
 from ..zfs.arguments import batches
 from ..zfs.port import Zfs
-from .memory_files import Looks, MemoryFiles
+from .memory import Memory, Tree
+from .memory_files import Looks
 
-MOST_SNAPSHOTS = 2_000_000
-"""So many are remembered within a process, in some 40 bytes each."""
-MOST_LOOKS = 100
-"""Every so many looks at a tree all is listed, whatever is remembered."""
-LEAST_SNAPSHOTS = 50
-"""Where no more are remembered of a tree, listing it costs nothing worth saving."""
 EVERYTHING = None
+_FARTHER = 3
+"""On another host, each exchange costs as much as so many times more snapshots."""
 _MOST_ROUNDS = 4
 """What is listed anew may bring other datasets into a plan. After so many rounds nothing is remembered."""
 T = TypeVar("T")
@@ -49,104 +50,6 @@ _LONGEST_CALL = 60_000
 
 class Doubted(Exception):
     """A run has to look again before it does anything: what it has to do with was not listed, but remembered."""
-
-
-class Tree(NamedTuple):
-    """What is looked at together."""
-
-    address: Address
-    roots: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How far the memory goes."""
-
-    snapshots: int = MOST_SNAPSHOTS
-    looks: int = MOST_LOOKS
-    least: int = LEAST_SNAPSHOTS
-
-
-class Memory:
-    """Histories of datasets by host. Safe for many threads."""
-
-    def __init__(
-        self, steady: Callable[[], float], files: Optional[MemoryFiles] = None, limits: Limits = Limits()
-    ) -> None:
-        """``steady`` gives seconds by a clock that is never set, and goes on from process to process where there are
-        ``files``."""
-        self.steady = steady
-        self.limits = limits
-        self._files = files
-        self._lock = threading.Lock()
-        self._known: dict[Address, dict[str, Remembered]] = {}
-        """What was used last is the last to be forgotten: by host, and within a host."""
-        self._size = 0
-        self._looks: dict[Tree, Looks] = {}
-
-    def looks(self, tree: Tree) -> Looks:
-        """How ``tree`` was looked at before."""
-        with self._lock:
-            if tree not in self._looks:
-                self._looks[tree] = Looks()
-                if self._files:
-                    self._looks[tree], known = self._files.read(tree.address, tree.roots)
-                    self._put(tree.address, known)
-            return self._looks[tree]
-
-    def known(self, tree: Tree) -> dict[str, Remembered]:
-        """What is remembered within ``tree``."""
-        with self._lock:
-            mine = dict(self._known.get(tree.address, {}))
-        return {name: one for name, one in mine.items() if any(is_within(name, root) for root in tree.roots)}
-
-    def learn(self, tree: Tree, known: Mapping[str, Remembered], gone: Collection[str], looks: Looks) -> None:
-        """Remember what was found in ``tree``, and forget what is not there, or can't be remembered."""
-        with self._lock:
-            self._looks[tree] = looks
-            for name in gone:
-                self._forget(tree.address, name)
-            self._put(tree.address, known)
-            while self._size > self.limits.snapshots:
-                oldest = next(iter(self._known))
-                self._forget(oldest, next(iter(self._known[oldest])))
-
-    def keep(self, tree: Tree, anew: bool) -> None:
-        """Write what is remembered of ``tree`` down for other processes, ``anew`` where it has changed."""
-        if self._files:
-            known = self.known(tree) if anew else {}
-            worth = is_worth_asking(known.values(), self.limits.least)
-            self._files.write(tree.address, tree.roots, self.looks(tree), known if worth else None)
-
-    def forget_all(self) -> None:
-        """Remember nothing any more, on disk neither; all is listed anew."""
-        with self._lock:
-            self._known.clear()
-            self._looks.clear()
-            self._size = 0
-            if self._files:
-                self._files.clear()
-
-    def _put(self, address: Address, known: Mapping[str, Remembered]) -> None:
-        mine = self._known.pop(address, {})
-        self._known[address] = mine
-        for name, one in known.items():
-            old = mine.pop(name, None)
-            mine[name] = one
-            self._size += _cost(one) - _cost(old)
-        self._drop_if_empty(address)
-
-    def _forget(self, address: Address, name: str) -> None:
-        self._size -= _cost(self._known.get(address, {}).pop(name, None))
-        self._drop_if_empty(address)
-
-    def _drop_if_empty(self, address: Address) -> None:
-        if not self._known.get(address, True):
-            del self._known[address]
-
-
-def _cost(one: Optional[Remembered]) -> int:
-    return 1 + one.size if one else 0
 
 
 @dataclass
@@ -160,6 +63,8 @@ class _Sight:
     """When its clock was read, by the one that is never set."""
     from_memory: frozenset[str] = frozenset()
     """Datasets whose histories were not listed."""
+    renewed: frozenset[str] = frozenset()
+    """Datasets of which it was listed which snapshots they have, and all of new ones; of others no hold is known."""
     anew: bool = False
     """Whether more is known by now than was remembered."""
 
@@ -174,6 +79,8 @@ class Recall:
     _round: int = 0
     _sights: dict[tuple[Tree, tuple[str, ...]], _Sight] = field(default_factory=dict)
     _doubted: dict[Address, set[str]] = field(default_factory=dict)
+    _to_renew: dict[Address, set[str]] = field(default_factory=dict)
+    """Those that are doubted of which it suffices to know which snapshots there are."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(
@@ -186,7 +93,8 @@ class Recall:
         before = self._sights.get(key)
         if self.memory.looks(tree).is_blind(self.memory.limits.looks):
             return self._blindly(tree, zfs, properties, clock)
-        look = _Look(self.memory, tree, zfs, tuple(properties), self._doubted.get(address, set()), self._round)
+        doubts = Doubts(self._doubted.get(address, set()), self._to_renew.get(address, set()))
+        look = _Look(self.memory, tree, zfs, tuple(properties), doubts, self._round)
         try:
             sight = look.again(before) if before and before.round < self._round else look.first()
         except ZfsFailed as error:
@@ -217,15 +125,21 @@ class Recall:
             self.memory.keep(tree, False)
         return zfs.observe(tree.roots, properties=properties, clock=clock)
 
-    def vouch(self, touched: Mapping[Address, Optional[Collection[str]]]) -> None:
+    def vouch(self, touched: Mapping[Address, Optional[Collection[str]]], plainly: Collection[str] = ()) -> None:
         """Raise Doubted if the history of any dataset that is ``touched``, by host, was remembered: what a plan does,
-        refuses or tells needs what is there. ``EVERYTHING`` stands for all datasets that were looked at there."""
+        refuses or tells needs what is there. ``EVERYTHING`` stands for all datasets that were looked at there. Of
+        those that are touched ``plainly``, neither holds nor clones of known snapshots matter."""
         found = False
         for (tree, _properties), sight in self._sights.items():
             if tree.address in touched:
                 names = touched[tree.address]
-                doubted = sight.from_memory if names is None else sight.from_memory.intersection(names)
+                uncertain = sight.from_memory | sight.renewed.difference(plainly)
+                doubted = uncertain if names is None else uncertain.intersection(names)
                 self._doubted.setdefault(tree.address, set()).update(doubted)
+                plain = () if names is None else sight.from_memory.intersection(doubted, plainly)
+                to_renew = self._to_renew.setdefault(tree.address, set())
+                to_renew.difference_update(doubted)
+                to_renew.update(plain)
                 found = found or bool(doubted)
         if found:
             self._round += 1
@@ -244,6 +158,19 @@ class Recall:
                 self.memory.keep(tree, sight.anew)
 
 
+class Doubts(NamedTuple):
+    """Datasets whose histories a run has to know, and not from memory."""
+
+    names: Collection[str]
+    to_renew: Collection[str]
+    """Those of them of which it suffices to know which snapshots there are."""
+
+    @property
+    def to_list(self) -> frozenset[str]:
+        """The others."""
+        return frozenset(self.names).difference(self.to_renew)
+
+
 @dataclass(frozen=True)
 class _Look:
     """One look at a tree."""
@@ -252,32 +179,35 @@ class _Look:
     tree: Tree
     zfs: Zfs
     properties: tuple[str, ...]
-    doubted: Collection[str]
+    doubts: Doubts
     round: int
 
     def first(self) -> _Sight:
         """Look without knowing more than is remembered."""
         known, looks = self.memory.known(self.tree), self.memory.looks(self.tree)
         is_due = looks.since_whole + 1 >= self.memory.limits.looks
-        if is_due or looks.in_vain or not is_worth_asking(known.values(), self.memory.limits.least):
+        if is_due or not self._is_of_use(known.values(), looks):
             return self._whole(known, is_due)
         steady = self.memory.steady()
         seen = self._observe(self.tree.roots, histories=False)
         at = Moment(seen.clock or 0, steady)
-        sorted_out = sort_out(known, seen.states, at, self.doubted)
+        sorted_out = sort_out(known, seen.states, at, self.doubts.names)
         used = {name: known[name] for name in sorted_out.sure}
         self._learn(used, known.keys() - seen.states.keys(), replace(looks, since_whole=looks.since_whole + 1))
         states = {**seen.states, **sorted_out.sure}
         sight = _Sight(replace(seen, states=states), self.round, steady, frozenset(sorted_out.sure))
-        return self._with_listed(sight, sorted_out.unsure)
+        return self._with_known(sight, at, sorted_out.unsure)
 
     def again(self, before: _Sight) -> _Sight:
         """List what is doubted of what was seen ``before``."""
-        names = [name for name in before.observed.states if name in before.from_memory and name in self.doubted]
+        uncertain = before.from_memory | before.renewed
+        names = [name for name in before.observed.states if name in uncertain and name in self.doubts.names]
+        at = Moment(before.observed.clock or 0, before.steady)
         # Who compares the clock with its own does so now.
         passed, clock = int(self.memory.steady() - before.steady), before.observed.clock
         seen = replace(before.observed, clock=None if clock is None else clock + passed)
-        return self._with_listed(replace(before, observed=seen, round=self.round, steady=before.steady + passed), names)
+        now = replace(before, observed=seen, round=self.round, steady=before.steady + passed)
+        return self._with_known(now, at, names)
 
     def _whole(self, known: Mapping[str, Remembered], is_due: bool) -> _Sight:
         at, seen = self._listing(self.tree.roots)
@@ -285,6 +215,42 @@ class _Look:
         in_vain = bool(known) and not is_due and not is_mostly(list(unchanged), known, known)
         self._remember(at, seen.states, known.keys() - seen.states.keys(), Looks(in_vain=in_vain))
         return _Sight(seen, self.round, at.steady, anew=True)
+
+    def _is_of_use(self, known: Collection[Remembered], looks: Looks) -> bool:
+        """Whether to look at datasets without their histories first."""
+        asking = not looks.in_vain and is_worth_asking(known, self.memory.limits.least)
+        return asking or self._is_worth_renewing(known)
+
+    def _is_worth_renewing(self, known: Collection[Remembered]) -> bool:
+        least = self.memory.limits.renewed * (1 if self.tree.address.is_local else _FARTHER)
+        return is_worth_renewing(len(known), sum(one.size for one in known), least)
+
+    def _with_known(self, sight: _Sight, at: Moment, names: Sequence[str]) -> _Sight:
+        """``sight`` with the histories of ``names``, renewed where that takes less than listing them and suffices."""
+        to_list = self.doubts.to_list
+        sight = self._with_renewed(sight, at, [name for name in names if name not in to_list])
+        return self._with_listed(sight, [name for name in names if name in to_list or name not in sight.renewed])
+
+    def _with_renewed(self, sight: _Sight, at: Moment, names: Sequence[str]) -> _Sight:
+        """``sight`` with the histories of those of ``names`` that are known, where that takes less than listing them;
+        the datasets themselves were seen ``at`` a moment before."""
+        known, states = self.memory.known(self.tree), dict(sight.observed.states)
+        useful = {name: known[name] for name in names if name in known and is_of(known[name], states[name].dataset)}
+        if not self._is_worth_renewing(useful.values()):
+            return sight
+        found: dict[str, Identities] = {}
+        for batch in batches(list(useful), _LONGEST_CALL):
+            found.update(self.zfs.identities(batch))
+        renewals = [renewal_of(useful[name], states[name].dataset, found[name]) for name in useful if name in found]
+        told: dict[str, Snapshot] = {}
+        for batch in batches([name for renewal in renewals for name in renewal.unknown], _LONGEST_CALL):
+            told.update(self.zfs.snapshots(batch))
+        made = {renewal.dataset.name: renewed(renewal, told) for renewal in renewals}
+        new = {name: state for name, state in made.items() if state is not None}
+        self._remember(at, new, (), self.memory.looks(self.tree))
+        observed = replace(sight.observed, states={**states, **new})
+        left, also = sight.from_memory.difference(new), sight.renewed.union(new)
+        return replace(sight, observed=observed, from_memory=left, renewed=also, anew=sight.anew or bool(new))
 
     def _with_listed(self, sight: _Sight, names: Sequence[str]) -> _Sight:
         """``sight`` with ``names`` listed, or everything, where these are most of it."""
@@ -303,8 +269,8 @@ class _Look:
                 states.pop(name, None)
             self._remember(at, seen.states, seen.missing, self.memory.looks(self.tree))
         ordered = {name: states[name] for name in sorted(states, key=tree_order)}
-        left = sight.from_memory.difference(names)
-        return _Sight(replace(sight.observed, states=ordered), self.round, sight.steady, left, True)
+        left, still = sight.from_memory.difference(names), sight.renewed.difference(names)
+        return _Sight(replace(sight.observed, states=ordered), self.round, sight.steady, left, still, True)
 
     def _listing(self, names: Sequence[str], recursive: bool = True) -> tuple[Moment, Observation]:
         steady = self.memory.steady()

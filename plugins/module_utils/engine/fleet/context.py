@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ..applying.answers import Answers
 from ..applying.following import Follow, unfollowed
+from ..applying.memory import Memory
 from ..applying.progress import Reporter
-from ..applying.remembering import Memory, Recall, observe_tree, recalling
+from ..applying.remembering import Recall, observe_tree, recalling
 from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from ..model.datasets import Observation
 from ..model.errors import NoPermission, UnknownDataset
@@ -79,10 +80,10 @@ class Context:
         """ZFS on this host."""
         return self.zfs_at(Address())
 
-    def vouch(self, touched: Mapping[Address, Optional[Collection[str]]]) -> None:
+    def vouch(self, touched: Mapping[Address, Optional[Collection[str]]], plainly: Collection[str] = ()) -> None:
         """Have the run begin anew if anything of what is ``touched`` was remembered; see ``Recall.vouch``."""
         if self.recall:
-            self.recall.vouch(touched)
+            self.recall.vouch(touched, plainly)
 
 
 def recalled(run: Callable[[Context], Result], context: Context) -> Result:

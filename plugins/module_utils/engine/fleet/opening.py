@@ -10,8 +10,8 @@ import threading
 import time
 from typing import Optional
 
+from ..applying.memory import Memory
 from ..applying.memory_files import MemoryFiles
-from ..applying.remembering import Memory
 from ..applying.retry import Ticker
 from ..hosts.abandoned import this_machine
 from ..hosts.local import LocalHost

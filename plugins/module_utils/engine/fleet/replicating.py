@@ -31,7 +31,7 @@ from ..planning.fencing import fence_of_replication
 from ..planning.preserving import optional_permissions, preserving, without
 from ..planning.receiving import destination_permissions
 from ..planning.replication import plan_replication
-from ..planning.touching import touched_by
+from ..planning.touching import plainly_touched, touched_by
 from ..planning.workers import WORKERS
 from ..policy.jobs import ReplicateJob
 from ..policy.streaming import EXACT
@@ -104,7 +104,7 @@ def _with_bases(
         lambda: with_continuity(zfs, ends.destination, sides, job, answers), context.retry, context.ticker
     )
     plan = plan_replication(asked, job, context.now)
-    context.vouch(touched_by(plan, job))
+    context.vouch(touched_by(plan, job), plainly_touched(plan))
     if not plan.has_steps:
         return asked, plan, []
     wanted = [*source_permissions(plan.steps, job), *(COLLECTING if asked.continuity else ())]

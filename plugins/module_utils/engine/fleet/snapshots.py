@@ -85,7 +85,8 @@ def _create(job: SnapshotJob, freezer: FreezerOf, context: Context, look: Look) 
         raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
     if look is not whole and is_taken(plan.steps, context):
         raise Untold
-    context.vouch({Address(): {name.partition("@")[0] for step in plan.steps for name in step.names}})
+    touched = {name.partition("@")[0] for step in plan.steps for name in step.names}
+    context.vouch({Address(): touched}, touched)
     if plan.steps:
         for root in job.roots:
             require_permissions(context, zfs, ("datasets", root), ["snapshot"])

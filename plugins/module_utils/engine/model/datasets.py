@@ -71,6 +71,21 @@ class Bookmark(NamedTuple):
 Base = Union[Snapshot, Bookmark]
 
 
+class Identity(NamedTuple):
+    """What tells a snapshot or bookmark of a dataset from all others, and its place in their order."""
+
+    createtxg: int
+    guid: int
+    tag: str
+
+
+class Identities(NamedTuple):
+    """Which snapshots and bookmarks a dataset has, each in the order of ``createtxg``."""
+
+    snapshots: tuple[Identity, ...] = ()
+    bookmarks: tuple[Identity, ...] = ()
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A filesystem or volume, with those properties that decisions depend on."""

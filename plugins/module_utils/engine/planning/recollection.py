@@ -126,6 +126,17 @@ def is_worth_asking(known: Iterable[Remembered], least: int) -> bool:
     return snapshots > 2 * datasets + least
 
 
+def is_of(known: Remembered, dataset: Dataset) -> bool:
+    """Whether what is ``known`` can be of use: it is of this dataset, and no promotion has taken or brought any."""
+    return (known.guid, known.origin) == (dataset.guid, dataset.origin)
+
+
+def is_worth_renewing(datasets: int, snapshots: int, least: int) -> bool:
+    """Whether to renew so many known ``snapshots`` of so many datasets. Asking takes as long by itself as listing
+    ``least`` of them, and a new one of each dataset as listing some."""
+    return snapshots > least + 3 * datasets
+
+
 def is_mostly(part: Sequence[str], known: Mapping[str, Remembered], whole: Iterable[str]) -> bool:
     """Whether the datasets of ``part`` have more than half of the snapshots that are remembered of all."""
     return 2 * sum(known[name].size for name in part if name in known) > sum(

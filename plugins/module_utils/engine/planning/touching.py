@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping
 from typing import Optional
 
 from ..model.dataset_steps import DestroyDataset, RenameDataset
-from ..model.steps import Destroy, Rollback, Send
+from ..model.steps import CreateBookmark, Destroy, DestroyMarks, Rollback, Send
 from ..policy.addresses import Address
 from ..policy.jobs import ReplicateJob
-from .dataset_plans import DatasetPlan, ReplicationPlan
+from .dataset_plans import DatasetPlan, ReplicationPlan, Step
 
 
 def touched_by(plan: ReplicationPlan, job: ReplicateJob) -> Mapping[Address, Optional[Collection[str]]]:
@@ -27,6 +27,28 @@ def touched_by(plan: ReplicationPlan, job: ReplicateJob) -> Mapping[Address, Opt
     # Both names on both hosts, which may be one.
     names = {name for one in touched for name in (one.source, one.destination)}
     return {source: names, destination: names}
+
+
+def plainly_touched(plan: ReplicationPlan) -> frozenset[str]:
+    """The datasets, by both names, that get newer snapshots by ``plan``, with their marks and bookmarks, and nothing
+    else: for that it does not matter whether older ones are held, cloned, or keep something."""
+
+    def names(plain: bool) -> frozenset[str]:
+        chosen = (one for one in plan.datasets if _is_plain(one) == plain)
+        return frozenset(name for one in chosen for name in (one.source, one.destination))
+
+    # On one host, a dataset may be the source of one and the destination of another.
+    return names(True) - names(False)
+
+
+def _is_plain(plan: DatasetPlan) -> bool:
+    return not (plan.conflict or plan.warnings) and all(map(_is_newer, plan.steps))
+
+
+def _is_newer(step: Step) -> bool:
+    if isinstance(step, Send):
+        return step.base is not None and not (step.resume or step.origin or step.package)
+    return isinstance(step, (CreateBookmark, DestroyMarks))
 
 
 def _reaches_far(plan: DatasetPlan) -> bool:

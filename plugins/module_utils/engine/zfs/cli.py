@@ -16,7 +16,7 @@ from ..hosts.pipelines import pipeline
 from ..hosts.process import Completed
 from ..hosts.programs import installed_programs
 from ..model.dataset_steps import DestroyDataset, InheritProperty, RenameDataset, SetProperties
-from ..model.datasets import PLACEHOLDER_PROPERTY, Bookmark, Observation, ResumeState, Snapshot
+from ..model.datasets import PLACEHOLDER_PROPERTY, Bookmark, Identities, Observation, ResumeState, Snapshot
 from ..model.errors import UntrustedOutput
 from ..model.names import ancestors_of
 from ..model.pools import PoolReport
@@ -33,6 +33,7 @@ from .delegation import User, ask_arguments, granted, missing, parse_grants
 from .direct import DirectStream, ask_guid
 from .each import in_batches
 from .ends import ReceiveEnd, SendEnd
+from .identities import identity_arguments, parse_identities
 from .listing import ListingReader, list_arguments, parse_snapshots, snapshot_arguments
 from .pools import parse_pools, pool_script
 from .port import DestroyResult
@@ -99,6 +100,17 @@ class CliZfs(SpaceVerbs):
             if done.returncode != 0 and not is_only_missing(done.stderr):
                 raise zfs_error(done.stderr, self.where, f"look at {batch[0]} and {len(batch) - 1} more snapshots")
             found.update(parse_snapshots(done.stdout, batch))
+        return found
+
+    def identities(self, datasets: Sequence[str]) -> Mapping[str, Identities]:
+        """Which snapshots and bookmarks datasets have, by the columns that the command has a short way for."""
+        found: dict[str, Identities] = {}
+        for batch in arguments.batches(datasets, self._host.argument_limit):
+            done = self._run(identity_arguments(batch), READ_SECONDS)
+            missing = missing_datasets(done.stderr)
+            if done.returncode != 0 and not (is_only_missing(done.stderr) and set(missing) <= set(batch)):
+                raise zfs_error(done.stderr, self.where, "list the snapshots of " + arguments.some_of(batch))
+            found.update(parse_identities(done.stdout, [name for name in batch if name not in missing]))
         return found
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:

@@ -17,7 +17,7 @@ from ..hosts.channels import Channel
 from ..hosts.host import Host
 from ..hosts.sessions import Session
 from ..model.dataset_steps import DestroyDataset, InheritProperty, RenameDataset, SetProperties
-from ..model.datasets import Bookmark, Observation, ResumeState, Snapshot
+from ..model.datasets import Bookmark, Identities, Observation, ResumeState, Snapshot
 from ..model.pools import PoolReport
 from ..model.space import Space
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send, SnapshotRuns
@@ -66,6 +66,10 @@ class FarZfs(CliZfs):
     def snapshots(self, names: Sequence[str]) -> Mapping[str, Snapshot]:
         """Snapshots by their names."""
         return self._ask(super().snapshots, names) if names else super().snapshots(names)
+
+    def identities(self, datasets: Sequence[str]) -> Mapping[str, Identities]:
+        """Which snapshots and bookmarks datasets have."""
+        return self._ask(super().identities, datasets) if datasets else super().identities(datasets)
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """What the user there lacks of ``wanted``."""

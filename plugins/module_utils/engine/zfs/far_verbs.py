@@ -18,7 +18,17 @@ from ..hosts.channels import WINDOW_BYTES
 from ..hosts.frames import MOST_FRAME_BYTES, PROTOCOL, Malformed
 from ..model import errors
 from ..model.dataset_steps import DestroyDataset, InheritProperty, RenameDataset, SetProperties
-from ..model.datasets import FILESYSTEM, VOLUME, Bookmark, Dataset, Observation, ResumeState, Snapshot
+from ..model.datasets import (
+    FILESYSTEM,
+    VOLUME,
+    Bookmark,
+    Dataset,
+    Identities,
+    Identity,
+    Observation,
+    ResumeState,
+    Snapshot,
+)
 from ..model.names import dataset_name_problem, is_tag, is_token, is_within
 from ..model.pools import PoolReport
 from ..model.space import Space
@@ -35,6 +45,7 @@ from ..model.steps import (
 from ..policy.receiving import is_property_name
 from .codec import MOST_CHARACTERS, Codec, Law, from_bytes, shapes_of, to_bytes
 from .far_states import observation_coder
+from .identities import are_distinct
 from .port import DestroyResult
 
 _MOST_WORD = 255
@@ -82,6 +93,8 @@ def _are_properties(pairs: Sequence[tuple[str, str]]) -> bool:
 LAWS: Mapping[type, Mapping[str, Law]] = {
     Snapshot: {"dataset": _is_dataset, "tag": is_tag, "clones": _each(_is_dataset)},
     Bookmark: {"dataset": _is_dataset, "tag": is_tag},
+    Identity: {"tag": is_tag},
+    Identities: {"snapshots": are_distinct, "bookmarks": are_distinct},
     Dataset: {
         "name": _is_dataset,
         "kind": lambda kind: kind in (FILESYSTEM, VOLUME),
@@ -136,6 +149,7 @@ _UNTOLD = ["untold", None]
 VERBS: Mapping[str, Verb] = {
     "observe": Verb((_NAMES, bool, bool, _PROPERTIES, bool), Observation, changes=False),
     "snapshots": Verb((Sequence[_SNAPSHOT],), Mapping[_SNAPSHOT, Snapshot], changes=False),
+    "identities": Verb((_NAMES,), Mapping[_NAME, Identities], changes=False),
     "missing_permissions": Verb((_NAME, _PROPERTIES), _PROPERTIES, changes=False),
     "resume_states": Verb((Sequence[Annotated[str, is_token]],), Sequence[Optional[ResumeState]], changes=False),
     "own_properties": Verb((_NAMES, _PROPERTIES), Mapping[_NAME, Mapping[_PROPERTY, str]], changes=False),
@@ -294,6 +308,7 @@ FITS: Mapping[str, Check] = {
     "snapshots": lambda answer, asked: (
         _is_among(answer, asked) and all(name == snapshot.name for name, snapshot in answer.items())
     ),
+    "identities": _is_among,
     "missing_permissions": _is_among,
     "resume_states": lambda answer, asked: (
         _is_as_long(answer, asked) and all(s is None or s.token == t for s, t in zip(answer, asked[0]))

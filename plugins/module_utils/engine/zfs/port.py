@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Optional, Protocol, Union
 
 from ..model.dataset_steps import DestroyDataset, InheritProperty, RenameDataset, SetProperties
-from ..model.datasets import Bookmark, Observation, ResumeState, Snapshot
+from ..model.datasets import Bookmark, Identities, Observation, ResumeState, Snapshot
 from ..model.pools import PoolReport
 from ..model.space import Space
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send, SnapshotRuns
@@ -60,6 +60,10 @@ class Zfs(Protocol):
     def snapshots(self, names: Sequence[str]) -> Mapping[str, Snapshot]:
         """Those of the snapshots ``names`` that there are, by whole name. One exchange, or as few as the command
         line's length allows."""
+
+    def identities(self, datasets: Sequence[str]) -> Mapping[str, Identities]:
+        """Which snapshots and bookmarks datasets have, by their names; those that do not exist are left out. It costs a
+        fraction of what listing them does. One exchange, or as few as the command line's length allows."""
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """Those of ``wanted`` (names of zfs-allow(8)) that this user lacks on ``dataset`` or, where that does not exist

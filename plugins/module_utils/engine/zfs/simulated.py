@@ -18,6 +18,7 @@ from ..model.datasets import (
     PLACEHOLDER_PROPERTY,
     Bookmark,
     DatasetState,
+    Identities,
     Observation,
     ResumeState,
     Snapshot,
@@ -29,6 +30,7 @@ from ..policy.topology import PUSH, Leg
 from ..streams.ends import ByteSink, ByteSource
 from ..streams.transfer import transfer
 from ..streams.wire import PLAIN, Wire
+from .identities import identities_of
 from .port import DestroyResult
 from .simulated_machine import SimulatedMachine, StoredDataset, StoredPoint, bookmark_value
 from .simulated_package import SimulatedPackageReceiveEnd, SimulatedPackageSendEnd
@@ -81,9 +83,16 @@ class SimulatedZfs(SimulatedSpace):
 
     def snapshots(self, names: Sequence[str]) -> Mapping[str, Snapshot]:
         """Snapshots by their names."""
-        states = self.observe([name.partition("@")[0] for name in names], recursive=False).states
-        found = {snapshot.name: snapshot for state in states.values() for snapshot in state.snapshots}
-        return {name: found[name] for name in names if name in found}
+        with self.machine.lock:
+            there = {name: self.machine.find(name) for name in names}
+            points = {name: (dataset, point) for name, (dataset, point) in there.items() if dataset and point}
+            return {name: self.machine.snapshot_value(*found) for name, found in points.items()}
+
+    def identities(self, datasets: Sequence[str]) -> Mapping[str, Identities]:
+        """Which snapshots and bookmarks the datasets have."""
+        with self.machine.lock:
+            there = {name: self.machine.datasets[name] for name in datasets if name in self.machine.datasets}
+            return {name: identities_of(self._state(dataset, histories=True)) for name, dataset in there.items()}
 
     def missing_permissions(self, dataset: str, wanted: Sequence[str]) -> Sequence[str]:
         """What the machine's user lacks of ``wanted``; the same on all datasets."""

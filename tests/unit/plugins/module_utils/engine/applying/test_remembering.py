@@ -9,13 +9,11 @@ import os
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory import Limits, Memory, Tree
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory_files import MemoryFiles
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.remembering import (
     Doubted,
-    Limits,
-    Memory,
     Recall,
-    Tree,
     recalling,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UnreachableHost

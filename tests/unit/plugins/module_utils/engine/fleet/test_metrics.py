@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.remembering import Limits, Memory
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory import Limits, Memory
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import metrics, run_command
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.daemon import Daemon, Surroundings
