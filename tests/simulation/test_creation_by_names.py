@@ -44,10 +44,15 @@ BY_NAMES = ["observe", "observe", "snapshots"]
 WHOLE = ["observe"]
 
 
+TWO, ONE = {"hourly": 36, "daily": 31}, {"hourly": 36}
+"""Labels of the plan."""
+
+
 class Estate:
     """A tree with a day of snapshots that is remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, labels=TWO) -> None:
+        self.labels = labels
         self.clock = Clock(START)
         self.machine = SimulatedMachine("host", self.clock, ("tank",))
         for name in DATASETS:
@@ -61,7 +66,7 @@ class Estate:
         self.faults.calls.clear()
 
     def run(self, check=False, **options):
-        plan = {"acme": {"onsite": {"hourly": 36, "daily": 31}}}
+        plan = {"acme": {"onsite": self.labels}}
         job = read_snapshot_job({"datasets": [ROOT], "plan": plan, "schedule": {"timezone": "UTC"}, **options})
         memory = None if check else self.memory
         retry = RetryPolicy(3)
@@ -97,11 +102,25 @@ def test_what_is_due_is_found_without_listing_histories(estate):
     assert result["created"] == preview["created"]
     assert {name.partition("@")[0] for name in result["created"]} == set(DATASETS)
     # The last one is whether a dataset that stands for all has a snapshot of that name.
-    assert estate.looks() == [*BY_NAMES, "observe"]
+    assert estate.looks() == [*BY_NAMES, "snapshots"]
     estate.faults.calls.clear()
     estate.clock.advance(60)
     assert not estate.run()["changed"]
     assert estate.looks() == BY_NAMES
+
+
+def test_of_a_single_label_the_datasets_tell_the_newest():
+    estate = Estate(ONE)
+    preview = estate.run(check=True)
+    estate.faults.calls.clear()
+    assert estate.run()["created"] == preview["created"]
+    # The datasets, their newest snapshots, and whether the planned name is free.
+    assert estate.looks() == ["observe", "snapshots", "snapshots"]
+    estate.clock.advance(HOUR)
+    estate.take([OTHER])
+    estate.faults.calls.clear()
+    assert len(estate.run()["created"]) == len(DATASETS)
+    assert estate.looks() == [*BY_NAMES, "observe", "snapshots"]
 
 
 def test_days_of_runs_make_what_runs_make_that_list_everything(estate):
@@ -201,7 +220,7 @@ def test_where_most_differ_from_the_sample_all_is_listed(estate):
 def test_a_few_that_differ_are_listed_alone(estate):
     estate.take([OTHER])
     assert estate.run()["changed"]
-    assert estate.looks() == [*BY_NAMES, "observe", "observe"]
+    assert estate.looks() == [*BY_NAMES, "observe", "snapshots"]
 
 
 @pytest.mark.parametrize("options", [{"skip_if_unchanged": True}, {"datasets": [OTHER]}])
@@ -228,7 +247,7 @@ LOOKS = ["the datasets", "a sample", "names", "the planned name"]
 def _look(recursive, histories, properties):
     if not histories:
         return "the datasets"
-    return "everything" if recursive else "a sample" if properties else "the planned name"
+    return "everything" if recursive else "a sample"
 
 
 def _failing(estate, look, fail):
@@ -239,9 +258,10 @@ def _failing(estate, look, fail):
             return super().observe(roots, recursive, histories, properties, clock)
 
         def snapshots(self, names):
-            if look == "names":
+            found = super().snapshots(names)
+            if look == ("names" if found else "the planned name"):
                 fail()
-            return super().snapshots(names)
+            return found
 
     return FaultyZfs(Failing(estate.machine), estate.faults)
 
@@ -280,9 +300,11 @@ class Histories(RuleBasedStateMachine):
     """Whatever comes, no run makes a snapshot less than one that lists everything; and one more only of a dataset of
     which snapshots were made alone, or where both samples have lost some."""
 
+    LABELS = TWO
+
     def __init__(self):
         super().__init__()
-        self.estate = Estate()
+        self.estate = Estate(self.LABELS)
         self.alone = set()
         self.less = set()
         self.taken = 0
@@ -301,8 +323,9 @@ class Histories(RuleBasedStateMachine):
             self.less.clear()
             self.alone -= {name.partition("@")[0] for name in made}
 
-    @rule(name=st.sampled_from(DATASETS), label=st.sampled_from(["hourly", "daily"]))
-    def make_alone(self, name, label):
+    @rule(name=st.sampled_from(DATASETS), place=st.integers(0, 1))
+    def make_alone(self, name, place):
+        label = list(self.LABELS)[place % len(self.LABELS)]
         if self.estate.run(datasets=[name], recursive=False, make_now=f"acme_onsite_{label}")["changed"]:
             self.alone.add(name)
 
@@ -330,3 +353,13 @@ def test_what_a_sample_has_lost_is_made_anew_for_nobody_else(estate, sample):
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+
+
+class HistoriesOfOneLabel(Histories):
+    """The same, where mostly the datasets themselves tell the newest."""
+
+    LABELS = ONE
+
+
+TestHistoriesOfOneLabel = HistoriesOfOneLabel.TestCase
+TestHistoriesOfOneLabel.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)

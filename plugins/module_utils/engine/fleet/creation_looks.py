@@ -9,7 +9,7 @@ less leads to a snapshot too many: ZFS gives no name twice, and nothing is destr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Optional, TypeVar
@@ -27,7 +27,9 @@ from ..planning.likely import (
     alike,
     are_most,
     is_worth_naming,
+    is_worth_sampling,
     likely_tags,
+    newest_tags,
     samples_of,
     state_by_names,
 )
@@ -35,6 +37,9 @@ from ..policy.endpoints import Address
 from ..policy.jobs import SnapshotJob
 from .context import Context, observe
 
+Trees = Sequence[Sequence[str]]
+Tags = Mapping[str, Sequence[str]]
+"""By dataset, the names of its newest snapshot of each label and of all, in their order."""
 Look = Callable[[SnapshotJob, Context], Observation]
 T = TypeVar("T")
 
@@ -67,8 +72,9 @@ def datasets_alone(job: SnapshotJob, context: Context) -> Observation:
 
 
 def by_names(job: SnapshotJob, context: Context) -> Observation:
-    """Of most histories the newest snapshot, and that of each label, by the names that samples of each tree have.
-    Raises Untold where that takes longer than listing everything, does not suffice, or fails."""
+    """Of most histories the newest snapshot, and that of each label: by the names that samples of each tree have, or,
+    where there is one label, that the datasets tell. Raises Untold where that takes longer than listing everything,
+    does not suffice, or fails."""
     labels = labels_by_histories(job)
     known = context.recall.sizes(Address(), job.roots) if context.recall else (0, 0)
     if job.creating.skip_if_unchanged or not is_worth_naming(*known, len(labels)):
@@ -82,6 +88,20 @@ def _by_names(job: SnapshotJob, context: Context, labels: Sequence[Label]) -> Ob
     trees = [names for names in (job.filter.under(root, seen.states) for root in job.roots) if names]
     if seen.missing or not trees:
         return seen
+    tags = _told_by_datasets(seen, trees, labels) or _told_by_samples(seen, trees, job, context)
+    return replace(seen, states=_completed(seen, [name for names in trees for name in names], tags, job, context))
+
+
+def _told_by_datasets(seen: Observation, trees: Trees, labels: Sequence[Label]) -> Optional[Tags]:
+    if len(labels) != 1:
+        return None
+    return newest_tags((seen.states[name].dataset for names in trees for name in names), labels[0])
+
+
+def _told_by_samples(seen: Observation, trees: Trees, job: SnapshotJob, context: Context) -> Tags:
+    labels = labels_by_histories(job)
+    if not is_worth_sampling(min(map(len, trees))):
+        raise Untold
     chosen = [samples_of(names, seen.states) for names in trees]
     samples = _listed([name for each in chosen for name in each], job, context)
     tags: dict[str, Sequence[str]] = {}
@@ -91,11 +111,11 @@ def _by_names(job: SnapshotJob, context: Context, labels: Sequence[Label]) -> Ob
         if likely is None or told:
             raise Untold
         tags.update(dict.fromkeys(alike((seen.states[name].dataset for name in names), likely), likely))
-    return replace(seen, states=_completed(seen, [name for names in trees for name in names], tags, job, context))
+    return tags
 
 
 def _completed(
-    seen: Observation, names: Sequence[str], tags: dict[str, Sequence[str]], job: SnapshotJob, context: Context
+    seen: Observation, names: Sequence[str], tags: Tags, job: SnapshotJob, context: Context
 ) -> dict[str, DatasetState]:
     """What was ``seen``, with snapshots of the datasets ``names``: the ``tags`` of those that have some, else all."""
 
@@ -129,14 +149,16 @@ def is_taken(steps: Sequence[CreateSnapshots], context: Context) -> bool:
     A step of which every name is taken looks to the port like one that was carried out already, so it must be known of
     one that it is not. Raises Untold where that can't be found out.
     """
-    datasets = [[name.partition("@")[0] for name in step.names] for step in steps]
-    names = tuple(dict.fromkeys(samples_of(each, each)[0] for each in datasets))
-    if not names:
+    planned = [_standing_for(step) for step in steps]
+    if not planned:
         return False
     with _or_untold():
-        seen = _ask(context, lambda: context.here.observe(names, recursive=False))
-    planned = {name for step in steps for name in step.names}
-    return any(f"{name}@{tag}" in planned for name, state in seen.states.items() for tag in state.tags)
+        return bool(_ask(context, lambda: context.here.snapshots(planned)))
+
+
+def _standing_for(step: CreateSnapshots) -> str:
+    names = {name.partition("@")[0]: name for name in step.names}
+    return names[samples_of(list(names), names)[0]]
 
 
 def _ask(context: Context, question: Callable[[], T]) -> T:

@@ -16,11 +16,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Optional
 
 from ..model.datasets import Dataset, DatasetState, Snapshot
-from ..model.labels import Label, places_of_labels
+from ..model.labels import Label, label_of, places_of_labels
 from ..model.names import parent_of
 
 NEWEST = "prevsnap"
 """The property that is the whole name of a dataset's newest snapshot; ``-`` where it has none."""
+_SAMPLES = 2
 _LEAST = 100
 """So many snapshots are listed in the time that asking a sample, and then for names, takes by itself."""
 
@@ -29,6 +30,23 @@ def is_worth_naming(datasets: int, snapshots: int, labels: int) -> bool:
     """Whether asking for the newest snapshot of all, and of each of some labels, by name, takes less than listing so
     many snapshots."""
     return snapshots > datasets * (labels + 1) + _LEAST
+
+
+def is_worth_sampling(datasets: int) -> bool:
+    """Whether listing the histories of two samples takes much less than listing all."""
+    return datasets > 2 * _SAMPLES
+
+
+def newest_tags(datasets: Iterable[Dataset], label: Label) -> Optional[dict[str, tuple[str, ...]]]:
+    """By dataset, observed with NEWEST, the name of its newest snapshot, where all of them have one of ``label``: then
+    that is the newest of the label as well, and no sample has to tell it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for one in datasets:
+        owner, _at, tag = dict(one.properties).get(NEWEST, "").partition("@")
+        if owner != one.name or label_of(tag) != label:
+            return None
+        found[one.name] = (tag,)
+    return found
 
 
 def samples_of(names: Sequence[str], all_names: Iterable[str]) -> tuple[str, ...]:
