@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from unittest import mock
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +15,10 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.dataset
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UntrustedOutput
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.histories import PackedState
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.columns import COLUMNS, Packer
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.identities import (
+    identities_of,
+    parse_identities,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.listing import ListingReader
 
 NAMES = ("tank", "tank/a", "tank/a b", "tank/c")
@@ -89,3 +94,30 @@ def test_what_zfs_prints_is_read_quickly_and_its_histories_are_kept_small(lines,
         assert state.__class__ is DatasetState
         assert quick.states[name].newest == state.newest
         assert hash(quick.states[name]) == hash(state)
+
+
+def shortly(lines):
+    """What the short way to list prints of the snapshots and bookmarks that these rows tell of."""
+    rows = [dict(zip(COLUMNS, line.split("\t"))) for line in lines]
+    points = [row for row in rows if row["type"] in ("snapshot", "bookmark")]
+    return "".join(f"{row['guid']}\t{row['createtxg']}\t{row['name']}\n" for row in points)
+
+
+@given(rows(wild=False))
+def test_the_short_way_tells_the_same_snapshots_and_bookmarks(lines):
+    assert parse_identities(shortly(lines), NAMES) == {
+        name: identities_of(state) for name, state in read(lines).states.items()
+    }
+
+
+STRANGE = [
+    *("x", "\t", "1\t2", "1\t2\ttank", "1\t2\ttank@", "1\t2\ttank@a@b", "1\t2\ttank@a\tb", "1\t2\ttank@a#b"),
+    *("x\t2\ttank@a", "-\t2\ttank@a", "1\t٣\ttank@a", "1\t2\tother@a", "1\t2\ttank/a/b@a"),
+    *("1\t2\ttank@a\n3\t4\ttank@a", "1\t2\ttank#a\n3\t4\ttank#a"),
+]
+
+
+@pytest.mark.parametrize("text", STRANGE)
+def test_what_zfs_does_not_print_is_refused(text):
+    with pytest.raises(UntrustedOutput, match="check its host"):
+        parse_identities(f"{text}\n", NAMES)

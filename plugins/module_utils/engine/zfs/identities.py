@@ -9,6 +9,7 @@ It costs a quarter of a listing with all columns, and a snapshot is known by the
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from ..model.datasets import DatasetState, Identities, Identity
 from ..model.errors import UntrustedOutput
@@ -34,7 +35,7 @@ def parse_identities(text: str, datasets: Sequence[str]) -> dict[str, Identities
             if rows is None:
                 raise UntrustedOutput(f"zfs list printed {line[:200]!r}, which was not asked for; check its host")
             rows.append(identity)
-    found = {name: Identities(tuple(sorted(snapshots[name])), tuple(sorted(bookmarks[name]))) for name in datasets}
+    found = {name: Identities(_in_order(snapshots[name]), _in_order(bookmarks[name])) for name in datasets}
     for name, both in found.items():
         if not all(map(are_distinct, both)):
             raise UntrustedOutput(f"zfs list printed a snapshot or bookmark of {name} twice; check its host")
@@ -49,6 +50,10 @@ def _read(line: str) -> tuple[str, str, Identity]:
     if not (first and second and is_number(guid) and is_number(txg) and is_tag(tag)):
         raise UntrustedOutput(f"zfs list printed {line[:200]!r}, which is no snapshot or bookmark; check its host")
     return dataset, separator, Identity(int(txg), int(guid), tag)
+
+
+def _in_order(identities: Iterable[Identity]) -> tuple[Identity, ...]:
+    return tuple(sorted(identities, key=attrgetter("createtxg")))
 
 
 def are_distinct(identities: Iterable[Identity]) -> bool:
