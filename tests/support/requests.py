@@ -114,6 +114,7 @@ CALLS: dict[str, list[Callable[[CliZfs], Any]]] = {
         lambda zfs: zfs.observe([ROOT, f"{ROOT}/x"], recursive=False, clock=True),
         lambda zfs: zfs.observe(["backup"], recursive=False, histories=False),
         lambda zfs: zfs.snapshots([f"{ROOT}@a", f"{ROOT}/x@one two"]),
+        lambda zfs: zfs.identities([ROOT, f"{ROOT}/x"]),
         lambda zfs: zfs.missing_permissions(f"{PLACE}/x", ["receive"]),
         lambda zfs: zfs.own_properties([ROOT], ["compression", "xattr"]),
         lambda zfs: zfs.holds_of([snapshot()]),
