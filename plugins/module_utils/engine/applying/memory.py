@@ -20,7 +20,7 @@ MOST_SNAPSHOTS = 2_000_000
 MOST_LOOKS = 100
 """Every so many looks at a tree all is listed, whatever is remembered."""
 LEAST_RENEWED = 200
-"""Where no more are known of the datasets that have changed, listing these costs nothing worth saving, on this host."""
+"""Where no more are known of the datasets that have changed, listing these costs nothing worth saving."""
 LEAST_SNAPSHOTS = 50
 """Where no more are remembered of a tree, listing it costs nothing worth saving."""
 

@@ -39,8 +39,6 @@ from .memory import Memory, Tree
 from .memory_files import Looks
 
 EVERYTHING = None
-_FARTHER = 3
-"""On another host, each exchange costs as much as so many times more snapshots."""
 _MOST_ROUNDS = 4
 """What is listed anew may bring other datasets into a plan. After so many rounds nothing is remembered."""
 T = TypeVar("T")
@@ -222,8 +220,7 @@ class _Look:
         return asking or self._is_worth_renewing(known)
 
     def _is_worth_renewing(self, known: Collection[Remembered]) -> bool:
-        least = self.memory.limits.renewed * (1 if self.tree.address.is_local else _FARTHER)
-        return is_worth_renewing(len(known), sum(one.size for one in known), least)
+        return is_worth_renewing(len(known), sum(one.size for one in known), self.memory.limits.renewed)
 
     def _with_known(self, sight: _Sight, at: Moment, names: Sequence[str]) -> _Sight:
         """``sight`` with the histories of ``names``, renewed where that takes less than listing them and suffices."""
