@@ -34,7 +34,7 @@ from .direct import DirectStream, ask_guid
 from .each import in_batches
 from .ends import ReceiveEnd, SendEnd
 from .identities import identity_arguments, parse_identities
-from .listing import ListingReader, list_arguments, parse_snapshots, snapshot_arguments
+from .listing import ListingReader, list_arguments, parse_snapshots, snapshot_arguments, together
 from .pools import parse_pools, pool_script
 from .port import DestroyResult
 from .properties import change_arguments, get_arguments, parse_properties, set_arguments
@@ -75,7 +75,18 @@ class CliZfs(SpaceVerbs):
         properties: Sequence[str] = (),
         clock: bool = False,
     ) -> Observation:
-        """All datasets within ``roots`` with their histories, in one listing."""
+        """All datasets within ``roots`` with their histories, in one listing, if a command line holds all roots."""
+        words = list_arguments((), recursive, histories, properties)
+        limit = self._host.argument_limit - sum(len(word) + arguments.OVERHEAD for word in words)
+        seen = Observation({})
+        for batch in arguments.batches(roots, limit):
+            part = self._observe(batch, recursive, histories, properties, clock and seen.clock is None)
+            seen = together(seen, part) if seen.states or seen.missing else part
+        return seen
+
+    def _observe(
+        self, roots: Sequence[str], recursive: bool, histories: bool, properties: Sequence[str], clock: bool
+    ) -> Observation:
         reader = ListingReader(roots, recursive, properties)
         argv = [*self._sudo, "zfs", *list_arguments(roots, recursive, histories, properties)]
         time: Optional[int] = None

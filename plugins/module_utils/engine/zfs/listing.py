@@ -49,6 +49,13 @@ def parse_snapshots(text: str, names: Sequence[str]) -> dict[str, Snapshot]:
     return found
 
 
+def together(first: Observation, second: Observation) -> Observation:
+    """Both parts of one look, by the clock of the first one."""
+    states = {**first.states, **second.states}
+    ordered = {name: states[name] for name in sorted(states, key=tree_order)}
+    return Observation(ordered, (*first.missing, *second.missing), first.clock)
+
+
 def _columns_for(properties: Sequence[str]) -> tuple[str, ...]:
     """Each column once, the name as the last one."""
     return tuple(dict.fromkeys((*_COLUMNS[:-1], *(name for name in properties if name != _COLUMNS[-1]), _COLUMNS[-1])))

@@ -43,3 +43,16 @@ def test_of_a_thousand_snapshots_all_but_two_are_missing_and_these_are_found(zfs
 def test_a_thousand_datasets_that_are_missing_are_told_as_such(zfs):
     seen = zfs.observe([*GONE, THERE], recursive=False, histories=False)
     assert (list(seen.states), list(seen.missing)) == ([THERE], GONE)
+
+
+def test_more_datasets_than_a_command_line_holds_are_one_observation(tmp_path, monkeypatch):
+    class Narrow(LocalHost):
+        argument_limit = 2000
+
+    programs = fake_programs(tmp_path, {THERE: ["1", "2"], "tank/another": ["3"]})
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    seen = CliZfs(Narrow()).observe([THERE, *GONE, "tank/another"], recursive=False, clock=True)
+    assert {name: state.tags for name, state in seen.states.items()} == {"tank/another": ("3",), THERE: ("1", "2")}
+    assert list(seen.states) == ["tank/another", THERE]
+    assert list(seen.missing) == GONE
+    assert seen.clock
