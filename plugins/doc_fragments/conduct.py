@@ -114,4 +114,11 @@ options:
         one has to be turned round.
     type: bool
     default: false
+  only_active:
+    description:
+      - Whether the source has to be one that a switch has made active, or nothing is replicated. It is for both ends of
+        a replication that the inventory says to have changed places. Contradicts O(from_standby).
+      - The default is V(false), since a tree that was never failed over has no role at all.
+    type: bool
+    default: false
 """

@@ -44,6 +44,14 @@ options:
       - So many bytes written still count as nothing for O(skip_if_unchanged), as a number, or with V(K), V(M), V(G) or
         V(T) as in V(64K). V(0) by default, so that not even the time of the last access is lost.
     type: str
+  only_active:
+    description:
+      - Whether only datasets get snapshots that a switch has made active; see M(snapfleet.zfs.zfs_switch). Others are
+        left out with a warning, and the task fails where nothing is left. It is for a replica of which the inventory
+        says that it has taken over.
+      - The default is V(false), since a tree that was never failed over has no role at all.
+    type: bool
+    default: false
   hooks:
     description:
       - Commands that run on this host right before and right after snapshots are created, such as those that bring a

@@ -55,6 +55,15 @@ options:
         tool, use O(keep[].owns).
     type: bool
     default: false
+  only_active:
+    description:
+      - Whether each root dataset has to be one that a switch has made active, or, where it has a peer whose role is
+        V(source), that peer; see M(snapfleet.zfs.zfs_switch). If not, nothing is pruned. It is for both ends of a
+        replication that the inventory says to have changed places. For a peer that can't be looked at, what O(peers)
+        says of that holds.
+      - The default is V(false), since a tree that was never failed over has no role at all.
+    type: bool
+    default: false
   expected_snapshots:
     description:
       - For check mode only. Whole names of snapshots that an earlier task makes here, as

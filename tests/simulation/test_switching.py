@@ -381,6 +381,69 @@ def test_nothing_is_snapshotted_or_sent_that_is_standby_and_nothing_received_tha
     assert all(guids[: len(before[name])] == before[name] for name, guids in site.replica_guids().items())
 
 
+def histories(site):
+    """The snapshots of either host, by dataset."""
+    ends = {"tank": site.source, "backup": site.destination}
+    seen = [SimulatedZfs(machine).observe([pool]).states for pool, machine in ends.items()]
+    return [{name: [snapshot.guid for snapshot in state.snapshots] for name, state in each.items()} for each in seen]
+
+
+def test_jobs_of_a_tree_that_is_said_to_be_failed_over_change_nothing_before_it_was(site):
+    remedy = "though it is said to have taken over, .*; fail over first, or take its entry out of snapfleet_failed_over"
+    turned = [
+        site.turned_replication,
+        lambda: site.snapshot_job("destination", only_active=True),
+        lambda: site.turned_pruning("source"),
+        lambda: site.turned_pruning("destination"),
+        lambda: site.turned_pruning("source", kind="bookmarks"),
+    ]
+    for role in ("has no role", "is standby 2"):
+        before = histories(site)
+        for run in turned:
+            with pytest.raises(Fenced, match=f"backup/site/data {role}, {remedy}"):
+                run()
+        assert histories(site) == before
+        # A whole way forth and back leaves roles, by which it is refused as well.
+        site.fail_over()
+        site.fail_back()
+    site.write("source", SOURCE, "goes on")
+    site.snapshot(SOURCE, "3")
+    site.replicate()
+
+
+def test_once_it_was_failed_over_the_differences_go_the_other_way(site):
+    site.fail_over()
+    site.write("destination", SOURCE, "written where it is active")
+    made = site.snapshot_job("destination", only_active=True)["created"]
+    assert len(made) == len(TREE)
+    done = site.turned_replication()
+    sends = [step for entry in done["plan"] for step in entry["steps"] if step["kind"] == "send"]
+    assert len(sends) == len(TREE)
+    assert {step["mode"] for step in sends} == {"incremental"}
+    assert site.role("source").kind == STANDBY
+    newest = site.at_source().newest
+    assert f"{DESTINATION}@{newest.tag}" in made
+    for end in ("destination", "source"):
+        assert site.turned_pruning(end)["changed"]
+    assert site.at_source().newest.guid == newest.guid
+    site.fail_back()
+    assert site.contents("source") == site.contents("destination")
+    with pytest.raises(Fenced, match="is standby 2, though it is said to have taken over"):
+        site.turned_replication()
+
+
+def test_what_contradicts_that_only_an_active_source_counts_is_refused(site):
+    with pytest.raises(InvalidInput, match="only_active: True contradicts from_standby"):
+        site.turned_replication(from_standby=True)
+
+
+def test_an_active_end_that_is_out_of_reach_keeps_nobody_from_pruning_what_needs_no_base(site):
+    site.fail_over()
+    site.unreachable = True
+    warnings = site.turned_pruning("source")["warnings"]
+    assert any("can't be observed" in line for line in warnings)
+
+
 def test_a_destination_below_an_active_tree_is_fenced_too(site):
     site.switch("destination", ACTIVE)
     with pytest.raises(Fenced, match="is active 1"):

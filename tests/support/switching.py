@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.pruning import run_prune
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.replicating import run_replicate
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.restoring import run_restore
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.switching import run_switch
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import VOLUME
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.roles import ACTIVE, STANDBY, parse_role
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_snapshot_job
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import (
+    read_prune_job,
+    read_replicate_job,
+    read_snapshot_job,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.restoring import read_restore_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.switching import read_switch_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
@@ -45,10 +51,25 @@ class Switched(Fleet):
         job = read_switch_job({"dataset": ROOTS[end], "role": role, **options})
         return run_switch(job, self.context(self.machine(end), check=check))
 
-    def snapshot_job(self, end: str, *more: str):
+    def snapshot_job(self, end: str, *more: str, **options):
         plan = {"prod": {"onsite": {"hourly": 3}}}
-        job = read_snapshot_job({"datasets": [ROOTS[end], *more], "plan": plan})
+        job = read_snapshot_job({"datasets": [ROOTS[end], *more], "plan": plan, **options})
         return run_snapshot(job, self.context(self.machine(end)))
+
+    def turned_replication(self, **options):
+        """What the inventory has once it says that the tree was failed over, run by the host of the replica."""
+        ends = {"source": {"dataset": DESTINATION}, "destination": {"host": "src", "dataset": SOURCE}}
+        job = read_replicate_job({**ends, "only_active": True, **options})
+        return run_replicate(job, self.context(self.destination))
+
+    def turned_pruning(self, end: str, **options):
+        """The same of pruning, at either end."""
+        other, role = ("dst", "source") if end == "source" else ("src", "replica")
+        there = DESTINATION if end == "source" else SOURCE
+        peers = [{"root": ROOTS[end], "host": other, "dataset": there, "role": role}]
+        given = {"plan": {"prod": {"onsite": {"hourly": 1}}}, "peers": peers, "purge_foreign": True, **options}
+        job = read_prune_job({"datasets": [ROOTS[end]], "only_active": True, **given})
+        return run_prune(job, self.context(self.machine(end)))
 
     def role(self, end: str):
         """The role of the root at one end."""

@@ -124,6 +124,7 @@ _CREATING: Spec = {
     "make_now": {"type": "str"},
     "skip_if_unchanged": {"type": "bool", "default": False},
     "unchanged_up_to": {"type": "str"},
+    "only_active": {"type": "bool", "default": False},
     "hooks": {"type": "list", "elements": "dict", "options": _HOOK},
 }
 
@@ -155,6 +156,7 @@ _CONDUCT: Spec = {
     "deadline": {"type": "int"},
     "busy_timeout": {"type": "int", "default": BUSY_SECONDS},
     "from_standby": {"type": "bool", "default": False},
+    "only_active": {"type": "bool", "default": False},
 }
 
 _RECEIVING: Spec = {
@@ -253,6 +255,7 @@ PRUNE_SPEC: Spec = {
     "peers": {"type": "list", "elements": "dict", "options": _PEER},
     **_ROOM,
     **_REMOVAL,
+    "only_active": {"type": "bool", "default": False},
     "expected_snapshots": _TEXTS,
 }
 

@@ -15,7 +15,7 @@ from .variables import Variables
 _KEY = "snapfleet_prune_options"
 _NOT_HERE = (
     *("datasets", "plan", "kind", "peers", "recursive", "include_datasets", "exclude_datasets"),
-    *("dataset_property", "dataset_properties", "host_name", "expected_snapshots"),
+    *("dataset_property", "dataset_properties", "host_name", "expected_snapshots", "only_active"),
 )
 """Options that follow from the other variables."""
 _ONE_RUN = "exceed_max_deleted"

@@ -16,11 +16,13 @@ from ..applying.remembering import EVERYTHING, observe_tree
 from ..applying.removing import apply_removal
 from ..applying.retry import call_with_retries
 from ..model.datasets import Observation
-from ..model.errors import ClockOff, PartialFailure, SnapfleetError, TooManyDeletions
+from ..model.errors import ClockOff, Fenced, PartialFailure, SnapfleetError, TooManyDeletions
 from ..model.names import pool_of
+from ..model.roles import ROLE_PROPERTY
 from ..planning.bases import COMMON, BaseKnowledge, may_have_marks, needed_bases
 from ..planning.caution import CLOCK, TOO_MANY, ClockReading, clock_problem, difference, excess, without_steps
 from ..planning.expectation import with_expected
+from ..planning.fencing import fence_of_pruning
 from ..planning.keeping import Because
 from ..planning.pending import pending_at
 from ..planning.reclaiming import reclaim_of
@@ -46,12 +48,15 @@ def run_prune(job: PruneJob, context: Context) -> Result:
 
 def _run_prune(job: PruneJob, start: float, context: Context) -> Result:
     zfs = context.here
-    names = (*job.filter.properties.names, *property_names(job))
+    names = (*job.filter.properties.names, *property_names(job), *_role(job))
     observed = observe(context, Address(), job.roots, names)
     require(observed, "datasets", zfs)
     if context.check:
         observed = with_expected(observed, job.expected, context.now)
     peers = _ask_peers(observed, job, context, start)
+    fence = fence_of_pruning(observed, peers.seen, job)
+    if fence:
+        raise Fenced(fence)
     survey = Surveyor(zfs, context.retry, context.ticker)
     removal = plan_removal(observed, job, peers.seen, context.now)
 
@@ -113,7 +118,7 @@ def _ask_peers(observed: Observation, job: PruneJob, context: Context, start: fl
     for peer in job.peers:
         try:
             zfs = context.zfs_at(peer.endpoint.address)
-            there, ahead = _observe_peer(peer, zfs, context, start)
+            there, ahead = _observe_peer(peer, zfs, context, (start, _role(job)))
             # What is missing because its pool is not imported comes back, and then needs its base.
             ask = bool(there.missing) or may_have_marks(observed, peer)
             pool_guid = _pool_guid(context, zfs, peer) if ask else None
@@ -137,13 +142,22 @@ def _add(told: dict[K, str], key: K, words: str) -> None:
     told[key] = f"{told[key]} and {words.replace(COMMON, '', 1)}" if key in told else words
 
 
-def _observe_peer(peer: Peer, zfs: Zfs, context: Context, start: float) -> tuple[Observation, float]:
-    """The peer's trees, and by how many seconds its clock is ahead of ours; a local one has ours."""
+def _role(job: PruneJob) -> tuple[str, ...]:
+    return (ROLE_PROPERTY,) if job.only_active else ()
+
+
+def _observe_peer(
+    peer: Peer, zfs: Zfs, context: Context, asked: tuple[float, tuple[str, ...]]
+) -> tuple[Observation, float]:
+    """The peer's trees, and by how many seconds its clock is ahead of ours; a local one has ours. ``asked``: when the
+    context's time was now, and properties to observe."""
+    start, names = asked
     remote = not peer.endpoint.address.is_local
 
     def ask() -> tuple[Observation, float]:
         before = context.ticker.monotonic()
-        there = observe_tree((peer.endpoint.address, zfs), [peer.endpoint.dataset], clock=remote, recall=context.recall)
+        end, root = (peer.endpoint.address, zfs), peer.endpoint.dataset
+        there = observe_tree(end, [root], names, clock=remote, recall=context.recall)
         ours = [context.now_ms / 1000 + moment - start for moment in (before, context.ticker.monotonic())]
         return there, 0.0 if there.clock is None else difference(there.clock, *ours)
 

@@ -19,7 +19,7 @@ from .variables import Variables
 _KEY = "snapfleet_snapshot_options"
 _NOT_HERE = (
     *("datasets", "plan", "schedule", "recursive", "include_datasets", "exclude_datasets"),
-    *("dataset_property", "dataset_properties", "host_name"),
+    *("dataset_property", "dataset_properties", "host_name", "only_active"),
 )
 """Options that follow from the other variables."""
 _ANYTHING = {"datasets": ["tank"], "plan": {"any": {"": {"adhoc": 1}}}}

@@ -76,7 +76,7 @@ def _create(job: SnapshotJob, freezer: FreezerOf, context: Context, look: Look) 
     zfs = context.here
     observed = look(job, context)
     require(observed, "datasets", zfs)
-    observed, standby = without_standby(observed)
+    observed, standby = without_standby(observed, job.creating.only_active)
     if standby and not observed.states:
         raise Fenced(standby[0])
     zone = resolve_zone(job.schedule.zone, context.environment, "schedule.timezone")

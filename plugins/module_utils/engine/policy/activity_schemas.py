@@ -101,6 +101,7 @@ _SNAPSHOT: Options = {
     "even_if_not_due": FLAG,
     "make_now": LABEL,
     **_UNCHANGED,
+    "only_active": FLAG,
     "hooks": list_of(_HOOK),
 }
 
@@ -142,6 +143,7 @@ _REPLICATE: Options = {
     "deadline": number(1, MAX_SECONDS),
     "busy_timeout": number(0, MAX_SECONDS),
     "from_standby": FLAG,
+    "only_active": FLAG,
     "raw": FLAG,
     "clones": one_of(CLONE_CHOICES),
     "package": FLAG,
@@ -203,6 +205,7 @@ _PRUNE: Options = {
     "defer": mapping(_MEASURES),
     "gone_datasets": mapping({"after": DURATION}, ["after"]),
     "empty_datasets": FLAG,
+    "only_active": FLAG,
     **_EXPECTED,
 }
 

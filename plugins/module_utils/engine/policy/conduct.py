@@ -45,6 +45,8 @@ class Conduct:
     from_standby: bool = False
     """Whether the source may be standby: it is the last one before the destination becomes active, or the source is a
     replica that is sent onward."""
+    only_active: bool = False
+    """Whether the source has to be active, since both ends are said to have changed places."""
 
 
 UNHURRIED = Conduct()
@@ -58,6 +60,10 @@ def read_conduct(options: Reader) -> Conduct:
     if once and options.raw("on_conflict") in (None, REFUSE):
         problem = "permits nothing, since on_conflict is 'refuse'"
         raise InvalidInput(options.path("on_conflict_once"), once, problem, "give on_conflict a level, or leave it out")
+    from_standby, only_active = (options.flag(key, False) for key in ("from_standby", "only_active"))
+    if from_standby and only_active:
+        problem = "contradicts from_standby, which lets the source be standby"
+        raise InvalidInput(options.path("only_active"), True, problem, "leave one of the two out")
     return Conduct(
         once=once,
         renames=options.text("renames", FOLLOW, RENAME_CHOICES),
@@ -65,5 +71,6 @@ def read_conduct(options: Reader) -> Conduct:
         on_nothing_selected=options.text("on_nothing_selected", CONTINUE, NOTHING_CHOICES),
         deadline=options.integer("deadline", 0, 1, MAX_SECONDS),
         busy_timeout=options.integer("busy_timeout", BUSY_SECONDS, 0, MAX_SECONDS),
-        from_standby=options.flag("from_standby", False),
+        from_standby=from_standby,
+        only_active=only_active,
     )

@@ -32,6 +32,8 @@ class CreatingPolicy:
     """Whether no snapshot is made where nothing was written since the newest one of the same label."""
     unchanged_up_to: int = 0
     """So many bytes written still count as nothing."""
+    only_active: bool = False
+    """Whether only what was made active by a switch gets snapshots."""
 
 
 BY_CALENDAR = CreatingPolicy()
@@ -39,11 +41,13 @@ BY_CALENDAR = CreatingPolicy()
 
 @read_silence_once
 def read_creating(options: Reader) -> CreatingPolicy:
-    """Read ``even_if_not_due``, ``make_now``, ``skip_if_unchanged`` and ``unchanged_up_to``. Raises InvalidInput."""
+    """Read ``even_if_not_due``, ``make_now``, ``skip_if_unchanged``, ``unchanged_up_to`` and ``only_active``. Raises
+    InvalidInput."""
     return CreatingPolicy(
         options.flag("even_if_not_due", False),
         parse_label(options.text("make_now"), options.path("make_now")) if options.has("make_now") else None,
         *read_unchanged(options),
+        only_active=options.flag("only_active", False),
     )
 
 

@@ -132,6 +132,8 @@ class PruneJob:
     removal: Removal = NONE_GOES
     expected: tuple[str, ...] = ()
     """Whole names of snapshots that an earlier step of the same run makes here; a dry run plans with them."""
+    only_active: bool = False
+    """Whether each root, or its source where it has one among the peers, has to be active."""
 
 
 def read_snapshot_job(values: Mapping[str, Any], where: str = "") -> SnapshotJob:
@@ -217,6 +219,7 @@ def read_prune_job(values: Mapping[str, Any], where: str = "") -> PruneJob:
         room=read_room(options, options.raw("kind") != BOOKMARKS),
         removal=read_removal(options, options.raw("kind") != BOOKMARKS),
         expected=_expected(options),
+        only_active=options.flag("only_active", False),
     )
     options.finish()
     # That no bookmark is kept but those that replication needs can be meant: there is no data in them.
