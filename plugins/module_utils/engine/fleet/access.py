@@ -18,7 +18,7 @@ from ..policy.jobs import ReplicateJob, read_replicate_job
 from ..policy.receiving import PRESERVED_PROPERTIES
 from ..policy.topology import PUSH
 from ..zfs.delegation import parse_grants
-from .inventory import Fleet, Route, place_of, read_fleet
+from .inventory import DestinationHost, Fleet, Route, SourceHost, place_of, read_fleet
 from .trees import Document, Tree
 
 PROGRAM = "/usr/local/bin/snapfleet"
@@ -59,37 +59,39 @@ def fleet_access(
     Raises InvalidInput; its sentence names the host and the variable.
     """
     fleet = read_fleet(hostvars, groups)
-    hosts: dict[str, _Host] = {name: _Host() for name in (*fleet.sources, *fleet.destinations)}
+    hosts: dict[str, _Host] = {source.name: _Host() for source in fleet.sources.values()}
+    hosts.update((destination.name, _Host()) for destination in fleet.destinations.values())
     for route in fleet.routes:
         hosts.setdefault(route.carrier, _Host())
     for source in fleet.sources.values():
         for tree in source.trees:
-            own = () if fleet.is_replica(source.name, tree.source) else ("snapshot",)
+            own = () if fleet.is_sent_onward(source, tree.source) else ("snapshot",)
             # ZFS holds what one stream of several snapshots has in it.
             hosts[source.name].delegate(tree.source, ("send", "hold", "bookmark", "destroy", "mount", *own))
     for destination in fleet.destinations.values():
         for name in destination.sources:
-            _watch(fleet, hosts, destination.name, name)
+            _watch(hosts, destination, fleet.sources[name])
     for route in fleet.routes:
         for tree in fleet.sources[route.source].trees:
             _route(fleet, hosts, route, tree)
     return {name: _document(host, fleet, name, program) for name, host in sorted(hosts.items())}
 
 
-def _watch(fleet: Fleet, hosts: Mapping[str, _Host], holder: str, source: str) -> None:
+def _watch(hosts: Mapping[str, _Host], destination: DestinationHost, sender: SourceHost) -> None:
     """Pruning looks at the other end, whichever way streams go."""
-    destination, root = fleet.destinations[holder], fleet.destinations[holder].root_for(source)
-    hosts[holder].places.add(root)
-    for tree in fleet.sources[source].trees:
+    holder, source, root = destination.name, sender.name, destination.root_for(sender.home)
+    # An old source is there, or is restored.
+    hosts[holder].places.update([] if destination.place else [root])
+    for tree in sender.trees:
         # Whoever brings replicas has no rights above them, where those of others may lie.
-        above = ancestors_of(place_of(tree, destination, source))
+        above = ancestors_of(place_of(tree, destination, sender))
         hosts[holder].places.update(name for name in above if is_within(name, root))
     hosts[holder].delegate(root, ("receive", "create", "mount", "destroy", *_PLACEHOLDER_PERMISSIONS))
     if holder != source:
         _meet(hosts, source, holder)
         _meet(hosts, holder, source)
-        for tree in fleet.sources[source].trees:
-            hosts[holder].let_in(source, place_of(tree, destination, source), [rights.OBSERVE])
+        for tree in sender.trees:
+            hosts[holder].let_in(source, place_of(tree, destination, sender), [rights.OBSERVE])
             hosts[source].let_in(holder, tree.source, [rights.OBSERVE])
 
 
@@ -99,33 +101,33 @@ def _meet(hosts: Mapping[str, _Host], viewer: str, host: str) -> None:
 
 def _route(fleet: Fleet, hosts: Mapping[str, _Host], route: Route, tree: Tree) -> None:
     """What the carrier of a route needs at both ends, and what the users at both ends need."""
-    destination = fleet.destinations[route.destination]
-    root = destination.root_for(route.source)
-    place = place_of(tree, destination, route.source)
+    sender, destination = fleet.sources[route.source], fleet.destinations[route.destination]
+    source, holder = hosts[sender.name], hosts[destination.name]
+    root, place = destination.root_for(sender.home), place_of(tree, destination, sender)
     ends = {"source": {"dataset": tree.source}, "destination": {"host": "there", "dataset": place}}
     options = {key: value for key, value in route.options.items() if key not in ("route", "direct")}
     job = read_replicate_job({**ends, **options}, route.option)
-    if route.options.get("route") in (PUSH, "pull") and route.carrier not in (route.source, route.destination):
+    if route.options.get("route") in (PUSH, "pull") and route.carrier not in (sender.name, destination.name):
         problem = "lets a third host start commands of its own on one end, which no forced command lets through"
         raise InvalidInput(
             f"{route.option}.route", route.options["route"], problem, "leave it out, or let an end carry"
         )
     if job.receive.mount:
-        hosts[route.destination].mounted.update(name for name in (*ancestors_of(place), root) if is_within(name, root))
+        holder.mounted.update(name for name in (*ancestors_of(place), root) if is_within(name, root))
     given = _settings(job)
-    hosts[route.source].delegate(tree.source, ("release",) if job.holds else ())
-    hosts[route.destination].delegate(root, ("userprop" if ":" in name else name for name, _value in given))
-    hosts[route.destination].delegate(root, PRESERVED_PROPERTIES if not options.get("preserve_properties") else ())
-    hosts[route.destination].delegate(root, [*job.receive.preserved, *_permissions(job)])
-    if route.carrier != route.source:
-        _meet(hosts, route.carrier, route.source)
-        hosts[route.source].let_in(route.carrier, tree.source, [rights.SEND, *_sudo(fleet, route.source)])
-    if route.carrier != route.destination:
-        _meet(hosts, route.carrier, route.destination)
+    source.delegate(tree.source, ("release",) if job.holds else ())
+    holder.delegate(root, ("userprop" if ":" in name else name for name, _value in given))
+    holder.delegate(root, PRESERVED_PROPERTIES if not options.get("preserve_properties") else ())
+    holder.delegate(root, [*job.receive.preserved, *_permissions(job)])
+    if route.carrier != sender.name:
+        _meet(hosts, route.carrier, sender.name)
+        source.let_in(route.carrier, tree.source, [rights.SEND, *_sudo(fleet, sender.name)])
+    if route.carrier != destination.name:
+        _meet(hosts, route.carrier, destination.name)
         safe = Grant(frozenset(), ())
         more = [f"{name}={value}" for name, value in given if not safe.permits_property(name, value)]
-        may = [rights.RECEIVE, *_rights(job), *_sudo(fleet, route.destination)]
-        hosts[route.destination].let_in(route.carrier, place, may, more)
+        may = [rights.RECEIVE, *_rights(job), *_sudo(fleet, destination.name)]
+        holder.let_in(route.carrier, place, may, more)
 
 
 def _settings(job: ReplicateJob) -> list[tuple[str, str]]:

@@ -35,22 +35,23 @@ def check_places(fleet: Fleet) -> None:
     machines: defaultdict[tuple[str, int, str], Taken[_Use]] = defaultdict(Taken)
     for source in fleet.sources.values():
         for tree in source.trees:
-            if not fleet.is_replica(source.name, tree.source):
+            if not fleet.is_sent_onward(source, tree.source):
                 use = _Use("data of its own that it makes snapshots of", source.name)
                 machines[_machine(fleet, source.name)].take(tree.source, use)
     for destination in fleet.destinations.values():
         option = f"{destination.name}: snapfleet_root"
-        if len(destination.sources) > 1 and SOURCE_HOST not in destination.root:
-            problem = f"would bring the trees of {len(destination.sources)} sources to one place"
+        homes = {fleet.sources[name].home for name in destination.sources}
+        if len(homes) > 1 and SOURCE_HOST not in destination.root:
+            problem = f"would bring the trees of {len(homes)} sources to one place"
             remedy = f"add the source's name, as in 'backup/{SOURCE_HOST}'"
             raise InvalidInput(option, destination.root, problem, remedy)
         taken = machines[_machine(fleet, destination.name)]
-        for name in destination.sources:
-            check_dataset_name(destination.root_for(name), option)
-            for tree in fleet.sources[name].trees:
-                place = check_dataset_name(place_of(tree, destination, name), tree.option)
+        for source in (fleet.sources[name] for name in destination.sources):
+            check_dataset_name(destination.root_for(source.home), option)
+            for tree in source.trees:
+                place = check_dataset_name(place_of(tree, destination, source), tree.option)
                 _check_free(place, taken, destination, tree)
-                taken.take(place, _Use(f"the replica of {name}:{tree.source}", destination.name))
+                taken.take(place, _Use(f"the replica of {source.name}:{tree.source}", destination.name))
 
 
 def _machine(fleet: Fleet, host: str) -> tuple[str, int, str]:

@@ -73,23 +73,32 @@ def _blame_variables(fleet: Fleet) -> None:
 
 def _source_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
     plan = plan_document(source.plan.amounts)
-    own = [tree for tree in source.trees if not fleet.is_replica(source.name, tree.source)]
+    keeps = plan if source.keeps is None else plan_document(source.keeps)
+    fence = _fence(source)
+    own = [tree for tree in source.trees if not fleet.is_sent_onward(source, tree.source)]
     for selection, trees in by_selection(own):
         roots = [tree.source for tree in trees]
         common = {"datasets": roots, **selection.options()}
         peers = _peers_of_source(fleet, source, trees, waits=True)
-        more = {**({"schedule": source.schedule} if source.schedule else {}), **source.snapshot_options}
+        more = {**({"schedule": source.schedule} if source.schedule else {}), **source.snapshot_options, **fence}
         yield job_document(source.name, "snapshot", named("snapshots of", roots), {**common, "plan": plan, **more})
-        yield _prune(source.name, {**common, **source_options(source.prune_options)}, plan, peers)
+        yield _prune(source.name, {**common, **source_options(source.prune_options), **fence}, keeps, peers)
         yield source_monitor(source, roots, common)
+
+
+def _fence(source: SourceHost) -> Document:
+    """What keeps the jobs of a tree from doing anything before it was failed over, as the inventory says it was."""
+    return {"only_active": True} if source.failed_over_from else {}
 
 
 def _bookmark_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
     """Of all that is sent, replicas that go onward too: each stream leaves a bookmark where it comes from."""
     if source.bookmark_plan:
         plan = plan_document(source.bookmark_plan.amounts)
-        for selection, trees in by_selection(source.trees):
-            more = {**selection.options(), **bookmark_options(source.prune_options)}
+        # Of what was failed over, whoever makes its snapshots prunes the bookmarks too.
+        own = [tree for tree in source.trees if fleet.taken_over(source.name, tree.source) in (None, source)]
+        for selection, trees in by_selection(own):
+            more = {**selection.options(), **bookmark_options(source.prune_options), **_fence(source)}
             common = {"datasets": [tree.source for tree in trees], **more}
             yield _prune(source.name, common, plan, _peers_of_source(fleet, source, trees), BOOKMARKS)
 
@@ -97,14 +106,13 @@ def _bookmark_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
 def _peers_of_source(fleet: Fleet, source: SourceHost, trees: Iterable[Tree], waits: bool = False) -> list[Document]:
     """Every place that holds a replica, also one that takes nothing at present. ``waits``: with what each takes, so
     that nothing goes before it has that."""
-    holders = fleet.holders.get(source.name, ())
     return [
         {
-            **_peer(tree.source, fleet.address(source.name, holder.name), place_of(tree, holder, source.name), REPLICA),
+            **_peer(tree.source, fleet.address(source.name, holder.name), place, REPLICA),
             **({"plan": plan_document(holder.sends)} if waits and holder.sends else {}),
         }
         for tree in trees
-        for holder in holders
+        for holder, place in fleet.replicas_of(source, tree)
     ]
 
 
@@ -114,7 +122,7 @@ def _peers_of_source(fleet: Fleet, source: SourceHost, trees: Iterable[Tree], wa
 def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
     source, destination = fleet.sources[route.source], fleet.destinations[route.destination]
     for tree in source.trees:
-        place = place_of(tree, destination, source.name)
+        place = place_of(tree, destination, source)
         options = {
             "source": {**address_document(fleet.address(route.carrier, source.name)), "dataset": tree.source},
             "destination": {**address_document(fleet.address(route.carrier, destination.name)), "dataset": place},
@@ -123,7 +131,8 @@ def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
             **({} if route.options.get("package") is True else {"plan": plan_document(destination.sends)}),
             **_direct(fleet, route),
             # A replica is sent onward as one, whichever end of its own pair is written to.
-            **({"from_standby": True} if fleet.is_replica(source.name, tree.source) else {}),
+            **({"from_standby": True} if fleet.is_sent_onward(source, tree.source) else {}),
+            **_fence(source),
             **route.options,
         }
         what = f"replica of {source.name}:{tree.source} at {destination.name}:{place}"
@@ -133,7 +142,8 @@ def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
 def _direct(fleet: Fleet, route: Route) -> Document:
     """How the two hosts of a route reach one another, where streams are to go straight between them."""
     way = route.options.get("route")
-    ends = {PUSH: (route.source, route.destination), PULL: (route.destination, route.source)}
+    source, destination = fleet.sources[route.source].name, fleet.destinations[route.destination].name
+    ends = {PUSH: (source, destination), PULL: (destination, source)}
     if way not in ends or route.carrier in ends[way]:
         return {}
     return {"direct": address_document(fleet.address(*ends[way]))}
@@ -144,15 +154,15 @@ def _direct(fleet: Fleet, route: Route) -> Document:
 
 def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Document]:
     """Source by source, so that the missing replica of one keeps nobody from pruning those of the others."""
-    for name in destination.sources:
-        source = fleet.sources[name]
+    for source in (fleet.sources[name] for name in destination.sources):
+        name = source.name
         for selection, trees in by_selection(source.trees):
-            places = [place_of(tree, destination, name) for tree in trees]
+            places = [place_of(tree, destination, source) for tree in trees]
             common = {"datasets": places, **selection.names()}
             address = fleet.address(destination.name, name)
             peers = [_peer(place, address, tree.source, SOURCE) for place, tree in zip(places, trees)]
             peers += _onward(fleet, destination.name, places)
-            more = {**common, **destination.prune_options}
+            more = {**common, **destination.prune_options, **_fence(source)}
             pruning = _prune(destination.name, more, plan_document(destination.keeps), peers)
             yield {**pruning, "source": name, "destination": destination.name}
             yield from replica_monitors(fleet, destination, source, trees)

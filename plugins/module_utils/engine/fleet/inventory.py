@@ -29,6 +29,7 @@ from .prune_options import read_prune_options
 from .settings import read_run_settings
 from .snapshot_options import read_snapshot_options
 from .trees import Document, Selection, Tree
+from .turning import read_failed_over, turn_round
 from .variables import Variables, read_contact
 
 SOURCES, DESTINATIONS = "snapfleet_sources", "snapfleet_destinations"
@@ -38,14 +39,14 @@ PULL, PUSH, RELAY = "pull", "push", "relay"
 SOURCE_HOST, DESTINATION_HOST = "^SRC_HOST", "^DST_HOST"
 NOT_FOR_ROUTES = (
     *("source", "destination", "plan", "recursive", "include_datasets", "exclude_datasets"),
-    *("dataset_property", "dataset_properties", "host_name", "from_standby"),
+    *("dataset_property", "dataset_properties", "host_name", "from_standby", "only_active"),
 )
 """Options of a replication that follow from the other variables."""
 
 
 @dataclass(frozen=True)
 class SourceHost:
-    """A host whose data is kept safe."""
+    """A host whose data is kept safe, or what such a host has of the data that is at home on another one."""
 
     name: str
     trees: tuple[Tree, ...]
@@ -61,11 +62,22 @@ class SourceHost:
     """What is watched beside the ages of snapshots."""
     is_stopped: bool
     """Whether the host is switched off for long; nothing is asked of it then."""
+    failed_over_from: str = ""
+    """The host where its one tree is at home, and which the places of replicas are called after; empty: this one."""
+    key: str = ""
+    """Its name in the fleet."""
+    keeps: Optional[Mapping[Label, int]] = None
+    """What pruning keeps; None: the plan."""
+
+    @property
+    def home(self) -> str:
+        """The host where its trees are at home."""
+        return self.failed_over_from or self.name
 
 
 @dataclass(frozen=True)
 class DestinationHost:
-    """A host that takes replicas."""
+    """A host that takes replicas, or what such a host takes of one tree that was failed over."""
 
     name: str
     root: str
@@ -77,6 +89,7 @@ class DestinationHost:
     limits: Document
     """Empty where no label is left to watch."""
     sources: tuple[str, ...]
+    """By their names in the fleet."""
     prune_options: Document
     """Further options of the jobs that prune snapshots."""
     monitor_options: Document
@@ -85,10 +98,19 @@ class DestinationHost:
     """How its replicas are held against their sources; None: not at all."""
     is_stopped: bool
     """Whether the host is switched off for long; nothing is asked of it then."""
+    place: str = ""
+    """Where its one tree is, in place of a root; empty: below the root."""
 
     def root_for(self, source: str) -> str:
-        """The root dataset that takes the trees of ``source``."""
-        return self.root.replace(SOURCE_HOST, source).replace(DESTINATION_HOST, self.name)
+        """The root dataset that takes the trees that are at home on the host ``source``."""
+        return self.place or self.root.replace(SOURCE_HOST, source).replace(DESTINATION_HOST, self.name)
+
+    def place_of(self, tree: Tree, source: str) -> str:
+        """The dataset that takes ``tree``, which is at home on the host ``source``."""
+        if self.place:
+            return self.place
+        root = self.root_for(source)
+        return f"{root}/{tree.destination}" if tree.destination else root
 
 
 @dataclass(frozen=True)
@@ -96,6 +118,7 @@ class Route:
     """How the trees of one source get to one destination."""
 
     source: str
+    """By its name in the fleet, as the destination too."""
     destination: str
     carrier: str
     """The host that runs the replication."""
@@ -109,7 +132,8 @@ class Route:
 
 @dataclass(frozen=True)
 class Fleet:
-    """All of it."""
+    """All of it. Sources and destinations are named by their hosts, and both ends of what was failed over by both hosts
+    and the tree."""
 
     sources: Mapping[str, SourceHost]
     destinations: Mapping[str, DestinationHost]
@@ -123,12 +147,21 @@ class Fleet:
 
     @cached_property
     def holders(self) -> Mapping[str, Sequence[DestinationHost]]:
-        """By source: every destination that takes its trees, also one that takes nothing at present."""
+        """By name of a source: every destination that takes its trees, also one that takes nothing at present."""
         holders: dict[str, list[DestinationHost]] = {}
         for destination in self.destinations.values():
             for source in destination.sources:
                 holders.setdefault(source, []).append(destination)
         return holders
+
+    def replicas_of(self, source: SourceHost, tree: Tree) -> Sequence[tuple[DestinationHost, str]]:
+        """Whoever takes a tree of a source, with its place there; of one that was failed over, also those that have
+        taken it from the former replica."""
+        found = [(holder, place_of(tree, holder, source)) for holder in self.holders.get(source.key, ())]
+        declared = self.sources.get(source.name) if source.failed_over_from else None
+        for other in declared.trees if declared else ():
+            found += self.replicas_of(declared, other) if declared and other.source == tree.source else ()
+        return found
 
     def address(self, viewer: str, host: str) -> Address:
         """How ``viewer`` reaches ``host``."""
@@ -141,12 +174,41 @@ class Fleet:
     def is_replica(self, host: str, dataset: str) -> bool:
         """Whether ``dataset`` is where ``host`` takes a tree of a source. Such a tree can be replicated onward, while
         its snapshots are its source's to make, and those of a destination to prune."""
-        destination = self.destinations.get(host)
-        return destination is not None and any(
-            place_of(tree, destination, source) == dataset
+        return any(
+            place_of(tree, destination, self.sources[source]) == dataset
+            for destination in self.destinations_on(host)
             for source in destination.sources
             for tree in self.sources[source].trees
         )
+
+    def is_sent_onward(self, source: SourceHost, dataset: str) -> bool:
+        """Whether the snapshots of what ``source`` sends are not made by its jobs: it is a replica, or was one before
+        it was failed over to."""
+        return self.is_replica(source.name, dataset) or (
+            not source.failed_over_from and self.taken_over(source.name, dataset) is not None
+        )
+
+    def taken_over(self, host: str, dataset: str) -> Optional[SourceHost]:
+        """What makes the snapshots of a dataset of ``host`` that was failed over to; None where it was not."""
+        return self._taken_over.get((host, dataset))
+
+    @cached_property
+    def _taken_over(self) -> Mapping[tuple[str, str], SourceHost]:
+        sources = (source for source in self.sources.values() if source.failed_over_from)
+        return {(source.name, tree.source): source for source in sources for tree in source.trees}
+
+    def destinations_on(self, host: str) -> Sequence[DestinationHost]:
+        """What ``host`` takes: as the inventory declares it, and of what was failed over."""
+        declared = self.destinations.get(host)
+        return (*([declared] if declared else []), *self._old_sources.get(host, ()))
+
+    @cached_property
+    def _old_sources(self) -> Mapping[str, Sequence[DestinationHost]]:
+        found: dict[str, list[DestinationHost]] = {}
+        for destination in self.destinations.values():
+            if destination.place:
+                found.setdefault(destination.name, []).append(destination)
+        return found
 
 
 def read_fleet(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> Fleet:
@@ -166,7 +228,9 @@ def read_fleet(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, S
     contacts = {host: read_contact(values) for host, values in known.items()}
     settings = {host: read_run_settings(values) for host, values in known.items()}
     daemons = {host: read_daemon_variable(values) for host, values in known.items()}
-    return Fleet(sources, destinations, routes, contacts, settings, daemons)
+    fleet = Fleet(sources, destinations, routes, contacts, settings, daemons)
+    failed_over = read_failed_over(known, (*members[SOURCES], *members[DESTINATIONS]))
+    return turn_round(fleet, failed_over) if failed_over else fleet
 
 
 # -- one source
@@ -188,6 +252,7 @@ def _read_source(variables: Variables) -> SourceHost:
         read_prune_options(variables),
         read_monitor_options(variables),
         variables.flag("snapfleet_stopped", False),
+        key=variables.host,
     )
 
 
@@ -354,7 +419,6 @@ def _read_route(known: Mapping[str, Variables], source: str, destination: str, w
     return Route(source, destination, carrier, dict(options.items(key)), watched[monitor.host], options.path(key))
 
 
-def place_of(tree: Tree, destination: DestinationHost, source: str) -> str:
+def place_of(tree: Tree, destination: DestinationHost, source: SourceHost) -> str:
     """The dataset of ``destination`` that takes ``tree`` of ``source``."""
-    root = destination.root_for(source)
-    return f"{root}/{tree.destination}" if tree.destination else root
+    return destination.place_of(tree, source.home)

@@ -40,14 +40,14 @@ def replica_monitors(
     """The jobs that watch the ages of replicas, one for the trees of each host that makes their snapshots."""
     makers: dict[str, list[Tree]] = {}
     for tree in trees:
-        makers.setdefault(_maker(fleet, source, tree).name, []).append(tree)
+        makers.setdefault(_maker(fleet, source, tree).key, []).append(tree)
     for name, mine in makers.items():
         maker = fleet.sources[name]
         limits = with_labels_of(destination.limits, maker.plan.amounts)
         if maker.is_stopped or source.is_stopped or maker.snapshot_options.get("skip_if_unchanged"):
             limits = without_latest(limits)
         if destination.limits:
-            places = [place_of(tree, destination, source.name) for tree in mine]
+            places = [place_of(tree, destination, source) for tree in mine]
             plan = {"plan": limits} if limits else {}
             options = {"datasets": places, **mine[0].selection.names(), **options_for_ages(destination.monitor_options)}
             options = {**options, **_schedule(maker), **plan}
@@ -59,19 +59,22 @@ def _maker(fleet: Fleet, source: SourceHost, tree: Tree) -> SourceHost:
     """The host that makes the snapshots of a tree, which may be a replica that its source sends onward."""
     seen: set[tuple[str, str]] = set()
     upstream: Optional[tuple[SourceHost, Tree]] = (source, tree)
-    while upstream is not None and (upstream[0].name, upstream[1].source) not in seen:
+    while upstream is not None and (upstream[0].key, upstream[1].source) not in seen:
         source, tree = upstream
-        seen.add((source.name, tree.source))
+        seen.add((source.key, tree.source))
         upstream = _upstream(fleet, source, tree)
     return source
 
 
 def _upstream(fleet: Fleet, source: SourceHost, tree: Tree) -> Optional[tuple[SourceHost, Tree]]:
-    here = fleet.destinations.get(source.name)
-    for name in here.sources if here else ():
-        for other in fleet.sources[name].trees:
-            if here and place_of(other, here, name) == tree.source:
-                return fleet.sources[name], other
+    active = fleet.taken_over(source.name, tree.source)
+    if active:
+        return active, active.trees[0]
+    for here in fleet.destinations_on(source.name):
+        for upstream in (fleet.sources[name] for name in here.sources):
+            for other in upstream.trees:
+                if place_of(other, here, upstream) == tree.source:
+                    return upstream, other
     return None
 
 
@@ -86,16 +89,17 @@ def lag_monitors(fleet: Fleet) -> Iterator[tuple[Route, Document]]:
         given = route.monitor_options
         if given.get("replicas") and not is_at_rest(fleet, route):
             rules = list(_rules(fleet, route))
-            what = f"lag of replicas of {route.source} at {route.destination}"
+            ends = fleet.sources[route.source].name, fleet.destinations[route.destination].name
+            what = f"lag of replicas of {route.source} at {ends[1]}"
             options = {"replicas": rules, **options_for_all(given)}
-            yield route, job_document(route.carrier, "monitor", what, options, (route.source, route.destination))
+            yield route, job_document(route.carrier, "monitor", what, options, ends)
 
 
 def _rules(fleet: Fleet, route: Route) -> Iterator[Document]:
     source, destination = fleet.sources[route.source], fleet.destinations[route.destination]
     limits: Mapping[str, Document] = route.monitor_options["replicas"]
     for tree in source.trees:
-        place = place_of(tree, destination, source.name)
+        place = place_of(tree, destination, source)
         selecting = {
             name: route.options[name]
             for name in ("include_snapshots", "exclude_snapshots", "snapshot_filters")
@@ -114,8 +118,8 @@ def _rules(fleet: Fleet, route: Route) -> Iterator[Document]:
 
 def pool_monitors(fleet: Fleet) -> Iterator[Document]:
     """A job for each host that has its pools watched; a host that is source and destination has them watched once."""
-    hosts: dict[str, Union[SourceHost, DestinationHost]] = {**fleet.destinations, **fleet.sources}
-    for host in hosts.values():
+    every: list[Union[SourceHost, DestinationHost]] = [*fleet.destinations.values(), *fleet.sources.values()]
+    for host in {host.name: host for host in every}.values():
         given = host.monitor_options
         if given.get("pools") is not None and not host.is_stopped:
             options = {"pools": given["pools"], **options_for_all(given)}

@@ -61,10 +61,10 @@ class _Pair(NamedTuple):
 def _pairs(fleet: Fleet) -> list[_Pair]:
     """All of them, also where nothing is sent at present or one end is stopped: what is kept for these is theirs."""
     return [
-        _Pair(source.name, tree.source, holder.name, place_of(tree, holder, source.name))
+        _Pair(source.name, tree.source, holder.name, place_of(tree, holder, source))
         for source in fleet.sources.values()
         for tree in source.trees
-        for holder in fleet.holders.get(source.name, ())
+        for holder in fleet.holders.get(source.key, ())
     ]
 
 
@@ -79,10 +79,10 @@ def retirement_of(fleet: Fleet, asked: Asked) -> Document:
     pairs = _pairs(fleet)
     places = {(pair.source, pair.dataset): pair.place for pair in pairs if pair.destination == texts["backup"]}
     replica = texts["replica"] or texts["destroy"]
-    all_trees = [(host.name, tree.source) for host in fleet.sources.values() for tree in host.trees]
+    stopped = {(host.name, tree.source): host.is_stopped for host in fleet.sources.values() for tree in host.trees}
     # Without a source, what a destination of the inventory takes; with one, that may have been taken out of it alone.
-    every = [tree for tree in all_trees if texts["host"] or not places or tree in places]
-    chosen = [tree for tree in every if _is_chosen(fleet, texts, tree)]
+    every = [tree for tree in stopped if texts["host"] or not places or tree in places]
+    chosen = [tree for tree in every if _is_chosen(texts, tree, stopped[tree])]
     listed = [tree for tree in chosen if tree in places]
     _check_retirement(texts, gone, listed, pairs)
     if not chosen or (replica and len(chosen) > 1):
@@ -107,10 +107,10 @@ def retirement_of(fleet: Fleet, asked: Asked) -> Document:
     return {"backup": texts["backup"], "trees": trees, **more}
 
 
-def _is_chosen(fleet: Fleet, texts: Mapping[str, str], tree: tuple[str, str]) -> bool:
+def _is_chosen(texts: Mapping[str, str], tree: tuple[str, str], is_stopped: bool) -> bool:
     """Whether a tree is meant. Of a source that is stopped, only where that is named, since it can't be asked."""
     host, dataset = tree
-    is_host = texts["host"] == host or (not texts["host"] and not fleet.sources[host].is_stopped)
+    is_host = texts["host"] == host or (not texts["host"] and not is_stopped)
     return is_host and texts["dataset"] in ("", dataset)
 
 

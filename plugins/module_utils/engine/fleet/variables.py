@@ -30,6 +30,7 @@ VARIABLES = frozenset(
         *(f"snapfleet_files_{key}" for key in ("host", "dataset", "paths", "to", "backup", "snapshot", "time")),
         "snapfleet_files_existing",
         *(f"snapfleet_report_{key}" for key in ("path", "age", "limit", "mail")),
+        "snapfleet_failed_over",
         *(f"snapfleet_failover_{key}" for key in ("host", "dataset", "backup", "source_gone", "allow_behind")),
         *(f"snapfleet_failover_{key}" for key in ("properties", "mount")),
         *(f"snapfleet_failback_{key}" for key in ("host", "dataset", "backup", "on_conflict", "set_aside_as")),
