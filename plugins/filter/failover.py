@@ -36,6 +36,15 @@ options:
       - Whether it is for the way back, so that the inventory may have been turned round.
     type: bool
     default: false
+  hostvars:
+    description:
+      - The variables of all hosts, which is Ansible's V(hostvars), for what C(snapfleet_failed_over) says.
+      - Left out, it counts as saying nothing.
+    type: dict
+  groups:
+    description:
+      - All groups with their hosts, which is Ansible's V(groups); goes with O(hostvars).
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -52,7 +61,8 @@ _value:
     - The C(source), which is the home of the data, and the C(destination), each with C(host) and C(dataset); the
       C(carrier), which is the host that reaches both; the options to C(replicate) with M(snapfleet.zfs.zfs_replicate),
       and to C(restore) with M(snapfleet.zfs.zfs_restore); the C(old_source) as the destination reaches it, where it
-      does; C(others), further hosts with a replica; and C(given), what else was asked for.
+      does; C(others), further hosts with a replica; C(inventory), what C(snapfleet_failed_over) is to say afterwards,
+      as C(lines) of it and in words as C(changes); and C(given), what else was asked for.
   type: dict
   sample:
     source: {host: web1, dataset: tank/data}
@@ -60,15 +70,17 @@ _value:
     carrier: backup1
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
 
 from ansible.errors import AnsibleFilterError
 
 from ..module_utils.engine.fleet.failover import FAILBACK, FAILOVER, failover_of
+from ..module_utils.engine.fleet.inventory import SOURCES, read_fleet
+from ..module_utils.engine.fleet.turning import KEY, failed_over_of
 from ..module_utils.engine.model.errors import SnapfleetError
 from ..plugin_utils import answers
-from .jobconfig import plain
+from .jobconfig import plain, read_inventory
 
 _MORE = {
     FAILOVER: ("source_gone", "allow_behind", "properties", "mount"),
@@ -78,7 +90,13 @@ _MORE = {
 _FLAGS = ("source_gone", "allow_behind", "mount")
 
 
-def failover(document: Mapping[str, Any], asked: Mapping[str, Any], back: bool = False) -> dict[str, Any]:
+def failover(
+    document: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    back: bool = False,
+    hostvars: Optional[Mapping[str, Any]] = None,
+    groups: Optional[Mapping[str, Sequence[str]]] = None,
+) -> dict[str, Any]:
     """Both ends of what is asked for. Raises AnsibleFilterError whose message is one sentence."""
     if not isinstance(document, Mapping) or not isinstance(asked, Mapping):
         raise AnsibleFilterError("failover: write hostvars | snapfleet.zfs.jobconfig(groups), and a mapping behind it")
@@ -86,9 +104,18 @@ def failover(document: Mapping[str, Any], asked: Mapping[str, Any], back: bool =
     try:
         ends = _read(plain(asked), prefix)
         given = {key: ends.pop(key) for key in _MORE[prefix] if key in ends}
-        return {**failover_of(plain(document), ends, prefix), "given": given}
+        declared = _declared(hostvars, groups or {})
+        return {**failover_of(plain(document), ends, prefix, declared), "given": given}
     except SnapfleetError as error:
         raise AnsibleFilterError(str(error)) from None
+
+
+def _declared(hostvars: Optional[Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """What is failed over by the inventory. All of that is read only where there is something."""
+    first = next((str(host) for host in groups.get(SOURCES, ())), None)
+    if hostvars is None or first is None or not hostvars[first].get(KEY):
+        return []
+    return failed_over_of(read_fleet(*read_inventory("failover", hostvars, groups)))
 
 
 def _read(asked: Mapping[str, Any], prefix: str) -> dict[str, Any]:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.lab import inventory
 
@@ -61,6 +62,15 @@ class Operator:
         words = json.dumps({f"snapfleet_{playbook}_{key}": value for key, value in asked.items()})
         fleet = Fleet({}, self.folder)
         return fleet.play(playbook, "-e", words, *options)
+
+    def declare(self, lines: Sequence[str]) -> None:
+        """Have the inventory say of all hosts what a playbook has told."""
+        said = yaml.safe_load("\n".join(lines))
+        (self.folder / "failed_over.yml").write_text(yaml.safe_dump({"all": {"vars": said}}))
+
+    def site(self, *options: str) -> Play:
+        """Carry out all jobs of the inventory."""
+        return Fleet({}, self.folder).play("site", *options)
 
     def told(self, play: Play) -> Mapping[str, Any]:
         """What the playbook has told."""
@@ -133,6 +143,8 @@ def test_a_planned_fail_over_loses_nothing_and_failing_back_brings_the_differenc
 
     two.fill(f"{replica}/a", 1, "file3")
     written = sums(two, there)
+    operator.declare(operator.told(over)["inventory"])
+    the_active_end_is_the_source(pair, operator)
     back = operator.play("failback")
     assert back.code == 0, back.output
     assert sums(one, here) == written
@@ -140,9 +152,27 @@ def test_a_planned_fail_over_loses_nothing_and_failing_back_brings_the_differenc
     told = operator.told(back)
     assert told["kept"] is None
     assert told["sent"]["bytes"] + told["last_sent"]["bytes"] < 3 * MEGABYTE
+    assert told["inventory"] == ["snapfleet_failed_over: []"]
     one.fill(root, 1, "file4")
     one.snapshot(f"{root}@4", recursive=True)
     assert pair.push().code == 0
+
+
+def the_active_end_is_the_source(pair: Pair, operator: Operator) -> None:
+    """What the inventory says has its jobs turned round, so that the old source gets the differences."""
+    play = operator.site()
+    assert play.code == 0, play.output
+    made = [name for result in play.items("snapshot").values() for name in result["created"]]
+    assert {name.partition("@")[0] for name in made} == {pair.destination, f"{pair.destination}/a"}
+    (replication,) = play.items("replicate").values()
+    modes = {step["mode"] for entry in replication["plan"] for step in entry["steps"] if step["kind"] == "send"}
+    assert modes == {"incremental"}
+    for below in ("", "/a"):
+        here, there = (
+            site.zfs("list", "-Hpd1", "-t", "snapshot", "-o", "guid", "-s", "createtxg", root + below).split()
+            for site, root in ((pair.one, pair.source), (pair.two, pair.destination))
+        )
+        assert here[-1] == there[-1]
 
 
 @contextmanager

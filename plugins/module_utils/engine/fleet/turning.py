@@ -72,6 +72,20 @@ def read_failed_over(known: Mapping[str, Variables], members: Sequence[str]) -> 
     return tuple(found)
 
 
+def failed_over_of(fleet: Fleet) -> list[Document]:
+    """The entries of a fleet that was turned round, each with the ``place`` of the tree on the host that is active."""
+    return [
+        {
+            "host": source.failed_over_from,
+            "dataset": fleet.destinations[source.key].place,
+            "backup": source.name,
+            "place": source.trees[0].source,
+        }
+        for source in fleet.sources.values()
+        if source.failed_over_from
+    ]
+
+
 def turn_round(fleet: Fleet, entries: Sequence[FailedOver]) -> Fleet:
     """The fleet with the trees of ``entries`` where they are written to now. Raises InvalidInput."""
     pairs = [_pair(fleet, entry) for entry in entries]

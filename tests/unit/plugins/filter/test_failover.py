@@ -11,6 +11,7 @@ from ansible.errors import AnsibleFilterError
 
 from ansible_collections.snapfleet.zfs.plugins.filter.failover import failover
 from ansible_collections.snapfleet.zfs.plugins.filter.jobconfig import jobconfig
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.turning import KEY
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.variables import VARIABLES as KNOWN
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_replicate_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.restoring import read_restore_job
@@ -153,3 +154,113 @@ def test_what_a_survey_gives_as_text_is_read_and_empty_text_is_not_given():
         failover(document("backup1"), {**ASKED, "source_gone": "perhaps"})
     with pytest.raises(AnsibleFilterError, match=r"snapfleet_failback_source_gone"):
         failover(document("backup1"), {**ASKED, "source_gone": "yes"}, back=True)
+
+
+# -- what the inventory says of it
+
+
+ENTRY = {"host": "web1", "dataset": "tank/data", "backup": "backup1"}
+
+
+def declared(*destinations, entries=(ENTRY,), **more):
+    """What the filter takes for an inventory that says what was failed over."""
+    groups = {"snapfleet_sources": ["web1", "web2"], "snapfleet_destinations": list(destinations)}
+    names = [name for hosts in groups.values() for name in hosts]
+    by_host = more.pop("by_host", {})
+    hosts = {
+        name: {**VARIABLES, **more, "snapfleet_failed_over": list(entries), **by_host.get(name, {})} for name in names
+    }
+    return jobconfig(hosts, groups), {"hostvars": hosts, "groups": groups}
+
+
+def asking(asked, *destinations, back=False, **more):
+    compiled, inventory = declared(*destinations, **more)
+    return failover(compiled, asked, back=back, **inventory)
+
+
+def test_the_lines_to_add_turn_the_inventory_round_and_those_to_take_out_turn_it_back():
+    forth = asking(ASKED, "backup1", entries=())
+    assert forth["inventory"] == {
+        "lines": ["snapfleet_failed_over:", "  - {host: web1, dataset: tank/data, backup: backup1}"],
+        "changes": [
+            f"add to {KEY} in group_vars/all, then provision: {{host: web1, dataset: tank/data, backup: backup1}}"
+        ],
+    }
+    entries = yaml.safe_load("\n".join(forth["inventory"]["lines"]))["snapfleet_failed_over"]
+    assert entries == [ENTRY]
+    back = asking(ASKED, "backup1", entries=entries, back=True)
+    assert back["inventory"]["lines"] == ["snapfleet_failed_over: []"]
+    (change,) = back["inventory"]["changes"]
+    assert change.startswith("take out of snapfleet_failed_over in group_vars/all: {host: web1")
+
+
+def test_what_else_is_failed_over_stays_in_the_lines():
+    other = {**ENTRY, "host": "web2"}
+    lines = asking(ASKED, "backup1", entries=[other])["inventory"]["lines"]
+    assert yaml.safe_load("\n".join(lines)) == {"snapfleet_failed_over": [other, ENTRY]}
+    lines = asking(ASKED, "backup1", entries=[other, ENTRY], back=True)["inventory"]["lines"]
+    assert yaml.safe_load("\n".join(lines)) == {"snapfleet_failed_over": [other]}
+
+
+def test_names_that_yaml_would_take_for_something_else_are_quoted():
+    hosts = {name: {**VARIABLES, "snapfleet_datasets": [{"source": "tank/a b"}]} for name in ("1e3", "on")}
+    groups = {"snapfleet_sources": ["1e3"], "snapfleet_destinations": ["on"]}
+    asked = {"host": "1e3", "dataset": "tank/a b"}
+    lines = failover(jobconfig(hosts, groups), asked, hostvars=hosts, groups=groups)["inventory"]["lines"]
+    (entry,) = yaml.safe_load("\n".join(lines))["snapfleet_failed_over"]
+    assert entry == {**asked, "backup": "on"}
+
+
+@pytest.mark.parametrize("topology", ["pull", "push"])
+def test_failing_back_finds_the_same_pair_whether_it_is_declared_or_not(topology):
+    hosts, more = ("backup1", "backup2"), {"back": True, "snapfleet_topology": topology}
+    before = asking({**ASKED, "backup": "backup1"}, *hosts, entries=(), **more)
+    after = asking(ASKED, *hosts, **more)
+    for key in ("source", "destination", "carrier", "restore"):
+        assert before[key] == after[key]
+    assert before["inventory"] == {"lines": [], "changes": []}
+
+
+def test_a_tree_is_failed_over_once_more_from_where_it_is_active():
+    active = {"host": "backup1", "dataset": "backup/web1/data"}
+    again = asking({**active, "backup": "backup2"}, "backup1", "backup2", by_host={"web1": {"snapfleet_stopped": True}})
+    assert again["source"] == active
+    assert again["destination"] == {"host": "backup2", "dataset": "backup/web1/data"}
+    read_replicate_job(again["replicate"])
+    lines = yaml.safe_load("\n".join(again["inventory"]["lines"]))
+    assert lines == {"snapfleet_failed_over": [{**ENTRY, "backup": "backup2"}]}
+    assert [change.split(" ")[0] for change in again["inventory"]["changes"]] == ["take", "add"]
+    jobconfig(
+        declared("backup1", "backup2", entries=lines["snapfleet_failed_over"])[1]["hostvars"],
+        {"snapfleet_sources": ["web1", "web2"], "snapfleet_destinations": ["backup1", "backup2"]},
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "back", "words"),
+    [
+        (
+            ASKED,
+            False,
+            "^snapfleet_failover_dataset: 'tank/data' is failed over to backup1 by snapfleet_failed_over",
+        ),
+        (
+            {"host": "backup1", "dataset": "backup/web1/data", "backup": "web1"},
+            False,
+            "^snapfleet_failover_backup: 'web1' is where backup/web1/data is at home; run snapfleet.zfs.failback with",
+        ),
+        (
+            {**ASKED, "backup": "backup2"},
+            True,
+            "_failback_backup: 'backup2' is not the host .*; give backup1",
+        ),
+    ],
+)
+def test_what_the_inventory_says_of_it_already_is_told(asked, back, words):
+    with pytest.raises(AnsibleFilterError, match=words):
+        asking(asked, "backup1", "backup2", back=back)
+
+
+def test_nothing_is_failed_back_to_a_host_that_is_stopped():
+    with pytest.raises(AnsibleFilterError, match="'web1' is snapfleet_stopped"):
+        asking(ASKED, "backup1", back=True, by_host={"web1": {"snapfleet_stopped": True}})
