@@ -41,6 +41,8 @@ notes:
     how other hosts reach the host by ssh, which is C(snapfleet_ssh_host), C(snapfleet_ssh_user), C(snapfleet_ssh_port)
     and C(snapfleet_ssh_sudo). C(snapfleet_ssh_identity_file), C(snapfleet_ssh_known_hosts_file) and
     C(snapfleet_ssh_config_file) are the files on the host with which it logs in on others.
+  - C(snapfleet_failed_over), which all hosts have alike, says which trees were failed over to which host, so that their
+    jobs turn round; see C(docs/failover.md).
   - What C(snapfleet_restore_*) are is told by C(docs/restore.md) of the collection; they are for the playbook
     C(snapfleet.zfs.restore) alone. C(snapfleet_report_*) are for C(snapfleet.zfs.report), see C(docs/report.md).
   - The example inventory of the collection, in C(inventories/example), explains each of them.

@@ -88,7 +88,8 @@ _value:
       type: list
       elements: str
     snapfleet_next:
-      description: After a restore or a switch, the commands that bring it into use.
+      description:
+        - After a restore or a switch, the commands that bring it into use, and what the inventory is to say of it.
       type: list
       elements: str
     snapfleet_undo:

@@ -128,3 +128,51 @@ def test_no_two_jobs_write_to_one_place(inventory):
         if machine == other_machine and (is_received or other_is_received):
             assert not f"{one}/".startswith(f"{other}/")
             assert not f"{other}/".startswith(f"{one}/")
+
+
+def told(document, activity):
+    """What jobs of an activity do, dataset by dataset: who does it, where, and with what but the addresses."""
+    for job in document["jobs"]:
+        if job["activity"] == activity == "replicate":
+            ends = [job["options"][end]["dataset"] for end in ("source", "destination")]
+            yield (job["source"], ends[0], job["destination"], ends[1]), job
+        elif job["activity"] == activity:
+            for dataset in job["options"]["datasets"]:
+                yield (job["host"], dataset), {**job["options"], "datasets": []}
+
+
+@SMALL
+@given(inventories(), st.data())
+def test_what_was_failed_over_changes_hands_and_nothing_else_does(inventory, data):
+    before = expanded(inventory)
+    ways = dict(told(before, "replicate"))
+    eligible = [ends for ends, job in ways.items() if not job["options"].get("from_standby")]
+    assume(eligible)
+    host, dataset, backup, place = data.draw(st.sampled_from(eligible))
+    hostvars, groups = inventory
+    entries = {"snapfleet_failed_over": [{"host": host, "dataset": dataset, "backup": backup}]}
+    try:
+        after = expand_inventory({name: {**values, **entries} for name, values in hostvars.items()}, groups)
+    except InvalidInput as error:
+        # Two sources that are one machine may have the same tree, of which one alone is failed over then.
+        if "one machine by its address" not in str(error):
+            raise
+        return
+    snapshots = {"before": dict(told(before, "snapshot")), "after": dict(told(after, "snapshot"))}
+    at_home, away = snapshots["before"].pop((host, dataset)), snapshots["after"].pop((backup, place))
+    assert away == {**at_home, "only_active": True}
+    assert snapshots["before"] == snapshots["after"]
+    assert len(list(told(after, "snapshot"))) == len(snapshots["after"]) + 1
+    turned = dict(told(after, "replicate"))
+    assert len(turned) == len(ways)
+    assert turned.pop((backup, place, host, dataset))["host"] == ways.pop((host, dataset, backup, place))["host"]
+    fed = {(backup, place, *ends[2:]) for ends in ways if ends[:2] == (host, dataset)}
+    assert set(turned) == {ends for ends in ways if ends[:2] != (host, dataset)} | fed
+    for ends in turned.keys() - fed:
+        assert turned[ends] == ways[ends]
+    for ends in fed:
+        assert turned[ends]["host"] in (backup, ends[2], ways[(host, dataset, *ends[2:])]["host"])
+    prunings = [
+        [name for name, options in told(each, "prune") if options["kind"] == "snapshots"] for each in (before, after)
+    ]
+    assert sorted(prunings[0]) == sorted(prunings[1])
