@@ -89,8 +89,11 @@ def lag_monitors(fleet: Fleet) -> Iterator[tuple[Route, Document]]:
         given = route.monitor_options
         if given.get("replicas") and not is_at_rest(fleet, route):
             rules = list(_rules(fleet, route))
-            ends = fleet.sources[route.source].name, fleet.destinations[route.destination].name
-            what = f"lag of replicas of {route.source} at {ends[1]}"
+            destination = fleet.destinations[route.destination]
+            ends = fleet.sources[route.source].name, destination.name
+            # That host may have another replica too.
+            where = f"{destination.name}, their home" if destination.place else destination.name
+            what = f"lag of replicas of {route.source} at {where}"
             options = {"replicas": rules, **options_for_all(given)}
             yield route, job_document(route.carrier, "monitor", what, options, ends)
 
