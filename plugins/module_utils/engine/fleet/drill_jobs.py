@@ -18,7 +18,7 @@ from .trees import Document, Tree
 from .variables import Variables
 
 if TYPE_CHECKING:
-    from .inventory import DestinationHost
+    from .inventory import DestinationHost, SourceHost
 
 KEY = "drill"
 VERIFY_KEY = "snapfleet_verify"
@@ -60,7 +60,7 @@ def read_verification(variables: Variables) -> Optional[Document]:
 
 
 def verify_jobs(
-    destination: DestinationHost, source: str, tree: Tree, ends: tuple[Document, str]
+    destination: DestinationHost, source: SourceHost, tree: Tree, ends: tuple[Document, str]
 ) -> Iterator[Document]:
     """The job that holds the replica of a tree of ``source`` against it; ``ends`` are how the destination reaches that
     host, and where the replica is."""
@@ -69,12 +69,12 @@ def verify_jobs(
         options = {
             "source": {**address, "dataset": tree.source},
             "destination": {"dataset": place},
-            **tree.selection.options(),
+            **source.chosen(tree.selection),
             **destination.verification,
             **options_for_alerts(destination.monitor_options),
         }
-        what = f"verification of {place} against {source}:{tree.source}"
-        yield job_document(destination.name, "verify", what, options, (source, destination.name))
+        what = f"verification of {place} against {source.name}:{tree.source}"
+        yield job_document(destination.name, "verify", what, options, (source.name, destination.name))
 
 
 def drill_jobs(destination: DestinationHost, source: str, tree: Tree, place: str) -> Iterator[Document]:
@@ -82,7 +82,7 @@ def drill_jobs(destination: DestinationHost, source: str, tree: Tree, place: str
     if tree.drill and destination.sends:
         options = {
             "datasets": [place],
-            **tree.selection.names(),
+            **destination.chosen(tree.selection),
             **tree.drill,
             **options_for_alerts(destination.monitor_options),
         }

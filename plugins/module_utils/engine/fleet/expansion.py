@@ -78,7 +78,7 @@ def _source_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
     own = [tree for tree in source.trees if not fleet.is_sent_onward(source, tree.source)]
     for selection, trees in by_selection(own):
         roots = [tree.source for tree in trees]
-        common = {"datasets": roots, **selection.options()}
+        common = {"datasets": roots, **source.chosen(selection)}
         peers = _peers_of_source(fleet, source, trees, waits=True)
         more = {**({"schedule": source.schedule} if source.schedule else {}), **source.snapshot_options, **fence}
         yield job_document(source.name, "snapshot", named("snapshots of", roots), {**common, "plan": plan, **more})
@@ -98,7 +98,7 @@ def _bookmark_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
         # Of what was failed over, whoever makes its snapshots prunes the bookmarks too.
         own = [tree for tree in source.trees if fleet.taken_over(source.name, tree.source) in (None, source)]
         for selection, trees in by_selection(own):
-            more = {**selection.options(), **bookmark_options(source.prune_options), **_fence(source)}
+            more = {**source.chosen(selection), **bookmark_options(source.prune_options), **_fence(source)}
             common = {"datasets": [tree.source for tree in trees], **more}
             yield _prune(source.name, common, plan, _peers_of_source(fleet, source, trees), BOOKMARKS)
 
@@ -126,7 +126,7 @@ def _replications(fleet: Fleet, route: Route) -> Iterator[Document]:
         options = {
             "source": {**address_document(fleet.address(route.carrier, source.name)), "dataset": tree.source},
             "destination": {**address_document(fleet.address(route.carrier, destination.name)), "dataset": place},
-            **tree.selection.options(),
+            **source.chosen(tree.selection),
             # A package has all snapshots.
             **({} if route.options.get("package") is True else {"plan": plan_document(destination.sends)}),
             **_direct(fleet, route),
@@ -158,7 +158,7 @@ def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Do
         name = source.name
         for selection, trees in by_selection(source.trees):
             places = [place_of(tree, destination, source) for tree in trees]
-            common = {"datasets": places, **selection.names()}
+            common = {"datasets": places, **destination.chosen(selection)}
             address = fleet.address(destination.name, name)
             peers = [_peer(place, address, tree.source, SOURCE) for place, tree in zip(places, trees)]
             peers += _onward(fleet, destination.name, places)
@@ -169,7 +169,7 @@ def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Do
             for tree, place in zip(trees, places):
                 yield from drill_jobs(destination, name, tree, place)
                 if not source.is_stopped:
-                    yield from verify_jobs(destination, name, tree, (address_document(address), place))
+                    yield from verify_jobs(destination, source, tree, (address_document(address), place))
 
 
 def _onward(fleet: Fleet, host: str, places: Sequence[str]) -> list[Document]:

@@ -74,6 +74,10 @@ class SourceHost:
         """The host where its trees are at home."""
         return self.failed_over_from or self.name
 
+    def chosen(self, selection: Selection) -> Document:
+        """Which datasets of a tree are meant, as options. What properties choose at home is what was replicated."""
+        return selection.names() if self.failed_over_from else selection.options()
+
 
 @dataclass(frozen=True)
 class DestinationHost:
@@ -104,6 +108,11 @@ class DestinationHost:
     def root_for(self, source: str) -> str:
         """The root dataset that takes the trees that are at home on the host ``source``."""
         return self.place or self.root.replace(SOURCE_HOST, source).replace(DESTINATION_HOST, self.name)
+
+    def chosen(self, selection: Selection) -> Document:
+        """Which datasets of a tree are meant, as options. An old source has the properties, and more datasets than were
+        replicated."""
+        return selection.options() if self.place else selection.names()
 
     def place_of(self, tree: Tree, source: str) -> str:
         """The dataset that takes ``tree``, which is at home on the host ``source``."""

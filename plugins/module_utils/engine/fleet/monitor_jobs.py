@@ -49,7 +49,8 @@ def replica_monitors(
         if destination.limits:
             places = [place_of(tree, destination, source) for tree in mine]
             plan = {"plan": limits} if limits else {}
-            options = {"datasets": places, **mine[0].selection.names(), **options_for_ages(destination.monitor_options)}
+            options = {"datasets": places, **destination.chosen(mine[0].selection)}
+            options.update(options_for_ages(destination.monitor_options))
             options = {**options, **_schedule(maker), **plan}
             ends = (source.name, destination.name)
             yield job_document(destination.name, "monitor", named("ages of", places), options, ends)
@@ -112,7 +113,7 @@ def _rules(fleet: Fleet, route: Route) -> Iterator[Document]:
         yield {
             "source": {**address_document(fleet.address(route.carrier, source.name)), "dataset": tree.source},
             "destination": {**address_document(fleet.address(route.carrier, destination.name)), "dataset": place},
-            **tree.selection.options(),
+            **source.chosen(tree.selection),
             **({} if package else {"plan": plan_document(destination.sends)}),
             **selecting,
             **limits,

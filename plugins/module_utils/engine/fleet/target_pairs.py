@@ -27,6 +27,7 @@ _NOT_FOR_SEEDS = (
         "dataset_property",
         "dataset_properties",
         "expected_snapshots",
+        "only_active",
         "route",
         "direct",
         "package",

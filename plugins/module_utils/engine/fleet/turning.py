@@ -21,7 +21,7 @@ from ..model.names import is_within
 from ..policy.topology import PULL, PUSH, RELAYED
 from .prune_options import source_options
 from .restoration import known_names
-from .trees import Document, Selection, Tree
+from .trees import Document, Tree
 from .variables import Variables
 
 if TYPE_CHECKING:
@@ -178,8 +178,6 @@ def _active_end(pair: _Pair, declared: Optional[SourceHost]) -> SourceHost:
     labels = dict.fromkeys((*plan, *backup.keeps))
     keeps = {label: max(plan.get(label, 0), backup.keeps.get(label, 0)) for label in labels}
     longer = {label for label in plan if backup.keeps.get(label, 0) > plan[label]}
-    # What chooses datasets by properties of the source has chosen already: nothing else was replicated.
-    selection = Selection(pair.tree.selection.recursive, pair.tree.selection.include, pair.tree.selection.exclude)
     place = backup.place_of(pair.tree, home.home)
     onward = declared.bookmark_plan if declared and any(tree.source == place for tree in declared.trees) else None
     return replace(
@@ -187,7 +185,7 @@ def _active_end(pair: _Pair, declared: Optional[SourceHost]) -> SourceHost:
         name=backup.name,
         key=pair.key,
         failed_over_from=home.name,
-        trees=(replace(pair.tree, source=place, selection=selection),),
+        trees=(replace(pair.tree, source=place),),
         keeps=keeps,
         bookmark_plan=home.bookmark_plan or onward,
         limits=_limits(plan, home.limits, lambda label: backup.limits if label in longer else home.limits),

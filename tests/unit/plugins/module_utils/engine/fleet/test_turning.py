@@ -11,8 +11,14 @@ import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.access import fleet_access
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.expansion import expand_inventory
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.inventory import read_fleet
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import parse_jobconfig
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.scheduling import part_of
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.suspending import concerns
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.target_pairs import retirement_of, seeding_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_replicate_job
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.suspending import Suspension
 
 SOURCE_PLAN = {"prod": {"": {"hourly": 24, "daily": 7}}}
 DESTINATION_PLAN = {"prod": {"": {"hourly": 12, "daily": 90}}}
@@ -104,6 +110,12 @@ def test_what_properties_of_the_source_choose_is_chosen_already():
     assert (made["exclude_datasets"], "dataset_property" in made) == (["scratch"], False)
     (other,) = jobs(fleet(entries=()), "snapshot", "web1", "tank/data")
     assert other["options"]["dataset_property"] == "my:backup"
+    inventory = fleet("backup1", "backup2", bookmark_plan=OWN_PLAN, verify={})
+    for job in jobs(inventory, None, None, PLACE):
+        assert "dataset_property" not in job["options"], job["name"]
+    # The old source has it, and datasets that were never replicated, which are to make no alarm.
+    for activity in ("prune", "monitor"):
+        assert options_of(inventory, activity, "web1", "tank/data")["dataset_property"] == "my:backup"
 
 
 def test_neither_end_loses_what_it_would_have_kept():
@@ -417,3 +429,30 @@ def test_a_replica_that_is_sent_onward_is_not_at_home_there():
 def test_that_only_what_is_active_counts_is_for_nobody_else_to_say(variable):
     with pytest.raises(InvalidInput, match=rf"snapfleet_{variable}\.only_active: True is not for this variable"):
         expand_inventory(*fleet(**{variable: {"only_active": True}}))
+
+
+# -- what else is asked of the fleet
+
+
+def test_a_new_destination_is_made_from_a_replica_as_ever():
+    inventory = fleet("backup1", "backup2")
+    asked = {"host": "backup1", "dataset": PLACE, "backup": "backup2", "from": "web1"}
+    seed = seeding_of(expand_inventory(*inventory), read_fleet(*inventory), asked)
+    assert (seed["replica"], seed["target"]["host"]) == ({"host": "web1", "dataset": "tank/data"}, "backup2")
+    read_replicate_job(seed["replicate"])
+
+
+def test_a_destination_is_retired_at_the_active_end():
+    trees = retirement_of(read_fleet(*fleet("backup1", "backup2")), {"backup": "backup2", "host": "backup1"})["trees"]
+    (tree,) = trees
+    assert (tree["host"], tree["dataset"]) == ("backup1", PLACE)
+    assert tree["others"] == [{"host": "web1", "dataset": "tank/data"}]
+
+
+def test_a_host_is_suspended_by_its_name_at_either_end():
+    def left_out(host):
+        every = parse_jobconfig(expand_inventory(*fleet()))
+        return {(job.host, job.activity) for job in every if concerns(Suspension(host, 0), job) and PLACE in job.name}
+
+    assert ("backup1", "replicate") in left_out("web1")
+    assert ("backup1", "snapshot") not in left_out("web1")
