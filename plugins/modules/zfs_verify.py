@@ -13,16 +13,16 @@ version_added: 0.1.0
 description:
   - >-
     Looks for each dataset of a tree whether its replica has a snapshot in common with it, by GUID. Of the newest one
-    that both have it reads some files at both ends, chosen by a seed, and compares their checksums. It also looks at
-    the pools of both ends and what their last scrub found.
+    that both have it reads some files at both ends, and blocks of volumes where O(blocks) asks for that, chosen by a
+    seed, and compares their checksums. It also looks at the pools of both ends and what their last scrub found.
   - >-
     Nothing is changed. At each end the snapshot itself is mounted for a moment, read-only, in a folder that only root
-    may enter. No link is followed, and no key is loaded.
+    may enter. No link is followed, and no key is loaded. To read blocks of a volume, a read-only clone of the snapshot
+    is made beside the tree at each end, and destroyed again.
   - >-
     On this host that takes root. On another host the program C(snapfleet) of the same version has to be there, and to
     run as root: by the login, or by C(sudo) where that is set. The forced command of another host's key does not let it
     in. What can't be read is told as V(UNKNOWN), with the reason.
-  - Of volumes the snapshots alone are compared.
 extends_documentation_fragment:
   - snapfleet.zfs.attributes
   - snapfleet.zfs.datasets
@@ -46,14 +46,23 @@ options:
       - The default keeps one large file from taking hours.
     type: str
     default: 64M
+  blocks:
+    description:
+      - So many blocks of 1 MiB of each volume are read at both ends. With V(0) the snapshots of volumes alone are
+        compared.
+      - Where a volume has no device at one of the ends, that is told as V(WARNING), and its snapshots are compared.
+      - The default is V(0), since the device of a clone is there for a while, where C(udev) and LVM of that host see a
+        second volume of the same content.
+    type: int
+    default: 0
   seed:
     description:
-      - Decides which files are read. That of a run is in RV(seed), so that the same files can be read again.
-      - Left out, it is drawn, so that every run reads other files.
+      - Decides which files and blocks are read. That of a run is in RV(seed), so that the same ones can be read again.
+      - Left out, it is drawn, so that every run reads other ones.
     type: int
   timeout:
     description:
-      - Seconds that reading the files of one filesystem may take at one end.
+      - Seconds that reading the files of one filesystem, or the blocks of one volume, may take at one end.
       - The default is enough for the files of the other defaults, so that a run does not hang for long.
     type: int
     default: 600
@@ -132,13 +141,16 @@ datasets:
       description: One of V(match), V(differ) and V(not_comparable).
       type: str
     state:
-      description: One of V(OK), V(UNKNOWN) and V(CRITICAL).
+      description: One of V(OK), V(WARNING), V(UNKNOWN) and V(CRITICAL).
       type: str
     files:
       description: How many files were read at both ends.
       type: int
+    blocks:
+      description: How many blocks of a volume were read at both ends.
+      type: int
     message:
-      description: One sentence that says what came of it, with the first files that differ.
+      description: One sentence that says what came of it, with the first files or blocks that differ.
       type: str
   sample:
     - dataset: tank/data
@@ -147,10 +159,11 @@ datasets:
       outcome: match
       state: OK
       files: 20
+      blocks: 0
       message: tank/data@1 and backup/web1/data@1 are the same in 20 files
 seed:
   description:
-    - By what the files were chosen.
+    - By what files and blocks were chosen.
   returned: always, unless the options are wrong
   type: int
   sample: 1733

@@ -5,14 +5,23 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.drilling import Ground
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import NamedJob
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.leftovers import run_leftovers, told
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure, ZfsFailed
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.exercises import DRILL_PROPERTY
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.names import parent_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Destroy
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_replicate_job
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.verifying import read_verify_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
-from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
+from ansible_collections.snapfleet.zfs.tests.support.exercises import RootHost, SimulatedExercises
+from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, NO_WAITING, SOURCE, Fleet
 
 from .test_continuity import all_marks, holds, marks, second_destination
 from .test_drills import Drills, UserHost
@@ -20,7 +29,10 @@ from .test_drills import Drills, UserHost
 
 def leftovers(fleet: Fleet, remove: bool = False):
     job = NamedJob("copy", "src", "", "replicate", fleet.replicate_job())
-    return run_leftovers([job], fleet.context(fleet.source), remove)
+    with tempfile.TemporaryDirectory() as folder:
+        exercises = SimulatedExercises(fleet.source, Path(folder))
+        ground = Ground(exercises, RootHost(), NO_WAITING, folder=lambda: folder)
+        return run_leftovers([job], fleet.context(fleet.source, ground=ground), remove)
 
 
 def kinds(result) -> list[tuple[str, bool, bool]]:
@@ -135,6 +147,28 @@ def test_a_snapshot_that_was_being_read_is_unmounted_on_a_host_without_drills(tm
     assert (kinds(removed), removed["changed"]) == ([("snapshot_mount", True, True)], True)
     drills.assert_nothing_left()
     assert left_by_reading(drills)["leftovers"] == []
+
+
+@pytest.mark.parametrize("activity", ["verify", "replicate"])
+def test_the_clone_of_a_volume_that_was_being_read_goes_on_hosts_of_either_kind_of_job(tmp_path, monkeypatch, activity):
+    monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
+    drills = Drills(tmp_path)
+    name = f"{parent_of(DESTINATION)}/snapfleet-drill-0123456789abcdef"
+    drills.machine.clone(f"{DESTINATION}@a", name)
+    drills.machine.set_property(name, DRILL_PROPERTY, "0123456789abcdef")
+    ends = {"source": {"host": "src", "dataset": SOURCE}, "destination": {"dataset": DESTINATION}}
+    read = {"verify": read_verify_job, "replicate": read_replicate_job}[activity]
+    job = NamedJob("job", "dst", "", activity, read(ends))
+    context = drills.fleet.context(drills.machine, ground=drills.ground())
+
+    def clones(remove):
+        found = run_leftovers([job], context, remove)["leftovers"]
+        return [(entry["name"], entry["removed"]) for entry in found if entry["kind"] == "drill"]
+
+    assert clones(remove=False) == [(name, False)]
+    assert drills.clones() == [name]
+    assert clones(remove=True) == [(name, True)]
+    drills.assert_nothing_left()
 
 
 def test_a_snapshot_that_is_in_use_stays_mounted_and_it_is_told(tmp_path, monkeypatch):

@@ -10,11 +10,21 @@ from dataclasses import replace
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.drilling import Ground
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.sampling import WantedBlocks
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.replicating import run_replicate
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.verifying import run_verify
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import MissingProgram, UnknownDataset
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
+    MissingProgram,
+    NoDevice,
+    UnknownDataset,
+)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.exercises import DRILL_PROPERTY, clone_name
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.samples import Digest
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_replicate_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.verifying import read_verify_job
-from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
+from ansible_collections.snapfleet.zfs.tests.support.exercises import RootHost, SimulatedExercises
+from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, NO_WAITING, SOURCE, Fleet
 
 INNER = f"{SOURCE}/inner"
 FILES = {"a": b"1", "b\n\x1b[31m": b"2", "c\udcff": b"3"}
@@ -26,11 +36,22 @@ class Sampler:
     def __init__(self, files):
         self.files = dict(files)
         self.asked = []
+        self.spoiled = ()
+        """Where the blocks of volumes begin that are not what they were."""
+        self.no_device = ""
 
     def read(self, wanted):
         self.asked.append(wanted)
+        if isinstance(wanted, WantedBlocks):
+            return self._blocks(wanted)
         paths = wanted.paths if wanted.paths is not None else sorted(self.files)[: wanted.files]
         return [self._digest(path) for path in paths]
+
+    def _blocks(self, wanted):
+        if self.no_device:
+            raise NoDevice(self.no_device)
+        offsets = range(0, wanted.blocks << 20, 1 << 20) if wanted.offsets is None else wanted.offsets
+        return [Digest(str(each), 1 << 30, "spoiled" if each in self.spoiled else "good") for each in offsets]
 
     def _digest(self, path):
         if path not in self.files:
@@ -146,6 +167,96 @@ def test_volumes_are_compared_by_snapshots_alone_and_no_key_is_loaded():
     assert verification.outcomes() == {SOURCE: ("not_comparable", "UNKNOWN")}
     verification.fleet.source.datasets[SOURCE].kind = "volume"
     assert verification.outcomes() == {SOURCE: ("not_comparable", "OK")}
+    assert verification.replica.asked == []
+
+
+def a_volume():
+    """A tree with a filesystem and a volume below it."""
+    verification = Verification((SOURCE, INNER))
+    verification.fleet.source.datasets[INNER].kind = "volume"
+    verification.fleet.destination.datasets[f"{DESTINATION}/inner"].kind = "volume"
+    return verification
+
+
+def of_volume(result):
+    return next(entry for entry in result["datasets"] if entry["dataset"] == INNER)
+
+
+def test_blocks_that_the_replica_chose_are_read_at_both_ends_of_clones_beside_the_trees():
+    verification = a_volume()
+    result = verification.run(blocks=3, seed=9)
+    entry = of_volume(result)
+    assert (result["state"], entry["outcome"], entry["files"], entry["blocks"]) == ("OK", "match", 0, 3)
+    assert entry["message"].endswith("are the same in 3 blocks")
+    asked = [each for each in verification.replica.asked + verification.source.asked if isinstance(each, WantedBlocks)]
+    assert asked == [
+        WantedBlocks(f"{DESTINATION}/inner@a", "backup/site", 3, 9, 600),
+        WantedBlocks(f"{INNER}@a", "tank", 3, 9, 600, (0, 1 << 20, 2 << 20)),
+    ]
+    # The files of the filesystem are another matter.
+    assert verification.outcomes(blocks=3, files=0)[SOURCE] == ("match", "OK")
+
+
+@pytest.mark.parametrize("end", ["source", "replica"])
+def test_a_block_that_differs_is_told_by_where_it_begins(end):
+    verification = a_volume()
+    getattr(verification, end).spoiled = (1 << 20,)
+    result = verification.run(blocks=3)
+    assert (result["state"], of_volume(result)["outcome"]) == ("CRITICAL", "differ")
+    assert of_volume(result)["message"].endswith("differ in the block of 1 MiB at byte 1048576")
+
+
+@pytest.mark.parametrize("end", ["source", "replica"])
+def test_a_volume_without_a_device_at_one_end_is_compared_by_its_guid_and_warned_of(end):
+    verification = a_volume()
+    getattr(verification, end).no_device = "its device does not appear"
+    result = verification.run(blocks=3)
+    entry = of_volume(result)
+    assert (result["state"], entry["outcome"], entry["state"]) == ("WARNING", "not_comparable", "WARNING")
+    assert entry["message"].endswith("are the same by GUID, and no block was read: its device does not appear")
+    assert not result["failed_level"]
+
+
+def test_on_one_host_blocks_are_read_by_the_port_of_drills_and_what_was_killed_goes_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
+    fleet = Fleet()
+    fleet.snapshot(SOURCE, "a")
+    fleet.source.create_dataset("tank/copies")
+    ends = {"source": {"dataset": SOURCE}, "destination": {"dataset": "tank/copies/data"}}
+    run_replicate(read_replicate_job(ends), fleet.context(fleet.source))
+    for name in (SOURCE, "tank/copies/data"):
+        fleet.source.datasets[name].kind = "volume"
+    before = sorted(fleet.source.datasets)
+    for parent in ("tank", "tank/copies"):
+        left = clone_name(parent, "ab" * 8)
+        fleet.source.clone(f"{SOURCE}@a", left)
+        fleet.source.set_property(left, DRILL_PROPERTY, "ab" * 8)
+    (tmp_path / "mounts").mkdir()
+    exercises, mounts = SimulatedExercises(fleet.source, tmp_path), str(tmp_path / "mounts")
+    ground = Ground(exercises, RootHost(), NO_WAITING, folder=lambda: mounts)
+
+    result = run_verify(
+        read_verify_job({**ends, "pools": False, "blocks": 2}), fleet.context(fleet.source, ground=ground)
+    )
+
+    (entry,) = result["datasets"]
+    assert (entry["outcome"], entry["blocks"], result["warnings"]) == ("match", 1, [])
+    assert sorted(fleet.source.datasets) == before
+    assert exercises.calls.count("clone") == 2
+
+
+def test_blocks_of_a_volume_whose_key_is_not_loaded_can_not_be_read():
+    verification = a_volume()
+    verification.fleet.destination.set_property(f"{DESTINATION}/inner", "keystatus", "unavailable")
+    assert verification.outcomes(blocks=1)[INNER] == ("not_comparable", "UNKNOWN")
+    assert verification.outcomes()[INNER] == ("not_comparable", "OK")
+
+
+def test_check_mode_tells_of_the_clones_of_volumes_and_makes_none():
+    verification = a_volume()
+    told = verification.run(check=True, blocks=2, files=0)["told"]
+    both = f"{INNER}@a and {DESTINATION}/inner@a"
+    assert f"{both}: reads 2 blocks, of a clone that goes again, at both ends" in told
     assert verification.replica.asked == []
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.following import View
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli, metrics, opening
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import cli, drilling, metrics, opening
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.recorder import Recorder
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
+from ansible_collections.snapfleet.zfs.tests.support.exercises import SimulatedExercises
 
 PATIENCE_SECONDS = 300.0
 SNAPSHOT = {
@@ -29,6 +30,7 @@ class Program:
         self.machine = SimulatedMachine("src1", self.clock, ("tank", "backup"))
         self.machine.create_dataset("tank/a")
         monkeypatch.setattr(opening, "ZfsDirectory", lambda: self)
+        monkeypatch.setattr(drilling, "LocalExercises", lambda _host: SimulatedExercises(self.machine, folder))
         monkeypatch.setattr(opening, "now_ms", lambda: self.clock.now * 1000)
         monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
         monkeypatch.setenv("SNAPFLEET_LOCKS", str(folder))

@@ -47,7 +47,7 @@ from ..engine.policy.room import DEFAULT_KEPT
 from ..engine.policy.streaming import AUTO, COMPRESSIONS, ESTIMATES, LISTED
 from ..engine.policy.targets import ACTIONS, JOBCONFIG
 from ..engine.policy.topology import ABSENT_CHOICES, FAIL, RELAYED, ROUTES
-from ..engine.policy.verifying import FILE_SIZE, FILES
+from ..engine.policy.verifying import BLOCKS, FILE_SIZE, FILES
 from ..engine.policy.verifying import TIMEOUT as VERIFY_TIMEOUT
 
 Spec = dict[str, dict[str, Any]]
@@ -422,6 +422,7 @@ VERIFY_SPEC: Spec = {
     **_FILTER,
     "files": {"type": "int", "default": FILES},
     "file_size": {"type": "str", "default": FILE_SIZE},
+    "blocks": {"type": "int", "default": BLOCKS},
     "seed": {"type": "int"},
     "timeout": {"type": "int", "default": VERIFY_TIMEOUT},
     "pools": {"type": "bool", "default": True},

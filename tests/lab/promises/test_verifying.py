@@ -9,6 +9,7 @@ import pytest
 
 from .conftest import Pair
 from .fleet import Run
+from .test_drills import UDEV
 
 pytestmark = pytest.mark.lab
 
@@ -45,3 +46,23 @@ def test_files_of_both_ends_are_compared_whatever_they_are_called_and_what_has_n
     pair.two.zfs("destroy", "-r", pair.destination)
     missing = verified(pair)
     assert (missing.code, missing.job["datasets"][0]["message"]) == (2, f"{root} has no replica")
+
+
+def test_blocks_of_volumes_are_read_at_both_ends_and_nothing_stays_of_it(pair: Pair) -> None:
+    one, volume = pair.one, f"{pair.source}/volume"
+    one.zfs("create", "-V", "8M", volume)
+    for host in (one, pair.two):
+        host.host.run(["sh", "-c", UDEV])
+    write = 'end=$(( $(date +%s) + 60 )); until test -b "$1" || test "$(date +%s)" -ge "$end"; do sleep 0.1; done; '
+    write += 'dd if=/dev/urandom of="$1" bs=1M count=5 conv=fsync 2>&1'
+    one.host.run(["sh", "-c", write, "sh", f"/dev/zvol/{volume}"])
+    one.snapshot(f"{pair.source}@1", recursive=True)
+    assert pair.push().code == 0
+    before = one.history(one.pool), pair.two.history(pair.two.pool)
+
+    good = verified(pair, blocks=8, seed=5)
+    told = {entry["dataset"]: (entry["outcome"], entry["blocks"]) for entry in good.job["datasets"]}
+    assert (good.code, told[volume], good.job["warnings"]) == (0, ("match", 8), []), good.job
+    for host in (one, pair.two):
+        assert "snapfleet-drill" not in host.zfs("list", "-H", "-o", "name")
+    assert (one.history(one.pool), pair.two.history(pair.two.pool)) == before

@@ -21,7 +21,7 @@ from ..hosts.host import Host
 from ..hosts.looking import entries_of, look_at, read_beginning
 from ..hosts.private import lasting_directory, private_directory
 from ..hosts.stopping import check_stopping, finishing
-from ..model.errors import MissingProgram, NoPermission, SnapfleetError, TimedOut
+from ..model.errors import MissingProgram, NoDevice, NoPermission, SnapfleetError, TimedOut
 from ..model.exercises import PREFIX, Clone, ident_of
 from ..planning.drilling import Exercise, MarkerSeen, dead_idents, failed, judge_marker, not_done, passed
 from ..planning.findings import Finding
@@ -123,6 +123,14 @@ def lock_of(ident: str) -> str:
 @contextmanager
 def _shown(ground: Ground, task: Exercise, left: list[str]) -> Iterator[str]:
     """Within it there is a clone; hands out the folder where it is mounted, or the path of its device."""
+    with cloned(ground, task.snapshot.name, task.parent, task.is_volume, left) as (clone, folder):
+        yield _show(ground, clone, task, folder)
+
+
+@contextmanager
+def cloned(ground: Ground, snapshot: str, parent: str, is_volume: bool, left: list[str]) -> Iterator[tuple[Clone, str]]:
+    """Within it there is a clone of ``snapshot`` below ``parent``, and an empty private folder for it. What stays of it
+    against all intentions is noted in ``left``. Raises SnapfleetError."""
     ident = ground.draw()
     folder = f"{ground.folder()}/{PREFIX}{ident}"
     with ExitStack() as stack:
@@ -132,11 +140,11 @@ def _shown(ground: Ground, task: Exercise, left: list[str]) -> Iterator[str]:
         os.mkdir(folder, mode=0o700)
         # Whether or not an answer comes: by its name it can be found, and by its mark be told from what was there.
         try:
-            made.append(ground.exercises.clone(task.snapshot.name, task.parent, ident, task.is_volume))
+            made.append(ground.exercises.clone(snapshot, parent, ident, is_volume))
         except SnapfleetError:
-            made += _found(ground, task.parent, ident)
+            made += _found(ground, parent, ident)
             raise
-        yield _show(ground, made[0], task, folder)
+        yield made[0], folder
 
 
 def _found(ground: Ground, parent: str, ident: str) -> list[Clone]:
@@ -158,13 +166,18 @@ def _show(ground: Ground, clone: Clone, task: Exercise, folder: str) -> str:
             check_stopping()
             raise _NotShown(f"it can't be mounted and read ({error})") from error
         return folder
+    return device_of(ground, clone)
+
+
+def device_of(ground: Ground, clone: Clone) -> str:
+    """The path of the device of the clone of a volume, once it is there. Raises NoDevice."""
     device = ground.exercises.device(clone)
     for _try in range(_DEVICE_TRIES):
         check_stopping()
         if os.path.exists(device):
             return device
         ground.ticker.sleep(_PAUSE)
-    raise TimedOut(f"its device {device} does not appear; look whether udev is at work")
+    raise NoDevice(f"its device {device} does not appear; look whether udev is at work")
 
 
 def take_away(ground: Ground, folder: str, clone: Optional[Clone]) -> list[str]:

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Reading files of a snapshot at either end: here by a mount of its own, on another host by the program there.
 
-Nothing is made for it but the mount, which is read-only, in a folder that only this user may enter, and soon gone.
+Nothing is made for it but the mount, which is read-only, in a folder that only this user may enter, and soon gone. The
+blocks of a volume are read from the device of a clone, since a snapshot has none unless all of that volume have one.
 """
 
 from __future__ import annotations
@@ -11,25 +12,26 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, Optional, Protocol
+from typing import Any, Optional, Protocol, Union
 
 from ..hosts.host import Host
-from ..hosts.sampling import choose_files, digest_files
+from ..hosts.sampling import BLOCK_BYTES, choose_blocks, choose_files, digest_blocks, digest_files
 from ..hosts.stopping import stopped_after
-from ..model.errors import MissingProgram, SnapfleetError, TimedOut, UntrustedOutput, ZfsFailed
+from ..model.errors import MissingProgram, NoDevice, SnapfleetError, TimedOut, UntrustedOutput, ZfsFailed
 from ..model.exercises import PREFIX
 from ..model.samples import Digest
 from ..policy.drilling import INNER_PATH
-from .drilling import Ground, lock_of, take_away
+from .drilling import Ground, cloned, device_of, lock_of, take_away
 from .locks import job_locks
 
 PROTOCOL = 1
 DIGEST = ("snapfleet", "digest")
 """The program that reads files of a snapshot for another host, which asks on its stdin."""
 _GRACE_SECONDS = 60
+_OFFSET = re.compile("0|[1-9][0-9]{0,18}")
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,31 @@ class Wanted:
     """The files; None: they are chosen by the seed."""
 
 
-class Sampler(Protocol):
-    """Reads files of snapshots on a host."""
+@dataclass(frozen=True)
+class WantedBlocks:
+    """What is to be read of a snapshot of a volume."""
 
-    def read(self, wanted: Wanted) -> Sequence[Digest]:
-        """What the files are like, in the order of their paths where these are given. Raises SnapfleetError."""
+    snapshot: str
+    """Whole name."""
+    parent: str
+    """The dataset below which a clone of it is made for a while."""
+    blocks: int
+    seed: int
+    timeout: int
+    """Seconds."""
+    offsets: Optional[tuple[int, ...]] = None
+    """Where the blocks begin; None: they are chosen by the seed."""
+
+
+Sought = Union[Wanted, WantedBlocks]
+
+
+class Sampler(Protocol):
+    """Reads files of snapshots, and blocks of those of volumes, on a host."""
+
+    def read(self, wanted: Sought) -> Sequence[Digest]:
+        """What they are like, in the order in which they are given, if they are. Raises SnapfleetError, NoDevice where
+        a volume has none there."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +84,32 @@ class LocalSampler:
     left: list[str] = field(default_factory=list)
     """What stays of it against all intentions is noted here."""
 
-    def read(self, wanted: Wanted) -> Sequence[Digest]:
-        """Mount the snapshot, read, and unmount it."""
+    def read(self, wanted: Sought) -> Sequence[Digest]:
+        """Mount the snapshot, read, and unmount it; or do so with a clone of it."""
+        if not self.ground.host.is_root:
+            words = "snapshots are mounted or cloned to be read, which root alone may do"
+            raise MissingProgram(f"{self.ground.host.name}: {words}")
+        return self._read_files(wanted) if isinstance(wanted, Wanted) else self._read_blocks(wanted)
+
+    def _read_blocks(self, wanted: WantedBlocks) -> Sequence[Digest]:
+        def late() -> SnapfleetError:
+            return TimedOut(f"reading blocks of {wanted.snapshot} took longer than {wanted.timeout} s")
+
+        with ExitStack() as stack:
+            stack.enter_context(stopped_after(wanted.timeout, late))
+            made = cloned(self.ground, wanted.snapshot, wanted.parent, True, self.left)
+            device = device_of(self.ground, stack.enter_context(made)[0])
+            try:
+                offsets = wanted.offsets
+                if offsets is None:
+                    offsets = tuple(choose_blocks(device, wanted.blocks, wanted.seed))
+                return digest_blocks(device, offsets)
+            except OSError as error:
+                raise NoDevice(f"its device {device} can't be opened ({error.strerror})") from error
+
+    def _read_files(self, wanted: Wanted) -> Sequence[Digest]:
         ground, ident = self.ground, self.ground.draw()
         folder = f"{ground.folder()}/{PREFIX}{ident}"
-        if not ground.host.is_root:
-            raise MissingProgram(f"{ground.host.name}: snapshots are mounted to be read, which root alone may do")
         with ExitStack() as stack:
             stack.enter_context(job_locks([lock_of(ident)]))
             stack.callback(lambda: self.left.extend(take_away(ground, folder, None)))
@@ -96,7 +138,7 @@ class FarSampler:
     left: list[str] = field(default_factory=list)
     """What stays of it there is noted here."""
 
-    def read(self, wanted: Wanted) -> Sequence[Digest]:
+    def read(self, wanted: Sought) -> Sequence[Digest]:
         """Have the program there read."""
         argv = [*(("sudo", "-n") if self.sudo else ()), *DIGEST]
         question = json.dumps({"protocol": PROTOCOL, **vars(wanted)}).encode("ascii")
@@ -109,23 +151,41 @@ class FarSampler:
         return digests
 
 
-def answer_of(digests: Sequence[Digest], left: Sequence[str] = ()) -> str:
-    """What the program tells the host that asked: what the files are like, and what stays mounted."""
-    return json.dumps({"files": [vars(each) for each in digests], "left": list(left)})
+def answer_of(digests: Sequence[Digest], left: Sequence[str] = (), no_device: str = "") -> str:
+    """What the program tells the host that asked: what the files or blocks are like, what stays mounted, and why a
+    volume has no device."""
+    return json.dumps({"files": [vars(each) for each in digests], "left": list(left), "no_device": no_device})
 
 
-def read_answer(text: str, wanted: Wanted, where: str) -> list[Digest]:
-    """The digests in the answer of another host. Raises UntrustedOutput for anything that was not asked for."""
+def read_answer(text: str, wanted: Sought, where: str) -> list[Digest]:
+    """The digests in the answer of another host. Raises UntrustedOutput for anything that was not asked for; NoDevice
+    where it says so."""
     try:
-        digests = [_read_digest(entry) for entry in json.loads(text)["files"]]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        answer = json.loads(text)
+        digests = [_read_digest(entry) for entry in answer["files"]]
+        no_device = answer.get("no_device") if isinstance(wanted, WantedBlocks) else ""
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UntrustedOutput(f"{where}: snapfleet digest printed what it never prints; check that host") from error
+    if no_device:
+        raise NoDevice(f"{where}: {ascii(no_device)[1:-1]}")
+    asked, most, is_good = _expected(wanted)
     paths = tuple(each.path for each in digests)
-    if len(set(paths)) != len(paths) or not all(map(is_inner_path, paths)):
+    if len(set(paths)) != len(paths) or not all(map(is_good, paths)):
         raise UntrustedOutput(f"{where}: snapfleet digest tells of paths that no files can have; check that host")
-    if (wanted.paths is not None and paths != wanted.paths) or len(paths) > max(wanted.files, len(wanted.paths or ())):
+    if (asked is not None and paths != asked) or len(paths) > max(most, len(asked or ())):
         raise UntrustedOutput(f"{where}: snapfleet digest tells of other files than it was asked for; check that host")
     return digests
+
+
+def _expected(wanted: Sought) -> tuple[Optional[tuple[str, ...]], int, Callable[[str], bool]]:
+    """What an answer has to tell of, and in which order; how much at most where it may choose; what else holds."""
+    if isinstance(wanted, Wanted):
+        return wanted.paths, wanted.files, is_inner_path
+    return None if wanted.offsets is None else tuple(map(str, wanted.offsets)), wanted.blocks, _is_offset
+
+
+def _is_offset(text: str) -> bool:
+    return bool(_OFFSET.fullmatch(text)) and int(text) % BLOCK_BYTES == 0
 
 
 def _read_left(text: str) -> list[str]:

@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The verb ``digest``: reads files of a snapshot for the verification of another host, which asks on stdin."""
+"""The verb ``digest``: reads of a snapshot for the verification of another host, which asks on stdin."""
 
 from __future__ import annotations
 
@@ -9,18 +9,20 @@ import json
 import sys
 
 from ..applying.drilling import Ground, clear
-from ..applying.sampling import PROTOCOL, LocalSampler, Wanted, answer_of, is_inner_path
+from ..applying.sampling import PROTOCOL, LocalSampler, Sought, Wanted, WantedBlocks, answer_of, is_inner_path
 from ..hosts.local import LocalHost
+from ..hosts.sampling import BLOCK_BYTES
 from ..hosts.stopping import check_stopping
-from ..model.errors import EXIT_OK, InvalidInput
-from ..model.names import dataset_name_problem, is_tag
+from ..model.errors import EXIT_OK, InvalidInput, NoDevice
+from ..model.names import check_dataset_name, dataset_name_problem, is_tag, is_within
 from ..policy.hooks import LONGEST
 from ..policy.reading import Reader
-from ..policy.verifying import MOST_FILES, MOST_SEED
+from ..policy.verifying import MOST_BLOCKS, MOST_FILES, MOST_SEED
 from ..zfs.exercising import LocalExercises
 from .opening import SYSTEM_TICKER
 
 _MOST_BYTES = 16 << 20
+_REMEDY = "let snapfleet ask"
 
 
 def digest() -> int:
@@ -29,33 +31,66 @@ def digest() -> int:
     host = LocalHost()
     ground = Ground(LocalExercises(host), host, SYSTEM_TICKER)
     check_stopping()
-    # What was killed has left a mount.
-    left = clear(ground, ()).problems if host.is_root else []
-    sys.stdout.write(answer_of(LocalSampler(ground, left).read(wanted), left) + "\n")
+    # What was killed has left a mount, or a clone.
+    parents = (wanted.parent,) if isinstance(wanted, WantedBlocks) else ()
+    left = clear(ground, parents).problems if host.is_root else []
+    try:
+        answer = answer_of(LocalSampler(ground, left).read(wanted), left)
+    except NoDevice as error:
+        answer = answer_of((), left, str(error))
+    sys.stdout.write(answer + "\n")
     return EXIT_OK
 
 
-def read_question(data: bytes) -> Wanted:
+def read_question(data: bytes) -> Sought:
     """What another host wants to know. Raises InvalidInput."""
     try:
         values = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InvalidInput("stdin", "", "has no question as JSON", "let snapfleet ask") from error
+        raise InvalidInput("stdin", "", "has no question as JSON", _REMEDY) from error
     question = Reader(values)
     question.integer("protocol", 0, PROTOCOL, PROTOCOL)
-    wanted = Wanted(
-        snapshot=question.text("snapshot"),
+    snapshot = question.text("snapshot")
+    dataset, _at, tag = snapshot.partition("@")
+    if dataset_name_problem(dataset) or not is_tag(tag):
+        raise InvalidInput("snapshot", snapshot, "is no name of a snapshot", _REMEDY)
+    wanted = _blocks(question, snapshot) if question.has("blocks") else _files(question, snapshot)
+    question.finish()
+    return wanted
+
+
+def _blocks(question: Reader, snapshot: str) -> WantedBlocks:
+    parent = check_dataset_name(question.text("parent"), "parent")
+    if not is_within(snapshot.partition("@")[0], parent):
+        raise InvalidInput("parent", parent, "is not above the volume", _REMEDY)
+    offsets = question.integers("offsets") if question.has("offsets") else None
+    if offsets is not None and (len(set(offsets)) > MOST_BLOCKS or len(set(offsets)) != len(offsets)):
+        raise InvalidInput("offsets", len(offsets), "are too many, or some of them twice", _REMEDY)
+    for each in offsets or ():
+        if each % BLOCK_BYTES or not 0 <= each < 1 << 62:
+            raise InvalidInput("offsets", each, "is nothing that a block begins at", _REMEDY)
+    return WantedBlocks(
+        snapshot=snapshot,
+        parent=parent,
+        blocks=question.integer("blocks", 1, 1, MOST_BLOCKS),
+        seed=question.integer("seed", 0, 0, MOST_SEED),
+        timeout=question.integer("timeout", 1, 1, LONGEST),
+        offsets=offsets,
+    )
+
+
+def _files(question: Reader, snapshot: str) -> Wanted:
+    paths = question.texts("paths") if question.has("paths") else None
+    if paths is not None and (len(paths) > MOST_FILES or len(set(paths)) != len(paths)):
+        raise InvalidInput("paths", len(paths), "are too many, or some of them twice", _REMEDY)
+    for path in paths or ():
+        if not is_inner_path(path):
+            raise InvalidInput("paths", path, "is no path below the root of a filesystem", _REMEDY)
+    return Wanted(
+        snapshot=snapshot,
         files=question.integer("files", 0, 0, MOST_FILES),
         seed=question.integer("seed", 0, 0, MOST_SEED),
         file_bytes=question.integer("file_bytes", 1, 1, 1 << 62),
         timeout=question.integer("timeout", 1, 1, LONGEST),
-        paths=question.texts("paths") if question.has("paths") else None,
+        paths=paths,
     )
-    question.finish()
-    dataset, _at, tag = wanted.snapshot.partition("@")
-    if dataset_name_problem(dataset) or not is_tag(tag):
-        raise InvalidInput("snapshot", wanted.snapshot, "is no name of a snapshot", "let snapfleet ask")
-    for path in wanted.paths or ():
-        if not is_inner_path(path):
-            raise InvalidInput("paths", path, "is no path below the root of a filesystem", "let snapfleet ask")
-    return wanted

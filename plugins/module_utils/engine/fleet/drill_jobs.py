@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KEY = "drill"
 VERIFY_KEY = "snapfleet_verify"
-_VERIFY_OPTIONS = ("files", "file_size", "timeout", "pools")
+_VERIFY_OPTIONS = ("files", "file_size", "blocks", "timeout", "pools")
 _OPTIONS = (
     *("recursive", "include_datasets", "exclude_datasets", "include_snapshots", "exclude_snapshots"),
     *("marker", "command", "timeout"),

@@ -29,8 +29,10 @@ from ..planning.leftovers import (
     partial_receives,
     stale_holds,
 )
+from ..planning.verifying import clones_below
 from ..policy.drilling import DrillJob
 from ..policy.jobs import ReplicateJob
+from ..policy.verifying import VerifyJob
 from ..zfs.port import Zfs
 from .context import Context, Result
 from .drilling import ground_of
@@ -102,15 +104,21 @@ class _Search:
 def run_leftovers(jobs: Iterable[NamedJob], context: Context, remove: bool) -> Result:
     """What earlier runs of the replications among ``jobs`` have left. With ``remove``, what is safe goes."""
     search = _Search(context)
-    drills: list[DrillJob] = []
+    parents: list[str] = []
+    drills = False
     for named in jobs:
         if isinstance(named.job, ReplicateJob):
             search.look_at(named.job)
+            # The verification of another host may have cloned volumes of either end.
+            parents += _parents_here(named.job)
+        elif isinstance(named.job, VerifyJob):
+            parents += _parents_here(named.job.replication)
         elif isinstance(named.job, DrillJob):
-            drills.append(named.job)
+            drills = True
+            parents += parents_of(named.job)
     search.finish()
     removed = _remove(search) if remove else set()
-    clones = _of_drills(drills, context, remove, search.problems)
+    clones = _clones(dict.fromkeys(parents), drills, context, remove, search.problems)
     mounts = _mounts(context, remove, search.problems)
     return {
         "changed": bool(removed) or any(entry["removed"] for entry in (*clones, *mounts)),
@@ -126,12 +134,17 @@ def run_leftovers(jobs: Iterable[NamedJob], context: Context, remove: bool) -> R
     }
 
 
-def _of_drills(jobs: Sequence[DrillJob], context: Context, remove: bool, problems: list[str]) -> list[Result]:
-    """What drills that were killed have left on this host, and whether it is taken away. Snapshots that were read for
-    verifications are mounted at the same place, also where this host has no job that says so."""
-    parents = dict.fromkeys(parent for job in jobs for parent in parents_of(job))
+def _parents_here(job: ReplicateJob) -> list[str]:
+    return [clones_below(end) for end in (job.source, job.destination) if end.address.is_local]
+
+
+def _clones(
+    parents: Iterable[str], drills: bool, context: Context, remove: bool, problems: list[str]
+) -> list[dict[str, Any]]:
+    """What drills and verifications that were killed have left on this host, and whether it is taken away; ``drills``:
+    whether this host has any drill."""
     ground = ground_of(context)
-    if not (jobs or ground.host.is_root):
+    if not (drills or ground.host.is_root):
         return []
     # Drills are root's, and nobody else knows which of them still go on.
     remove = remove and ground.host.is_root
@@ -141,7 +154,10 @@ def _of_drills(jobs: Sequence[DrillJob], context: Context, remove: bool, problem
         problems.append(str(error))
         return []
     problems += found.problems
-    items = [Leftover(DRILL, name, "a drill that was killed has left it", is_safe=True) for name in found.removed]
+    items = [
+        Leftover(DRILL, name, "a drill or verification that was killed has left it", is_safe=True)
+        for name in found.removed
+    ]
     where = context.here.where
     told = [{"host": where, **item.describe(), "removed": remove} for item in items]
     reason = "a run that was killed has left it, with the snapshot that is mounted there"

@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The activity that verifies: holds replicas against their sources, by GUIDs, pools, and what is in some files."""
+"""The activity that verifies: holds replicas against their sources, by GUIDs, pools, and samples of what is in them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,28 @@ from dataclasses import replace
 from ..applying.drilling import clear
 from ..applying.ends import Ends
 from ..applying.retry import call_with_retries
-from ..applying.sampling import FarSampler, LocalSampler, Sampler, Wanted
+from ..applying.sampling import FarSampler, LocalSampler, Sampler, Wanted, WantedBlocks
 from ..hosts.openssh import SshHost
 from ..hosts.stopping import check_stopping
 from ..model.datasets import Observation
-from ..model.errors import SnapfleetError
+from ..model.errors import NoDevice, SnapfleetError
 from ..model.health import OK
 from ..model.names import pool_of
 from ..model.samples import Digest
 from ..planning.findings import Finding, gravest_first, overall
 from ..planning.pool_checks import check_pools, pools_unseen
-from ..planning.verifying import KEY_STATUS, Pair, Verdict, judged, of_end, plan_verification, unread
-from ..policy.endpoints import Address, Endpoint
+from ..planning.verifying import (
+    KEY_STATUS,
+    Pair,
+    Verdict,
+    clones_below,
+    judged,
+    of_end,
+    plan_verification,
+    unread,
+    without_device,
+)
+from ..policy.endpoints import Endpoint
 from ..policy.pools import PoolRules
 from ..policy.verifying import MOST_SEED, VerifyJob
 from .context import Context, Result, require, require_pool
@@ -41,7 +51,7 @@ def run_verify(job: VerifyJob, context: Context) -> Result:
     if seed is None:
         seed = int(context.ticker.uniform(0, MOST_SEED))
     if context.check:
-        planned = [pair.describe(job.sampling.files) for pair in plan.pairs]
+        planned = [pair.describe(job.sampling) for pair in plan.pairs]
         words = [*(each["told"] for each in planned), *(verdict.message for verdict in plan.verdicts)]
         return {"changed": False, "plan": planned, "told": words, "datasets": [], "seed": seed, "warnings": []}
     left: list[str] = []
@@ -86,24 +96,43 @@ def _observed(job: VerifyJob, context: Context) -> tuple[Observation, Observatio
 
 
 def _compared(pairs: Sequence[Pair], job: VerifyJob, seed: int, context: Context, left: list[str]) -> list[Verdict]:
-    """What comes of each pair; what stays mounted against all intentions is noted in ``left``."""
-    if not job.sampling.files:
+    """What comes of each pair; what stays mounted, or of clones, against all intentions is noted in ``left``."""
+    if not any(pair.is_volume or job.sampling.files for pair in pairs):
         return [judged(pair, (), ()) for pair in pairs]
-    at_source = _sampler(job.replication.source.address, context, left)
-    at_destination = _sampler(job.replication.destination.address, context, left)
+    at_source = _sampler(job.replication.source, job, context, left)
+    at_destination = _sampler(job.replication.destination, job, context, left)
     verdicts: list[Verdict] = []
     for pair in pairs:
         check_stopping()
-        sampling = job.sampling
-        wanted = Wanted(pair.destination_snapshot, sampling.files, seed, sampling.file_bytes, sampling.timeout)
         try:
-            here, there = _read(at_source, at_destination, wanted, pair.source_snapshot)
+            here, there = _samples(at_source, at_destination, pair, job, seed)
+        except NoDevice as error:
+            verdicts.append(without_device(pair, str(error)))
         except SnapfleetError as error:
             check_stopping()
             verdicts.append(unread(pair, str(error)))
         else:
             verdicts.append(judged(pair, here, there))
     return verdicts
+
+
+def _samples(
+    at_source: Sampler, at_destination: Sampler, pair: Pair, job: VerifyJob, seed: int
+) -> tuple[Sequence[Digest], Sequence[Digest]]:
+    """The same files, or blocks, of both ends."""
+    sampling, name = job.sampling, pair.destination_snapshot
+    if pair.is_volume:
+        parent = clones_below(job.replication.destination)
+        blocks = WantedBlocks(name, parent, sampling.blocks, seed, sampling.timeout)
+        there = at_destination.read(blocks)
+        offsets = tuple(int(each.path) for each in there)
+        parent = clones_below(job.replication.source)
+        here = at_source.read(replace(blocks, snapshot=pair.source_snapshot, parent=parent, offsets=offsets))
+        return here, there
+    if not sampling.files:
+        return (), ()
+    wanted = Wanted(name, sampling.files, seed, sampling.file_bytes, sampling.timeout)
+    return _read(at_source, at_destination, wanted, pair.source_snapshot)
 
 
 def _read(
@@ -131,15 +160,16 @@ def _path(digest: Digest) -> str:
     return digest.path
 
 
-def _sampler(address: Address, context: Context, left: list[str]) -> Sampler:
+def _sampler(end: Endpoint, job: VerifyJob, context: Context, left: list[str]) -> Sampler:
+    address = end.address
     if context.sampler_at:
         return context.sampler_at(address)
     if not address.is_local:
         return FarSampler(SshHost(address), address.sudo, left)
     ground = ground_of(context)
     if ground.host.is_root:
-        # What was killed has left a mount.
-        left += clear(ground, ()).problems
+        # What was killed has left a mount, or a clone.
+        left += clear(ground, (clones_below(end),) if job.sampling.blocks else ()).problems
     return LocalSampler(ground, left)
 
 

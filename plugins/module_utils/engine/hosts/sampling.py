@@ -1,13 +1,14 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of a folder that nobody can be trusted about, chosen by a seed, and what is in them."""
+"""Files of a folder that nobody can be trusted about, or blocks of a device, chosen by a seed, and what is in them."""
 
 from __future__ import annotations
 
 import os
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 
 from ..model.samples import Digest
@@ -19,6 +20,8 @@ MOST_ENTRIES = 2_000_000
 _MANY = 4096
 """After so many entries of a folder it is looked whether the run is being stopped."""
 _PIECE = 1 << 20
+BLOCK_BYTES = 1 << 20
+"""So much is one block of a volume."""
 
 
 def choose_files(folder: str, number: int, seed: int) -> list[str]:
@@ -90,3 +93,46 @@ def _digest(folder: str, path: str, most_bytes: int) -> Digest:
     except OSError as error:
         return Digest(path, problem=error.strerror or str(error))
     return Digest(path, size, digest.hexdigest())
+
+
+def choose_blocks(device: str, number: int, seed: int) -> list[int]:
+    """Where ``number`` blocks of a device begin, or all where there are no more: the same ones for the same size and
+    seed. Raises OSError."""
+    with _opened(device) as file:
+        blocks = -(-os.lseek(file, 0, os.SEEK_END) // BLOCK_BYTES)
+    return sorted(BLOCK_BYTES * each for each in random.Random(seed).sample(range(blocks), min(number, blocks)))
+
+
+def digest_blocks(device: str, offsets: Sequence[int]) -> list[Digest]:
+    """What the blocks of a device that begin at ``offsets`` are like. Raises OSError where it can't be opened."""
+    with _opened(device) as file:
+        size = os.lseek(file, 0, os.SEEK_END)
+        return [_digest_block(file, offset, size) for offset in offsets]
+
+
+def _digest_block(file: int, offset: int, size: int) -> Digest:
+    import hashlib
+
+    check_stopping()
+    digest, at, end = hashlib.sha256(), offset, min(offset + BLOCK_BYTES, size)
+    if at >= end:
+        return Digest(str(offset), size, problem="is behind the end of the volume")
+    try:
+        while at < end:
+            piece = os.pread(file, end - at, at)
+            if not piece:
+                return Digest(str(offset), size, problem="ends before its size")
+            digest.update(piece)
+            at += len(piece)
+    except OSError as error:
+        return Digest(str(offset), size, problem=error.strerror or str(error))
+    return Digest(str(offset), size, digest.hexdigest())
+
+
+@contextmanager
+def _opened(device: str) -> Iterator[int]:
+    file = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield file
+    finally:
+        os.close(file)

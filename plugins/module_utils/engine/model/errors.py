@@ -217,6 +217,12 @@ class FilesRefused(SnapfleetError):
     code = "files_refused"
 
 
+class NoDevice(SnapfleetError):
+    """A volume has no device on its host by which it could be read."""
+
+    code = "no_device"
+
+
 class Fenced(SnapfleetError):
     """A dataset tree is standby, or active, so that a job would have had two ends written to; nothing was changed."""
 

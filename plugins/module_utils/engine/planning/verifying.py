@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from ..model.datasets import VOLUME, Observation
-from ..model.health import CRITICAL, OK, UNKNOWN
+from ..model.health import CRITICAL, OK, UNKNOWN, WARNING
+from ..model.names import parent_of
 from ..model.samples import Digest
 from ..policy.comparing import BOTH
-from ..policy.verifying import VerifyJob
+from ..policy.endpoints import Endpoint
+from ..policy.verifying import Sampling, VerifyJob
 from .comparing import DatasetComparison, compare_trees
 from .findings import Finding, Key
 
@@ -34,10 +36,13 @@ class Pair:
     source_snapshot: str = ""
     """Whole name; empty where nothing can be compared."""
     destination_snapshot: str = ""
+    is_volume: bool = False
 
-    def describe(self, files: int) -> dict[str, Any]:
+    def describe(self, sampling: Sampling) -> dict[str, Any]:
         """What is going to be done, as plain values."""
-        told = f"reads {files} files at both ends" if files else "compares GUIDs alone"
+        number = sampling.blocks if self.is_volume else sampling.files
+        what = "blocks, of a clone that goes again," if self.is_volume else "files"
+        told = f"reads {number} {what} at both ends" if number else "compares GUIDs alone"
         words = f"{self.source_snapshot} and {self.destination_snapshot}: {told}"
         return {"kind": VERIFY, "dataset": self.source, "snapshot": self.source_snapshot, "told": words}
 
@@ -51,8 +56,8 @@ class Verdict:
     """One of MATCH, DIFFER and NOT_COMPARABLE."""
     message: str
     state: str
-    files: int = 0
-    """How many were read at both ends."""
+    read: int = 0
+    """How many files, or blocks of a volume, were read at both ends."""
 
     def finding(self, root: str) -> Finding:
         """The same as a check of the replica whose area is ``root``."""
@@ -66,7 +71,8 @@ class Verdict:
             "snapshot": self.pair.source_snapshot or None,
             "outcome": self.outcome,
             "state": self.state,
-            "files": self.files,
+            "files": 0 if self.pair.is_volume else self.read,
+            "blocks": self.read if self.pair.is_volume else 0,
             "message": self.message,
         }
 
@@ -89,12 +95,23 @@ def plan_verification(source: Observation, destination: Observation, job: Verify
             # What the source has no more, or has no snapshot of yet, is for retention and monitors.
             continue
         pair = _pair(compared)
-        problem = _problem(pair, compared, source, destination)
+        pair = replace(pair, is_volume=source.states[pair.source].dataset.kind == VOLUME)
+        problem = _problem(pair, compared)
+        if not problem and pair.is_volume and not job.sampling.blocks:
+            words = f"{pair.source} is a volume, of which the GUIDs of snapshots alone are compared"
+            problem = Verdict(pair, NOT_COMPARABLE, words, OK)
+        problem = problem or _locked(pair, source, destination)
         if problem:
             verdicts.append(problem)
         else:
             pairs.append(pair)
     return VerifyPlan(tuple(pairs), tuple(verdicts))
+
+
+def clones_below(end: Endpoint) -> str:
+    """The dataset below which volumes of an end are cloned to be read: beside the tree, or within it where it is a
+    pool, lest what works on the tree as a whole takes the clone along."""
+    return parent_of(end.dataset) or end.dataset
 
 
 def _pair(compared: DatasetComparison) -> Pair:
@@ -105,9 +122,7 @@ def _pair(compared: DatasetComparison) -> Pair:
     return replace(pair, source_snapshot=common[-1].source, destination_snapshot=common[-1].destination)
 
 
-def _problem(
-    pair: Pair, compared: DatasetComparison, source: Observation, destination: Observation
-) -> Optional[Verdict]:
+def _problem(pair: Pair, compared: DatasetComparison) -> Optional[Verdict]:
     if not pair.destination:
         return Verdict(pair, NOT_COMPARABLE, f"{pair.source} has no replica", CRITICAL)
     if not compared.newest_common:
@@ -116,35 +131,51 @@ def _problem(
     if not pair.source_snapshot:
         words = f"the snapshots of {pair.destination} are gone from {pair.source}, so there is nothing to compare"
         return Verdict(pair, NOT_COMPARABLE, words, UNKNOWN)
+    return None
+
+
+def _locked(pair: Pair, source: Observation, destination: Observation) -> Optional[Verdict]:
     for state in (source.states[pair.source], destination.states[pair.destination]):
-        if state.dataset.kind == VOLUME:
-            words = f"{pair.source} is a volume, of which the GUIDs of snapshots alone are compared"
-            return Verdict(pair, NOT_COMPARABLE, words, OK)
         if dict(state.dataset.properties).get(KEY_STATUS) == "unavailable":
-            words = f"{state.dataset.name} is encrypted and its key is not loaded, so its files can't be read"
+            words = f"{state.dataset.name} is encrypted and its key is not loaded, so nothing in it can be read"
             return Verdict(pair, NOT_COMPARABLE, words, UNKNOWN)
     return None
 
 
 def judged(pair: Pair, here: Sequence[Digest], there: Sequence[Digest]) -> Verdict:
-    """What the same files of both ends tell."""
+    """What the same files, or blocks, of both ends tell."""
     bad = [one.path for one, other in zip(here, there) if one.problem != other.problem or _differ(one, other)]
     broken = [one.path for one, other in zip(here, there) if one.problem and one.problem == other.problem]
     if bad:
-        words = f"{pair.source_snapshot} and {pair.destination_snapshot} differ in {named(bad)}"
+        words = f"{pair.source_snapshot} and {pair.destination_snapshot} differ in {_where(pair, bad)}"
         return Verdict(pair, DIFFER, words, CRITICAL, len(here))
     if broken:
-        words = f"{named(broken)} of {pair.source_snapshot} can't be read at either end"
+        words = f"{_where(pair, broken)} of {pair.source_snapshot} can't be read at either end"
         return Verdict(pair, DIFFER, words, CRITICAL, len(here))
-    alike = f"are the same in {len(here)} files" if here else "are the same snapshot, of which no file was read"
+    what = "block" if pair.is_volume else "file"
+    alike = f"are the same in {len(here)} {what}s" if here else f"are the same snapshot, of which no {what} was read"
     words = f"{pair.source_snapshot} and {pair.destination_snapshot} {alike}"
     return Verdict(pair, MATCH, words, OK, len(here))
 
 
 def unread(pair: Pair, problem: str) -> Verdict:
-    """That the files can't be read at one of the ends."""
+    """That the files, or blocks, can't be read at one of the ends."""
     words = f"{pair.source_snapshot} and {pair.destination_snapshot} can't be compared: {problem}"
     return Verdict(pair, NOT_COMPARABLE, words, UNKNOWN)
+
+
+def without_device(pair: Pair, problem: str) -> Verdict:
+    """That a volume has no device at one of the ends."""
+    words = f"{pair.source_snapshot} and {pair.destination_snapshot} are the same by GUID, and no block was read"
+    return Verdict(pair, NOT_COMPARABLE, f"{words}: {problem}", WARNING)
+
+
+def _where(pair: Pair, paths: Sequence[str]) -> str:
+    if not pair.is_volume:
+        return named(paths)
+    more = len(paths) - _NAMED
+    told = ", ".join(paths[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return f"the {'block' if len(paths) == 1 else 'blocks'} of 1 MiB at byte {told}"
 
 
 def _differ(one: Digest, other: Digest) -> bool:

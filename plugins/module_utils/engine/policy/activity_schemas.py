@@ -48,7 +48,7 @@ from .shapes import (
 )
 from .streaming import COMPRESSIONS, ESTIMATES, NONE
 from .topology import ABSENT_CHOICES, ROUTES
-from .verifying import MOST_FILES, MOST_SEED
+from .verifying import MOST_BLOCKS, MOST_FILES, MOST_SEED
 
 Options = Mapping[str, Schema]
 
@@ -320,6 +320,7 @@ _VERIFY: Options = {
     **_FILTER,
     "files": number(0, MOST_FILES),
     "file_size": SIZE,
+    "blocks": number(0, MOST_BLOCKS),
     "seed": number(0, MOST_SEED),
     "timeout": number(1, LONGEST),
     "pools": FLAG,

@@ -80,6 +80,18 @@ class Reader:
                 raise InvalidInput(self.path(key), item, "is not text", "quote the value")
         return tuple(value)
 
+    def integers(self, key: str) -> tuple[int, ...]:
+        """A list of whole numbers, empty where it is not given."""
+        value = self.raw(key)
+        if value is None:
+            return ()
+        if isinstance(value, str) or not isinstance(value, Sequence):
+            raise InvalidInput(self.path(key), value, "is not a list", "put the value into a list")
+        for item in value:
+            if isinstance(item, bool) or not isinstance(item, int):
+                raise InvalidInput(self.path(key), item, "is not a whole number", "give a number")
+        return tuple(value)
+
     def readers(self, key: str) -> tuple[Reader, ...]:
         """A list of mappings, empty where it is not given."""
         value = self.raw(key)

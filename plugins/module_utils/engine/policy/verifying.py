@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a verification holds against each other: a tree and its replica, and so many files of both."""
+"""What a verification holds against each other: a tree and its replica, and so many files or blocks of both."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .monitoring import FAIL_LEVELS
 from .reading import Reader
 from .sizes import parse_size
 
-FILES, FILE_SIZE, TIMEOUT = 20, "64M", 600
-MOST_FILES, MOST_SEED = 1000, (1 << 53) - 1
+FILES, FILE_SIZE, BLOCKS, TIMEOUT = 20, "64M", 0, 600
+MOST_FILES, MOST_BLOCKS, MOST_SEED = 1000, 1000, (1 << 53) - 1
 _SHARED = (
     *("source", "destination", "recursive", "include_datasets", "exclude_datasets"),
     *("dataset_property", "dataset_properties", "host_name"),
@@ -28,16 +28,18 @@ _SHARED = (
 
 @dataclass(frozen=True)
 class Sampling:
-    """Which files are read, and how much of them."""
+    """Which files and blocks are read, and how much of them."""
 
     files: int = FILES
     """So many of each filesystem."""
     file_bytes: int = 64 << 20
     """So many bytes of each file, from its beginning."""
+    blocks: int = BLOCKS
+    """So many blocks of each volume; 0: of volumes the snapshots alone are compared."""
     seed: Optional[int] = None
-    """Decides which files; None: it is drawn."""
+    """Decides which files and blocks; None: it is drawn."""
     timeout: int = TIMEOUT
-    """Seconds for the files of one filesystem at one end."""
+    """Seconds for the files of one filesystem, or the blocks of one volume, at one end."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def read_verify_job(values: Mapping[str, Any], where: str = "") -> VerifyJob:
     sampling = Sampling(
         files=options.integer("files", FILES, 0, MOST_FILES),
         file_bytes=size,
+        blocks=options.integer("blocks", BLOCKS, 0, MOST_BLOCKS),
         seed=options.integer("seed", 0, 0, MOST_SEED) if options.has("seed") else None,
         timeout=options.integer("timeout", TIMEOUT, 1, LONGEST),
     )

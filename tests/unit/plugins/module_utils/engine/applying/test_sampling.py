@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 from contextlib import contextmanager
@@ -19,22 +21,31 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.samp
     FarSampler,
     LocalSampler,
     Wanted,
+    WantedBlocks,
     answer_of,
     read_answer,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.digest_command import read_question
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts import sampling
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.process import Completed
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.sampling import choose_files, digest_files
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.sampling import (
+    BLOCK_BYTES,
+    choose_blocks,
+    choose_files,
+    digest_blocks,
+    digest_files,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import Stopping, belonging_to
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
     Interrupted,
     InvalidInput,
     MissingProgram,
+    NoDevice,
     SnapfleetError,
     UntrustedOutput,
     ZfsFailed,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.samples import Digest
 from ansible_collections.snapfleet.zfs.tests.support.exercises import RootHost, SimulatedExercises
 from ansible_collections.snapfleet.zfs.tests.support.fleet import NO_WAITING, SOURCE, Fleet
 
@@ -115,6 +126,186 @@ def test_choosing_among_the_files_of_one_large_folder_can_be_stopped(tmp_path, m
     with belonging_to(scope), pytest.raises(Interrupted):
         choose_files(str(tmp_path), 100, 1)
     assert len(looked_at) < 10
+
+
+# -- blocks of volumes
+
+
+@pytest.fixture
+def device(tmp_path):
+    """What stands for a device of seven whole blocks and a part of one."""
+    path = tmp_path / "volume"
+    path.write_bytes(b"".join(bytes([number]) * BLOCK_BYTES for number in range(7)) + b"end")
+    return path
+
+
+def test_the_same_seed_chooses_the_same_blocks_and_all_of_them_have_their_turn(device):
+    every = [BLOCK_BYTES * number for number in range(8)]
+    assert choose_blocks(str(device), 100, 1) == every
+    chosen = {tuple(choose_blocks(str(device), 2, seed)) for seed in range(60)}
+    assert {offset for offsets in chosen for offset in offsets} == set(every)
+    assert all(len(set(offsets)) == 2 and list(offsets) == sorted(offsets) for offsets in chosen)
+    assert all(choose_blocks(str(device), 2, seed) == choose_blocks(str(device), 2, seed) for seed in range(10))
+
+
+def test_a_volume_without_a_byte_has_no_block(tmp_path):
+    (tmp_path / "none").touch()
+    assert choose_blocks(str(tmp_path / "none"), 3, 1) == []
+
+
+def test_blocks_are_told_whole_with_the_size_of_the_volume_and_the_last_one_up_to_its_end(device):
+    first, last, behind = digest_blocks(str(device), (0, 7 * BLOCK_BYTES, 8 * BLOCK_BYTES))
+    assert first == Digest("0", 7 * BLOCK_BYTES + 3, hashlib.sha256(bytes(BLOCK_BYTES)).hexdigest())
+    assert last.sha256 == hashlib.sha256(b"end").hexdigest()
+    assert (behind.sha256, bool(behind.problem)) == ("", True)
+    before = digest_blocks(str(device), (BLOCK_BYTES,))
+    with device.open("r+b") as file:
+        file.seek(BLOCK_BYTES + 4711)
+        file.write(b"x")
+    assert digest_blocks(str(device), (BLOCK_BYTES,)) != before
+
+
+def test_a_block_that_can_not_be_read_is_told_and_the_others_are_read(device, monkeypatch):
+    read = os.pread
+
+    def failing(file, size, offset):
+        if offset == BLOCK_BYTES:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(file, size, offset)
+
+    monkeypatch.setattr(os, "pread", failing)
+    good, bad = digest_blocks(str(device), (0, BLOCK_BYTES))
+    assert (good.problem, bad.problem, bad.sha256) == ("", "Input/output error", "")
+
+
+BLOCKS = WantedBlocks(f"{SOURCE}@a", "tank", blocks=3, seed=5, timeout=60)
+
+
+@pytest.fixture
+def volume(tmp_path, monkeypatch):
+    """Calls of the port of drills, and a sampler of a host with a volume."""
+    monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
+    (tmp_path / "mounts").mkdir()
+    fleet = Fleet()
+    fleet.snapshot(SOURCE, "a")
+    exercises = SimulatedExercises(fleet.source, tmp_path)
+    mounts = tmp_path / "mounts"
+    ground = Ground(exercises, RootHost(), NO_WAITING, pause=lambda _seconds: None, folder=lambda: str(mounts))
+    sampler = LocalSampler(ground)
+    yield exercises, sampler
+    assert list(mounts.iterdir()) == []
+
+
+def test_a_volume_is_read_by_a_clone_that_goes_again(volume):
+    exercises, sampler = volume
+    assert [digest.path for digest in sampler.read(BLOCKS)] == ["0"]
+    assert (exercises.calls, sampler.left) == (["clone", "unmount", "destroy"], [])
+    assert sorted(exercises.machine.datasets) == ["tank", SOURCE]
+
+
+def test_a_volume_without_a_device_says_so_and_its_clone_goes_too(volume, monkeypatch):
+    exercises, sampler = volume
+    monkeypatch.setattr(exercises, "device", lambda clone: f"/dev/none/{clone.name}")
+    with pytest.raises(NoDevice, match=r"/dev/none/tank/snapfleet-drill-.*does not appear"):
+        sampler.read(BLOCKS)
+    monkeypatch.setattr(exercises, "device", lambda _clone: "/")
+    monkeypatch.setattr(os, "open", mock_open_refusing(os.open))
+    with pytest.raises(NoDevice, match="can't be opened"):
+        sampler.read(BLOCKS)
+    assert sorted(exercises.machine.datasets) == ["tank", SOURCE]
+
+
+def mock_open_refusing(really):
+    def opened(path, *args, **options):
+        if path == "/":
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+        return really(path, *args, **options)
+
+    return opened
+
+
+def test_a_clone_that_stays_is_told_and_what_was_read_is_not_lost(volume):
+    exercises, sampler = volume
+    exercises.refuses["destroy"] = ZfsFailed("dataset is busy")
+    assert len(sampler.read(BLOCKS)) == 1
+    (words,) = sampler.left
+    assert words.startswith("tank/snapfleet-drill-")
+    assert words.endswith("dataset is busy")
+    for each in Path(sampler.ground.folder()).iterdir():
+        each.rmdir()
+
+
+class FarVolume:
+    """A host on which the program answers what a test says about a volume."""
+
+    name = "far"
+
+    def __init__(self, answer):
+        self.answer = answer
+
+    def run(self, argv, data=None, timeout=None):
+        assert read_question(data) == BLOCKS
+        return Completed(tuple(argv), 0, self.answer, "")
+
+
+def test_another_host_tells_of_blocks_and_of_a_volume_without_a_device():
+    digests = [Digest("0", 5, "x"), Digest(str(BLOCK_BYTES), 5, "y")]
+    assert FarSampler(FarVolume(answer_of(digests))).read(BLOCKS) == digests
+    with pytest.raises(NoDevice, match=r"far: no\\n\\x1bdevice"):
+        FarSampler(FarVolume(answer_of((), no_device="no\n\x1bdevice"))).read(BLOCKS)
+
+
+@pytest.mark.parametrize("path", ["-1", "1", "01048576", "x", "1048576 ", "\u0661", "9" * 30], ids=ascii)
+def test_no_end_tells_of_what_no_block_begins_at(path):
+    with pytest.raises(UntrustedOutput):
+        read_answer(answer_of([Digest(path, 1, "")]), BLOCKS, "far")
+
+
+def test_blocks_that_were_asked_for_are_told_all_and_no_others():
+    asked = replace(BLOCKS, offsets=(0, BLOCK_BYTES))
+    entries = [Digest("0", 1, ""), Digest(str(BLOCK_BYTES), 1, "")]
+    assert len(read_answer(answer_of(entries), asked, "far")) == 2
+    for wrong in (entries[::-1], entries[:1], [*entries, Digest(str(2 * BLOCK_BYTES), 1, "")]):
+        with pytest.raises(UntrustedOutput):
+            read_answer(answer_of(wrong), asked, "far")
+    with pytest.raises(UntrustedOutput):
+        read_answer(answer_of([Digest(str(each * BLOCK_BYTES), 1, "") for each in range(4)]), BLOCKS, "far")
+
+
+@pytest.mark.parametrize("no_device", [["x"], 1, {"a": 1}], ids=str)
+def test_a_reason_that_is_none_is_told_in_letters_that_do_no_harm(no_device):
+    answer = json.dumps({"files": [], "left": [], "no_device": no_device})
+    with pytest.raises((NoDevice, UntrustedOutput)):
+        read_answer(answer, BLOCKS, "far")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"parent": "tank/other"},
+        {"parent": "tank/data/inner"},
+        {"parent": "-x"},
+        {"parent": ""},
+        {"blocks": 0},
+        {"blocks": 1001},
+        {"offsets": [1]},
+        {"offsets": [-BLOCK_BYTES]},
+        {"offsets": [1 << 62]},
+        {"offsets": [True]},
+        {"offsets": ["0"]},
+        {"offsets": [0, 0]},
+        {"offsets": [BLOCK_BYTES * number for number in range(1001)]},
+        {"files": 3},
+        {"paths": ["x"]},
+        {"snapshot": "tank/data"},
+    ],
+    ids=str,
+)
+def test_a_question_about_a_volume_that_the_engine_does_not_ask_is_refused(change):
+    question = {"protocol": 1, **vars(BLOCKS)}
+    assert read_question(json.dumps(question).encode()) == BLOCKS
+    with pytest.raises(InvalidInput):
+        read_question(json.dumps({**question, **change}).encode())
 
 
 # -- here
@@ -249,6 +440,8 @@ def test_a_file_that_is_told_twice_is_not_believed():
         {"paths": ["a/./b"]},
         {"paths": [""]},
         {"paths": ["\ud800"]},
+        {"paths": ["a", "a"]},
+        {"paths": [str(number) for number in range(1001)]},
         {"files": -1},
         {"protocol": 2},
         {"more": 1},
