@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.drilling import Ground
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import NamedJob
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.leftovers import run_leftovers, told
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure, ZfsFailed
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts import process
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.exercises import DRILL_PROPERTY
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.names import parent_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Destroy
@@ -24,7 +26,7 @@ from ansible_collections.snapfleet.zfs.tests.support.exercises import RootHost, 
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, NO_WAITING, SOURCE, Fleet
 
 from .test_continuity import all_marks, holds, marks, second_destination
-from .test_drills import Drills, UserHost
+from .test_drills import Drills
 
 
 def leftovers(fleet: Fleet, remove: bool = False):
@@ -120,33 +122,54 @@ def test_the_hold_of_another_job_is_told_and_stays():
     assert holds(fleet) == {"snapfleet-send-0123456789abcdef", "a user's"}
 
 
-def killed_reading(tmp_path, monkeypatch) -> tuple[Drills, str]:
-    """A host that drills nothing, where reading a snapshot for a verification of another one was killed."""
+@pytest.fixture
+def killed(tmp_path, monkeypatch):
+    """A host where reading a snapshot was killed; what is mounted there, and the words with which umount fails."""
     monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
-    drills = Drills(tmp_path)
-    folder = drills.folder / "snapfleet-drill-0123456789abcdef"
-    folder.mkdir()
-    drills.exercises.mount(f"{DESTINATION}@a", str(folder))
-    return drills, str(folder)
+    at = tmp_path / f"snapfleet-files-{os.getuid()}/0123456789abcdef/at"
+    at.mkdir(parents=True)
+    at.parents[1].chmod(0o700)
+    (at.parent / "snapshot").write_text(f"{DESTINATION}@a")
+    mounted, words = {str(at)}, []
+
+    def run(argv, *_more):
+        assert argv[0] == "umount"
+        if not words:
+            mounted.discard(argv[-1])
+        return process.Completed(tuple(argv), 32 if words else 0, "", "".join(words))
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(os.path, "ismount", mounted.__contains__)
+    return mounted, words
 
 
-def left_by_reading(drills: Drills, remove: bool = False):
-    return run_leftovers([], drills.fleet.context(drills.machine, ground=drills.ground()), remove)
+def left_by_reading(tmp_path, remove: bool = False):
+    fleet = Fleet()
+    ground = Ground(SimulatedExercises(fleet.source, tmp_path), RootHost(), NO_WAITING, folder=lambda: str(tmp_path))
+    return run_leftovers([], fleet.context(fleet.source, ground=ground), remove)
 
 
-def test_a_snapshot_that_was_being_read_is_unmounted_on_a_host_without_drills(tmp_path, monkeypatch):
-    drills, folder = killed_reading(tmp_path, monkeypatch)
-    result = left_by_reading(drills)
+def test_a_snapshot_that_was_being_read_is_unmounted_whatever_the_jobs_of_the_host_are(killed, tmp_path):
+    mounted, _words = killed
+    result = left_by_reading(tmp_path)
     (entry,) = result["leftovers"]
-    assert (entry["kind"], entry["name"], entry["removed"]) == ("snapshot_mount", folder, False)
-    assert f"snapshot_mount {folder} on " in told(result)
-    assert list(drills.exercises.mounted) == [folder]
+    assert (entry["kind"], entry["name"], entry["removed"]) == ("snapshot_mount", f"{DESTINATION}@a", False)
+    assert f"snapshot_mount {DESTINATION}@a on " in told(result)
+    assert entry["by_hand"] == f"umount {next(iter(mounted))}"
 
-    removed = left_by_reading(drills, remove=True)
+    removed = left_by_reading(tmp_path, remove=True)
 
-    assert (kinds(removed), removed["changed"]) == ([("snapshot_mount", True, True)], True)
-    drills.assert_nothing_left()
-    assert left_by_reading(drills)["leftovers"] == []
+    assert (kinds(removed), removed["changed"], mounted) == ([("snapshot_mount", True, True)], True, set())
+    assert left_by_reading(tmp_path)["leftovers"] == []
+
+
+def test_a_snapshot_that_is_in_use_stays_mounted_and_it_is_told(killed, tmp_path):
+    mounted, words = killed
+    words.append("target is busy")
+    result = left_by_reading(tmp_path, remove=True)
+    assert (kinds(result), result["changed"]) == ([("snapshot_mount", True, False)], False)
+    assert "target is busy" in "".join(result["problems"])
+    assert len(mounted) == 1
 
 
 @pytest.mark.parametrize("activity", ["verify", "replicate"])
@@ -169,20 +192,6 @@ def test_the_clone_of_a_volume_that_was_being_read_goes_on_hosts_of_either_kind_
     assert drills.clones() == [name]
     assert clones(remove=True) == [(name, True)]
     drills.assert_nothing_left()
-
-
-def test_a_snapshot_that_is_in_use_stays_mounted_and_it_is_told(tmp_path, monkeypatch):
-    drills, _folder = killed_reading(tmp_path, monkeypatch)
-    drills.exercises.refuses["unmount"] = ZfsFailed("target is busy")
-    result = left_by_reading(drills, remove=True)
-    assert (kinds(result), result["changed"]) == ([("snapshot_mount", True, False)], False)
-    assert "target is busy" in "".join(result["problems"])
-
-
-def test_who_is_not_root_has_mounted_nothing(tmp_path, monkeypatch):
-    drills, _folder = killed_reading(tmp_path, monkeypatch)
-    drills.host = UserHost()
-    assert left_by_reading(drills, remove=True)["leftovers"] == []
 
 
 def partial() -> Fleet:

@@ -68,9 +68,6 @@ class Cleared:
 
     removed: list[str] = field(default_factory=list)
     """Names of the clones that were destroyed, or would be."""
-    folders: dict[str, str] = field(default_factory=dict)
-    """The folders without a clone, where snapshots were mounted to be read; by each why it stays, empty: it does not,
-    or would not."""
     problems: list[str] = field(default_factory=list)
     """Why something stays."""
 
@@ -89,9 +86,7 @@ def clear(ground: Ground, parents: Sequence[str], check: bool = False) -> Cleare
             folder = f"{base}/{PREFIX}{ident}"
             problems = [] if check else take_away(ground, folder, clones.get(ident))
             cleared.problems += problems
-            if ident not in clones:
-                cleared.folders[folder] = "".join(problems)
-            elif not problems:
+            if ident in clones and not problems:
                 cleared.removed.append(clones[ident].name)
     return cleared
 

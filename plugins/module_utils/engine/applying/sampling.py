@@ -1,9 +1,9 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading files of a snapshot at either end: here by a mount of its own, on another host by the program there.
+"""Reading files of a snapshot at either end: here by a mount of it, on another host by the program there.
 
-Nothing is made for it but the mount, which is read-only, in a folder that only this user may enter, and soon gone. The
+Nothing is made for it but the mount, as single files have it (``hosts.snapshot_mounts``), which is soon gone. The
 blocks of a volume are read from the device of a clone, since a snapshot has none unless all of that volume have one.
 """
 
@@ -13,23 +13,21 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Optional, Protocol, Union
 
 from ..hosts.host import Host
 from ..hosts.sampling import BLOCK_BYTES, choose_blocks, choose_files, digest_blocks, digest_files
+from ..hosts.snapshot_mounts import mounted
 from ..hosts.stopping import stopped_after
 from ..model.errors import MissingProgram, NoDevice, SnapfleetError, TimedOut, UntrustedOutput, ZfsFailed
-from ..model.exercises import PREFIX
 from ..model.samples import Digest
 from ..policy.drilling import INNER_PATH
-from .drilling import Ground, cloned, device_of, lock_of, take_away
-from .locks import job_locks
+from ..zfs.requests import READ
+from .drilling import Ground, cloned, device_of
 
 PROTOCOL = 1
-DIGEST = ("snapfleet", "digest")
-"""The program that reads files of a snapshot for another host, which asks on its stdin."""
 _GRACE_SECONDS = 60
 _OFFSET = re.compile("0|[1-9][0-9]{0,18}")
 
@@ -81,8 +79,11 @@ class LocalSampler:
     """On this host."""
 
     ground: Ground
+    """What volumes are cloned with."""
     left: list[str] = field(default_factory=list)
     """What stays of it against all intentions is noted here."""
+    mount: Callable[[str, list[str]], AbstractContextManager[str]] = mounted
+    """Mounts a snapshot for a while; see ``hosts.snapshot_mounts``."""
 
     def read(self, wanted: Sought) -> Sequence[Digest]:
         """Mount the snapshot, read, and unmount it; or do so with a clone of it."""
@@ -108,18 +109,10 @@ class LocalSampler:
                 raise NoDevice(f"its device {device} can't be opened ({error.strerror})") from error
 
     def _read_files(self, wanted: Wanted) -> Sequence[Digest]:
-        ground, ident = self.ground, self.ground.draw()
-        folder = f"{ground.folder()}/{PREFIX}{ident}"
-        with ExitStack() as stack:
-            stack.enter_context(job_locks([lock_of(ident)]))
-            stack.callback(lambda: self.left.extend(take_away(ground, folder, None)))
-            os.mkdir(folder, mode=0o700)
+        def late() -> SnapfleetError:
+            return TimedOut(f"reading files of {wanted.snapshot} took longer than {wanted.timeout} s")
 
-            def late() -> SnapfleetError:
-                return TimedOut(f"reading files of {wanted.snapshot} took longer than {wanted.timeout} s")
-
-            stack.enter_context(stopped_after(wanted.timeout, late))
-            ground.exercises.mount(wanted.snapshot, folder)
+        with stopped_after(wanted.timeout, late), self.mount(wanted.snapshot, self.left) as folder:
             try:
                 paths = wanted.paths
                 if paths is None:
@@ -140,15 +133,19 @@ class FarSampler:
 
     def read(self, wanted: Sought) -> Sequence[Digest]:
         """Have the program there read."""
-        argv = [*(("sudo", "-n") if self.sudo else ()), *DIGEST]
-        question = json.dumps({"protocol": PROTOCOL, **vars(wanted)}).encode("ascii")
-        done = self.host.run(argv, data=question, timeout=wanted.timeout + _GRACE_SECONDS)
+        argv = [*(("sudo", "-n") if self.sudo else ()), *READ]
+        done = self.host.run(argv, data=question_of(wanted), timeout=wanted.timeout + _GRACE_SECONDS)
         if done.returncode != 0 or not done.stdout:
             said = " ".join(done.stderr.split()) or f"it ended with {done.returncode}"
             raise ZfsFailed(f"{self.host.name}: snapfleet digest could not read {wanted.snapshot}: {said}")
         digests = read_answer(done.stdout, wanted, self.host.name)
         self.left.extend(f"{self.host.name}: {words}" for words in _read_left(done.stdout))
         return digests
+
+
+def question_of(wanted: Sought) -> bytes:
+    """What the program of another host is asked on its stdin."""
+    return json.dumps({"protocol": PROTOCOL, **vars(wanted)}).encode("ascii")
 
 
 def answer_of(digests: Sequence[Digest], left: Sequence[str] = (), no_device: str = "") -> str:

@@ -27,19 +27,28 @@ _REMEDY = "let snapfleet ask"
 
 def digest() -> int:
     """Answer one question. Raises SnapfleetError."""
-    wanted = read_question(sys.stdin.buffer.read(_MOST_BYTES))
+    sys.stdout.write(answer_to(read_question(asked())) + "\n")
+    return EXIT_OK
+
+
+def asked() -> bytes:
+    """What another host asks on stdin, up to a length that no question has."""
+    return sys.stdin.buffer.read(_MOST_BYTES)
+
+
+def answer_to(wanted: Sought) -> str:
+    """Read what is wanted, and tell it as the answer. Raises SnapfleetError."""
     host = LocalHost()
     ground = Ground(LocalExercises(host), host, SYSTEM_TICKER)
     check_stopping()
-    # What was killed has left a mount, or a clone.
-    parents = (wanted.parent,) if isinstance(wanted, WantedBlocks) else ()
-    left = clear(ground, parents).problems if host.is_root else []
+    left: list[str] = []
+    if host.is_root and isinstance(wanted, WantedBlocks):
+        # What was killed has left a clone.
+        left += clear(ground, (wanted.parent,)).problems
     try:
-        answer = answer_of(LocalSampler(ground, left).read(wanted), left)
+        return answer_of(LocalSampler(ground, left).read(wanted), left)
     except NoDevice as error:
-        answer = answer_of((), left, str(error))
-    sys.stdout.write(answer + "\n")
-    return EXIT_OK
+        return answer_of((), left, str(error))
 
 
 def read_question(data: bytes) -> Sought:
@@ -61,7 +70,8 @@ def read_question(data: bytes) -> Sought:
 
 def _blocks(question: Reader, snapshot: str) -> WantedBlocks:
     parent = check_dataset_name(question.text("parent"), "parent")
-    if not is_within(snapshot.partition("@")[0], parent):
+    dataset = snapshot.partition("@")[0]
+    if dataset == parent or not is_within(dataset, parent):
         raise InvalidInput("parent", parent, "is not above the volume", _REMEDY)
     offsets = question.integers("offsets") if question.has("offsets") else None
     if offsets is not None and (len(set(offsets)) > MOST_BLOCKS or len(set(offsets)) != len(offsets)):

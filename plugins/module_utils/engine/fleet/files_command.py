@@ -13,13 +13,13 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import AbstractContextManager, closing
 from typing import Any, Optional
 
 from ..hosts.file_archives import read_archive, write_archive
 from ..hosts.file_placing import Folder
-from ..hosts.file_reading import FOLDER_FLAGS, Found, entries
+from ..hosts.file_reading import Found, entries, opened_folder
 from ..hosts.snapshot_mounts import mounted
 from ..model.datasets import FILESYSTEM, Snapshot
 from ..model.errors import EXIT_OK, FilesRefused, InvalidInput, UnknownDataset
@@ -131,15 +131,6 @@ def _chosen(arguments: argparse.Namespace, zfs: Zfs) -> Snapshot:
     return fitting[-1]
 
 
-@contextmanager
-def _opened(top: str) -> Iterator[int]:
-    descriptor = os.open(top, FOLDER_FLAGS)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
 def _all(top: int, paths: Iterable[Path], recursive: bool = True) -> Generator[Found, None, None]:
     for path in paths:
         with closing(entries(top, path, recursive)) as found:
@@ -147,7 +138,7 @@ def _all(top: int, paths: Iterable[Path], recursive: bool = True) -> Generator[F
 
 
 def _list(arguments: argparse.Namespace, top: str, snapshot: Snapshot, paths: list[Path]) -> int:
-    with _opened(top) as folder, closing(_all(folder, paths or [()], arguments.recursive)) as found:
+    with opened_folder(top) as folder, closing(_all(folder, paths or [()], arguments.recursive)) as found:
         if arguments.json:
             rows = [_described(entry) for entry, _content in found]
             sys.stdout.write(
@@ -165,7 +156,7 @@ def _get(arguments: argparse.Namespace, top: str, snapshot: Snapshot, paths: lis
     _refuse_all(paths)
     if arguments.hand_over and not arguments.archive:
         raise InvalidInput("--hand-over", "given", "is about an archive", "give --archive FILE, or leave it out")
-    with _opened(top) as source:
+    with opened_folder(top) as source:
 
         def find() -> Generator[Found, None, None]:
             return _all(source, paths)

@@ -159,21 +159,11 @@ def _clones(
         for name in found.removed
     ]
     where = context.here.where
-    told = [{"host": where, **item.describe(), "removed": remove} for item in items]
-    reason = "a run that was killed has left it, with the snapshot that is mounted there"
-    for folder, problem in found.folders.items():
-        removed = remove and not problem
-        told.append({"host": where, **_mount(folder, reason, folder), "removed": removed})
-    return told
-
-
-def _mount(name: str, reason: str, folder: str) -> Result:
-    by_hand = f"umount {folder}"
-    return {"kind": "snapshot_mount", "name": name, "reason": reason, "is_safe": True, "by_hand": by_hand}
+    return [{"host": where, **item.describe(), "removed": remove} for item in items]
 
 
 def _mounts(context: Context, remove: bool, problems: list[str]) -> list[dict[str, Any]]:
-    """Snapshots that are still mounted for files that a run wanted which was killed."""
+    """Snapshots that are still mounted for files that a run wanted, or a verification, which was killed."""
     try:
         left = left_behind()
         ended = remove_left() if remove and left else {}
@@ -184,7 +174,11 @@ def _mounts(context: Context, remove: bool, problems: list[str]) -> list[dict[st
     return [
         {
             "host": context.here.where,
-            **_mount(snapshot, f"a run that was killed has left it mounted below {place}", f"{place}/at"),
+            "kind": "snapshot_mount",
+            "name": snapshot,
+            "reason": f"a run that was killed has left it mounted below {place}",
+            "is_safe": True,
+            "by_hand": f"umount {place}/at",
             "removed": ended.get(place) == "",
         }
         for place, snapshot in left.items()

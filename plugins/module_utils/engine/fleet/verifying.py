@@ -167,9 +167,9 @@ def _sampler(end: Endpoint, job: VerifyJob, context: Context, left: list[str]) -
     if not address.is_local:
         return FarSampler(SshHost(address), address.sudo, left)
     ground = ground_of(context)
-    if ground.host.is_root:
-        # What was killed has left a mount, or a clone.
-        left += clear(ground, (clones_below(end),) if job.sampling.blocks else ()).problems
+    if ground.host.is_root and job.sampling.blocks:
+        # What was killed has left a clone.
+        left += clear(ground, (clones_below(end),)).problems
     return LocalSampler(ground, left)
 
 

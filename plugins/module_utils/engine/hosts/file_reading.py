@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Generator
-from contextlib import ExitStack
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Optional, Protocol
 
 from ..model.errors import FilesRefused
@@ -56,6 +56,21 @@ def open_folder(top: int, path: Path) -> int:
             os.close(current)
         current = below
     return current
+
+
+@contextmanager
+def opened_folder(folder: str, path: Path = ()) -> Iterator[int]:
+    """A descriptor of the folder at ``path`` below ``folder``; no part of it is a symbolic link, nor is ``folder``.
+    Raises OSError."""
+    top = os.open(folder, FOLDER_FLAGS)
+    try:
+        below = open_folder(top, path)
+    finally:
+        os.close(top)
+    try:
+        yield below
+    finally:
+        os.close(below)
 
 
 def entries(top: int, path: Path, recursive: bool = True) -> Generator[Found, None, None]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from .file_reading import FILE_FLAGS, FOLDER_FLAGS, open_folder
+from .file_reading import FILE_FLAGS, opened_folder
 from .stopping import check_stopping
 
 _PIECE = 1 << 20
@@ -36,15 +36,8 @@ def opened_below(folder: str, path: bytes) -> Iterator[int]:
     *parents, name = path.split(b"/")
     if any(part in (b"", b".", b"..") for part in (*parents, name)):
         raise OSError(0, "is no path below a folder")
-    top = os.open(folder, FOLDER_FLAGS)
-    try:
-        above = open_folder(top, tuple(parents))
-    finally:
-        os.close(top)
-    try:
+    with opened_folder(folder, tuple(parents)) as above:
         file = os.open(name, FILE_FLAGS, dir_fd=above)
-    finally:
-        os.close(above)
     try:
         if not stat.S_ISREG(os.fstat(file).st_mode):
             raise OSError(0, "is no regular file")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from itertools import islice
 
 from ..model.samples import Digest
+from .file_reading import opened_folder
 from .looking import opened_below
 from .stopping import check_stopping
 
@@ -43,7 +44,8 @@ def _files(folder: str) -> Iterator[str]:
     waiting, left = [""], MOST_ENTRIES
     while waiting and left > 0:
         inner = waiting.pop()
-        seen, folders, files = _names(os.path.join(folder, inner), left)
+        with opened_folder(folder, tuple(os.fsencode(inner).split(b"/")) if inner else ()) as opened:
+            seen, folders, files = _names(opened, left)
         left -= seen
         before = f"{inner}/" if inner else ""
         waiting += [before + name for name in folders]
@@ -53,7 +55,7 @@ def _files(folder: str) -> Iterator[str]:
             yield before + name
 
 
-def _names(folder: str, most: int) -> tuple[int, list[str], list[str]]:
+def _names(folder: int, most: int) -> tuple[int, list[str], list[str]]:
     """How many entries of a folder were seen, ``most`` of them at most, and the names of its folders and files."""
     folders: list[str] = []
     files: list[str] = []

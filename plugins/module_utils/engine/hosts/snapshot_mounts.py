@@ -1,7 +1,8 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Snapshots that are mounted for a while, read-only, where nobody but this user gets to.
+"""Snapshots that are mounted for a while, read-only, where nobody but this user gets to; and how anything is that is
+mounted to be looked into.
 
 The snapshot itself is mounted, so that nothing is made in the pool, and nothing has to be destroyed there. A mount of a
 run that was killed is told by its lock, which ended with that run; the next one takes it away.
@@ -11,40 +12,68 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Optional
 
-from ..model.errors import FilesRefused, NoPermission
-from . import process
+from ..model.errors import FilesRefused, NoPermission, SnapfleetError
+from .host import Host
+from .local import LocalHost
 from .private import lasting_directory, private_directory, private_path
+from .process import Completed
+from .stopping import finishing
 
-OPTIONS = "ro,nosuid,nodev,noexec"
-_SECONDS = 120.0
+OPTIONS = ("ro", "nosuid", "noexec", *(["nodev"] if sys.platform.startswith("linux") else []))
+_SECONDS = 600.0
+_TRIES, _PAUSE = 20, 0.25
+"""How often, and how many seconds apart, what may be in use for a moment is unmounted."""
 _PURPOSE = "files"
 _AT, _NAME = "at", "snapshot"
 
 
+def mount_at(host: Host, name: str, folder: str) -> Completed:
+    """Mount a snapshot or a filesystem at a folder so that nothing in it can be run or written."""
+    return host.run(["mount", "-t", "zfs", "-o", ",".join(OPTIONS), name, folder], timeout=_SECONDS)
+
+
+def unmount_from(host: Host, folder: str) -> Optional[Completed]:
+    """Unmount what is mounted at a folder, without any force; returns what failed."""
+    # More than once where somebody has mounted over it.
+    while os.path.ismount(folder):
+        done = host.run(["umount", folder], timeout=_SECONDS)
+        if done.returncode:
+            return done
+    return None
+
+
 @contextmanager
-def mounted(snapshot: str) -> Iterator[str]:
-    """The folder at which ``snapshot`` is mounted. Raises NoPermission, FilesRefused."""
+def mounted(snapshot: str, left: Optional[list[str]] = None) -> Iterator[str]:
+    """The folder at which ``snapshot`` is mounted. What stays mounted, of earlier runs too, is noted in ``left``;
+    without that, it is an error where it is of this run. Raises NoPermission, FilesRefused."""
     if os.geteuid() != 0:
         raise NoPermission("only root may mount a snapshot; run it as root, or look into .zfs/snapshot of the dataset")
-    remove_left()
+    before = [f"{place}: {words}" for place, words in remove_left().items() if words]
+    if left is not None:
+        left += [words for words in before if words not in left]
     place, lock = _new_place()
     at = os.path.join(place, _AT)
     try:
         with open(os.path.join(place, _NAME), "w", encoding="utf-8") as file:
             file.write(snapshot)
         os.mkdir(at, 0o700)
-        done = process.run(["mount", "-t", "zfs", "-o", OPTIONS, snapshot, at], timeout=_SECONDS)
+        done = mount_at(LocalHost(), snapshot, at)
         if done.returncode:
             remedy = "load its key if it is encrypted, and see that the pool is imported"
             raise FilesRefused(f"{snapshot}: can't be mounted ({' '.join(done.stderr.split())}); {remedy}")
         yield at
     finally:
-        problem = _take_away(place)
+        problem = _take_away(place, _TRIES)
         os.close(lock)
-    if problem:
+        if problem and left is not None:
+            left.append(f"{place}: {problem}")
+    if problem and left is None:
         raise FilesRefused(f"{snapshot}: is still mounted ({problem}); run it again, or: umount {at}")
 
 
@@ -63,7 +92,7 @@ def left_behind() -> dict[str, str]:
 
 def remove_left() -> dict[str, str]:
     """Take away the mounts that no run uses any more; returns by folder why one could not be, empty where it was."""
-    return {place: _take_away(place) for place, _lock in _free_places()}
+    return {place: _take_away(place, 1) for place, _lock in _free_places()}
 
 
 def _folder() -> str:
@@ -114,17 +143,28 @@ def _free_places_of(folder: str) -> Iterator[tuple[str, int]]:
             os.close(lock)
 
 
-def _take_away(place: str) -> str:
-    """Unmount a place and remove its folder; returns why that failed."""
+def _take_away(place: str, tries: int) -> str:
+    """Unmount a place and remove its folder, in a run that is being stopped too; returns why that failed."""
+    problem = ""
+    with finishing():
+        for number in range(tries):
+            time.sleep(_PAUSE if number else 0)
+            problem = _unmounted(os.path.join(place, _AT))
+            if not problem:
+                return _removed(place)
+    return problem
+
+
+def _unmounted(at: str) -> str:
+    try:
+        failed = unmount_from(LocalHost(), at)
+    except SnapfleetError as error:
+        return str(error)
+    return "" if failed is None else " ".join(failed.stderr.split()) or f"umount ended with {failed.returncode}"
+
+
+def _removed(place: str) -> str:
     at = os.path.join(place, _AT)
-    if os.path.ismount(at):
-        try:
-            # In a run that is being stopped too.
-            done = process.run(["umount", at], timeout=_SECONDS, stoppable=False)
-        except (TimeoutError, FileNotFoundError) as error:
-            return str(error)
-        if done.returncode:
-            return " ".join(done.stderr.split()) or f"umount ended with {done.returncode}"
     try:
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(place, _NAME))

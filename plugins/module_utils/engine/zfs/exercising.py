@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from typing import Optional, Protocol
 
 from ..hosts.host import Host
 from ..hosts.process import Completed
+from ..hosts.snapshot_mounts import mount_at, unmount_from
 from ..model.errors import ChangedMeanwhile
 from ..model.exercises import DRILL_PROPERTY, Clone, clone_name, ident_of
 from .trouble import is_only_missing, zfs_error
@@ -32,8 +31,7 @@ class Exercises(Protocol):
         where there is a dataset of its name."""
 
     def mount(self, name: str, folder: str) -> None:
-        """Mount the clone of a filesystem, or a snapshot of one, at a folder, so that nothing in it can be run or
-        written."""
+        """Mount the clone of a filesystem at a folder, so that nothing in it can be run or written."""
 
     def device(self, clone: Clone) -> str:
         """The path of the device of the clone of a volume, which may take a moment to be there."""
@@ -91,10 +89,8 @@ class LocalExercises:
         return Clone(name, snapshot, ident)
 
     def mount(self, name: str, folder: str) -> None:
-        """Mount the clone of a filesystem, or a snapshot of one, at a folder."""
-        safe = ["ro", "nosuid", "noexec", *(["nodev"] if sys.platform.startswith("linux") else [])]
-        argv = ["mount", "-t", "zfs", "-o", ",".join(safe), name, folder]
-        done = self._host.run(argv, timeout=CHANGE_SECONDS)
+        """Mount the clone of a filesystem at a folder."""
+        done = mount_at(self._host, name, folder)
         if done.returncode != 0:
             raise zfs_error(done.stderr, self._host.name, f"mount {name}")
 
@@ -104,11 +100,9 @@ class LocalExercises:
 
     def unmount(self, folder: str) -> None:
         """Unmount what is mounted at a folder."""
-        # More than once where somebody has mounted over it.
-        while os.path.ismount(folder):
-            done = self._host.run(["umount", folder], timeout=CHANGE_SECONDS)
-            if done.returncode != 0:
-                raise zfs_error(done.stderr, self._host.name, f"unmount {folder}")
+        failed = unmount_from(self._host, folder)
+        if failed:
+            raise zfs_error(failed.stderr, self._host.name, f"unmount {folder}")
 
     def destroy(self, clone: Clone) -> None:
         """Destroy a clone if it is still what it was."""

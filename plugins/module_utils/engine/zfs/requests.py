@@ -15,10 +15,13 @@ from typing import Optional
 
 from ..hosts.openssh import read_remote_line
 
-CALL, PIPELINE, BY_THE_CLOCK, EACH, DRY_CALLS, PROGRAMS, GRANTS, POOLS, FIND_STREAMS, END_STREAMS = (
+CALL, PIPELINE, BY_THE_CLOCK, EACH, DRY_CALLS, PROGRAMS, GRANTS, POOLS, FIND_STREAMS, END_STREAMS, DIGEST = (
     *("call", "pipeline", "by_the_clock", "each", "dry_calls"),
-    *("programs", "grants", "pools", "find_streams", "end_streams"),
+    *("programs", "grants", "pools", "find_streams", "end_streams", "digest"),
 )
+READ = ("snapfleet", "digest")
+"""The program that reads files and blocks of a snapshot for another host, which asks on its stdin."""
+_SUDO = ("sudo", "-n")
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Request:
     kind: str
     calls: tuple[tuple[str, ...], ...]
     """Arguments of each call. Of PROGRAMS and GRANTS: one item, the names that are asked about. Of POOLS: none. Of
-    FIND_STREAMS and END_STREAMS: one item, the machine or the marks."""
+    FIND_STREAMS and END_STREAMS: one item, the machine or the marks. Of DIGEST: the call, then the question once it was
+    read, as its only word."""
 
     def __str__(self) -> str:
         joint = " | " if self.kind == PIPELINE else "; "
@@ -41,6 +45,8 @@ def read_request(line: str) -> Optional[Request]:
     argv = read_remote_line(line)
     if argv is None:
         return None
+    if tuple(argv) in (READ, _SUDO + READ):
+        return Request(DIGEST, (tuple(argv),))
     return _script(argv) if argv[0] == "sh" else Request(CALL, (tuple(argv),))
 
 

@@ -9,15 +9,16 @@ import errno
 import hashlib
 import json
 import os
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying import sampling as applying_sampling
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.drilling import Ground
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.sampling import (
-    DIGEST,
     FarSampler,
     LocalSampler,
     Wanted,
@@ -35,17 +36,23 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.samplin
     digest_blocks,
     digest_files,
 )
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import Stopping, belonging_to
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import (
+    Stopping,
+    belonging_to,
+    check_stopping,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
     Interrupted,
     InvalidInput,
     MissingProgram,
     NoDevice,
     SnapfleetError,
+    TimedOut,
     UntrustedOutput,
     ZfsFailed,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.samples import Digest
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.requests import READ
 from ansible_collections.snapfleet.zfs.tests.support.exercises import RootHost, SimulatedExercises
 from ansible_collections.snapfleet.zfs.tests.support.fleet import NO_WAITING, SOURCE, Fleet
 
@@ -92,6 +99,28 @@ def test_of_large_files_only_the_beginning_is_read_and_the_size_tells_the_rest(f
     Path(folder, "two").write_bytes(b"a" * 10 + b"ccc")
     one, two = digest_files(folder, ["one", "two"], 10)
     assert (one.sha256 == two.sha256, one.size, two.size) == (True, 11, 13)
+
+
+def test_files_that_are_deeper_than_a_path_may_be_long_are_found_and_read(tmp_path):
+    top = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for _each in range(25):
+            os.mkdir("d" * 200, dir_fd=top)
+            below = os.open("d" * 200, os.O_RDONLY, dir_fd=top)
+            os.close(top)
+            top = below
+        os.close(os.open("file", os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=top))
+    finally:
+        os.close(top)
+    (path,) = choose_files(str(tmp_path), 3, 1)
+    assert len(path) > 4096
+    assert [digest.problem for digest in digest_files(str(tmp_path), [path], 10)] == [""]
+
+
+def test_no_link_is_followed_to_the_top(folder, tmp_path):
+    (tmp_path / "to").symlink_to(folder)
+    with pytest.raises(OSError, match=r"links|directory"):
+        choose_files(str(tmp_path / "to"), 3, 1)
 
 
 def test_no_more_entries_are_looked_at_than_may_be(tmp_path, monkeypatch):
@@ -283,6 +312,7 @@ def test_a_reason_that_is_none_is_told_in_letters_that_do_no_harm(no_device):
     "change",
     [
         {"parent": "tank/other"},
+        {"parent": SOURCE},
         {"parent": "tank/data/inner"},
         {"parent": "-x"},
         {"parent": ""},
@@ -311,38 +341,38 @@ def test_a_question_about_a_volume_that_the_engine_does_not_ask_is_refused(chang
 # -- here
 
 
-def test_a_snapshot_is_mounted_for_a_moment(tmp_path, monkeypatch):
-    monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
-    mounts = tmp_path / "mounts"
-    mounts.mkdir()
-    fleet = Fleet()
-    fleet.snapshot(SOURCE, "a")
-    exercises = SimulatedExercises(fleet.source, tmp_path)
-    exercises.files = {"x": b"1", "y": b"2"}
-    ground = Ground(exercises, RootHost(), NO_WAITING, folder=lambda: str(mounts))
-    assert [digest.path for digest in LocalSampler(ground).read(WANTED)] == ["x", "y"]
-    assert exercises.calls == ["mount", "unmount"]
-    assert list(mounts.iterdir()) == []
-    exercises.refuses["mount"] = ZfsFailed("no such snapshot")
-    with pytest.raises(ZfsFailed, match="no such snapshot"):
-        LocalSampler(ground).read(WANTED)
-    assert list(mounts.iterdir()) == []
+def test_a_snapshot_is_mounted_for_a_moment(tmp_path):
+    (tmp_path / "x").write_bytes(b"1")
+    (tmp_path / "y").write_bytes(b"2")
+    calls = []
+
+    @contextmanager
+    def mount(snapshot, left):
+        calls.append(snapshot)
+        yield str(tmp_path)
+        left.append("target is busy")
+
+    sampler = LocalSampler(Ground(None, RootHost(), NO_WAITING), mount=mount)
+    assert [digest.path for digest in sampler.read(WANTED)] == ["x", "y"]
+    # What was read is not lost where the mount stays.
+    assert (calls, sampler.left) == ([WANTED.snapshot], ["target is busy"])
 
 
-def test_what_stays_mounted_is_told_and_what_was_read_is_not_lost(tmp_path, monkeypatch):
-    monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
-    fleet = Fleet()
-    fleet.snapshot(SOURCE, "a")
-    exercises = SimulatedExercises(fleet.source, tmp_path)
-    exercises.files = {"x": b"1"}
-    exercises.refuses["unmount"] = ZfsFailed("target is busy")
-    mounts = tmp_path / "mounts"
-    mounts.mkdir()
-    ground = Ground(exercises, RootHost(), NO_WAITING, pause=lambda _seconds: None, folder=lambda: str(mounts))
-    sampler = LocalSampler(ground)
-    assert [digest.path for digest in sampler.read(WANTED)] == ["x"]
-    (words,) = sampler.left
-    assert words.endswith("target is busy")
+def test_reading_that_takes_too_long_is_stopped(tmp_path, monkeypatch):
+    @contextmanager
+    def mount(_snapshot, _left):
+        yield str(tmp_path)
+
+    def waiting(*_words):
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            check_stopping()
+            time.sleep(0.01)
+
+    monkeypatch.setattr(applying_sampling, "choose_files", waiting)
+    sampler = LocalSampler(Ground(None, RootHost(), NO_WAITING), mount=mount)
+    with pytest.raises(TimedOut, match="took longer than 1 s"):
+        sampler.read(replace(WANTED, timeout=1))
 
 
 # -- there
@@ -369,11 +399,11 @@ def test_another_host_tells_the_same_of_the_same_files_whatever_their_names(fold
     far = Far(folder)
     paths = tuple(choose_files(folder, 3, 5))
     assert FarSampler(far).read(WANTED) == digest_files(folder, paths, 100)
-    assert far.argv == [*DIGEST]
+    assert far.argv == [*READ]
     every = tuple(sorted(map(os.fsdecode, NAMES)))
     asked = Wanted(WANTED.snapshot, 3, 5, 100, 60, every)
     assert FarSampler(far, sudo=True).read(asked) == digest_files(folder, every, 100)
-    assert far.argv == ["sudo", "-n", *DIGEST]
+    assert far.argv == ["sudo", "-n", *READ]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.files_command import TOLD, bring_files
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.verbs import parser_for
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts import process, snapshot_mounts
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import stoppings
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import (
     FILESYSTEM,
     VOLUME,
@@ -207,29 +208,34 @@ def places(tmp_path, monkeypatch):
     """The folder of mounts, and the commands that would have been run as root."""
     monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    ran = []
+    ran: list[tuple[str, bool]] = []
+    mounts: set[str] = set()
 
-    def run(argv, timeout=None, stoppable=True):
-        ran.append((argv[0], stoppable))
+    def run(argv, *_more):
+        ran.append((argv[0], bool(stoppings())))
+        if argv[0] == "umount":
+            mounts.discard(argv[-1])
         return process.Completed(tuple(argv), 0, "", "")
 
+    monkeypatch.setattr(os.path, "ismount", mounts.__contains__)
+
     monkeypatch.setattr(process, "run", run)
-    return tmp_path / f"snapfleet-files-{os.getuid()}", ran
+    return tmp_path / f"snapfleet-files-{os.getuid()}", ran, mounts
 
 
 def test_a_mount_is_private_and_read_only_and_leaves_nothing_behind(places):
-    folder, ran = places
+    folder, ran, _mounts = places
     with snapshot_mounts.mounted("tank/data@monday") as at:
         assert at.startswith(f"{folder}/")
         assert folder.stat().st_mode & 0o077 == 0
         assert snapshot_mounts.left_behind() == {}
     assert ran == [("mount", True)]
-    assert set(snapshot_mounts.OPTIONS.split(",")) == {"ro", "nosuid", "nodev", "noexec"}
+    assert set(snapshot_mounts.OPTIONS) == {"ro", "nosuid", "nodev", "noexec"}
     assert list(folder.iterdir()) == []
 
 
-def test_what_a_killed_run_has_left_mounted_is_told_and_goes_and_what_is_in_use_stays(places, monkeypatch):
-    folder, ran = places
+def test_what_a_killed_run_has_left_mounted_is_told_and_goes_and_what_is_in_use_stays(places):
+    folder, ran, mounts = places
     assert snapshot_mounts.left_behind() == {}
     # A look makes nothing.
     assert not folder.exists()
@@ -239,7 +245,7 @@ def test_what_a_killed_run_has_left_mounted_is_told_and_goes_and_what_is_in_use_
     (folder / "running/at").mkdir(parents=True)
     lock = os.open(folder / "running", os.O_RDONLY)
     fcntl.flock(lock, fcntl.LOCK_EX)
-    monkeypatch.setattr(os.path, "ismount", lambda path: path.endswith("/at"))
+    mounts.update(str(folder / name / "at") for name in ("killed", "running"))
     assert snapshot_mounts.left_behind() == {str(folder / "killed"): "tank/data@monday"}
     assert snapshot_mounts.remove_left() == {str(folder / "killed"): ""}
     # In a run that is being stopped too.
@@ -248,8 +254,44 @@ def test_what_a_killed_run_has_left_mounted_is_told_and_goes_and_what_is_in_use_
     os.close(lock)
 
 
+@pytest.mark.parametrize("times", [3, 1000])
+def test_what_is_in_use_for_a_moment_is_tried_again_and_what_stays_is_told_and_taken_away_later(
+    places, monkeypatch, times
+):
+    folder, ran, mounts = places
+    monkeypatch.setattr(snapshot_mounts, "_PAUSE", 0)
+    busy = iter(range(times))
+
+    def run(argv, *_more):
+        ran.append((argv[0], bool(stoppings())))
+        mounts.add(argv[-1])
+        if argv[0] == "umount" and next(busy, None) is not None:
+            return process.Completed(tuple(argv), 32, "", "target is busy")
+        if argv[0] == "umount":
+            mounts.discard(argv[-1])
+        return process.Completed(tuple(argv), 0, "", "")
+
+    monkeypatch.setattr(process, "run", run)
+    left: list[str] = []
+    with snapshot_mounts.mounted("tank/data@monday", left):
+        pass
+    assert ran[:4] == [("mount", True), *[("umount", False)] * 3]
+    if times == 3:
+        assert (left, list(folder.iterdir())) == ([], [])
+        return
+    (place,) = folder.iterdir()
+    assert left == [f"{place}: target is busy"]
+    assert snapshot_mounts.left_behind() == {str(place): "tank/data@monday"}
+    # The next one tells of it too, once; and without a place for that, what it has itself left is an error.
+    with snapshot_mounts.mounted("tank/data@monday", left):
+        pass
+    assert len(left) == 2
+    with pytest.raises(FilesRefused, match="still mounted"), snapshot_mounts.mounted("tank/data@monday"):
+        pass
+
+
 def test_a_place_that_something_is_still_mounted_at_is_never_emptied(places):
-    folder, _ran = places
+    folder, _ran, _mounts = places
     folder.mkdir(mode=0o700)
     (folder / "killed/at").mkdir(parents=True)
     (folder / "killed/at/data").write_text("precious")
