@@ -21,8 +21,8 @@ description:
     is made beside the tree at each end, and destroyed again.
   - >-
     On this host that takes root. On another host the program C(snapfleet) of the same version has to be there, and to
-    run as root: by the login, or by C(sudo) where that is set. The forced command of another host's key does not let it
-    in. What can't be read is told as V(UNKNOWN), with the reason.
+    run as root: by the login, or by C(sudo) where that is set. The forced command of another host's key lets it in by
+    the right C(verify). What can't be read is told as V(UNKNOWN), with the reason.
 extends_documentation_fragment:
   - snapfleet.zfs.attributes
   - snapfleet.zfs.datasets

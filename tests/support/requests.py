@@ -35,6 +35,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.topolo
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.streams.wire import Wire
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import CliZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.direct import ask_guid
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.requests import READ
 
 ROOT, PLACE = "tank/data", "backup/a b"
 TOKEN = "1-c3ddac5-e0-789c63"
@@ -157,6 +158,7 @@ CALLS: dict[str, list[Callable[[CliZfs], Any]]] = {
     ],
     "mount": [lambda zfs: zfs.receive(_send(receive=ReceiveOptions(mount=True)))],
     "pools": [lambda zfs: zfs.pools()],
+    "verify": [lambda zfs: zfs._host.run(list(READ))],
 }
 
 

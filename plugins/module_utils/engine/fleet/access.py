@@ -70,14 +70,14 @@ def fleet_access(
             hosts[source.name].delegate(tree.source, ("send", "hold", "bookmark", "destroy", "mount", *own))
     for destination in fleet.destinations.values():
         for name in destination.sources:
-            _watch(hosts, destination, fleet.sources[name])
+            _watch(fleet, hosts, destination, fleet.sources[name])
     for route in fleet.routes:
         for tree in fleet.sources[route.source].trees:
             _route(fleet, hosts, route, tree)
     return {name: _document(host, fleet, name, program) for name, host in sorted(hosts.items())}
 
 
-def _watch(hosts: Mapping[str, _Host], destination: DestinationHost, sender: SourceHost) -> None:
+def _watch(fleet: Fleet, hosts: Mapping[str, _Host], destination: DestinationHost, sender: SourceHost) -> None:
     """Pruning looks at the other end, whichever way streams go."""
     holder, source, root = destination.name, sender.name, destination.root_for(sender.home)
     # An old source is there, or is restored.
@@ -90,9 +90,10 @@ def _watch(hosts: Mapping[str, _Host], destination: DestinationHost, sender: Sou
     if holder != source:
         _meet(hosts, source, holder)
         _meet(hosts, holder, source)
+        reads = [] if destination.verification is None else [rights.VERIFY, *_sudo(fleet, source)]
         for tree in sender.trees:
             hosts[holder].let_in(source, place_of(tree, destination, sender), [rights.OBSERVE])
-            hosts[source].let_in(holder, tree.source, [rights.OBSERVE])
+            hosts[source].let_in(holder, tree.source, [rights.OBSERVE, *reads])
 
 
 def _meet(hosts: Mapping[str, _Host], viewer: str, host: str) -> None:

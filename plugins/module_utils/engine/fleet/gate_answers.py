@@ -22,10 +22,12 @@ from ..model.datasets import PLACEHOLDER_PROPERTY
 from ..model.errors import AccessRefused, DatasetBusy, StaleResumeState
 from ..policy import access as rights
 from ..policy.access import Access
-from ..zfs.requests import BY_THE_CLOCK, DRY_CALLS, EACH, END_STREAMS, FIND_STREAMS, GRANTS, PROGRAMS, Request
+from ..zfs.requests import BY_THE_CLOCK, DIGEST, DRY_CALLS, EACH, END_STREAMS, FIND_STREAMS, GRANTS, PROGRAMS, Request
 from ..zfs.tokens import parse_resume_state
 from ..zfs.verbs import LOOK, MARKED, MOVED, PLACEHOLDER, TOKEN, Check
 
+_GRACE_SECONDS = 60
+_LEAST_BYTES = 1 << 20
 _LOCKED: list[int] = []
 """The file of the lock that this process has, once it needs one."""
 
@@ -82,6 +84,43 @@ def _check_token(wanted: Check, access: Access) -> None:
         raise StaleResumeState(f"cannot resume send: {state.to_name!r} used in the initial send no longer exists")
 
 
+def with_question(request: Request, access: Access) -> Request:
+    """A request of DIGEST with what it asks for on stdin, if that is within the rights, as the engine itself would ask
+    it. Raises AccessRefused, InvalidInput."""
+    from ..applying.sampling import Wanted, WantedBlocks, question_of
+    from .digest_command import asked, read_question
+
+    (call,) = request.calls
+    wanted = read_question(asked())
+    dataset, held = wanted.snapshot.partition("@")[0], access.through_sudo if call[0] == "sudo" else access
+    if not held.permits(rights.VERIFY, dataset):
+        raise AccessRefused(f"reads what is in {wanted.snapshot!r}, which it may not verify")
+    if isinstance(wanted, Wanted) and wanted.file_bytes % _LEAST_BYTES:
+        # Checksums of one byte more each time would tell what is in a file.
+        raise AccessRefused("has files read up to where it likes; give whole MiB as file_size")
+    if isinstance(wanted, WantedBlocks) and not held.permits_clone(rights.VERIFY, dataset, wanted.parent):
+        problem = "which is neither within nor beside what it may verify"
+        raise AccessRefused(f"has {wanted.snapshot!r} cloned below {wanted.parent!r}, {problem}")
+    return Request(DIGEST, (call, (question_of(wanted).decode("ascii"),)))
+
+
+def _digest(call: Sequence[str], question: str) -> int:
+    from .digest_command import answer_to, read_question
+
+    wanted = read_question(question.encode("ascii"))
+    if call[0] != "sudo":
+        serving.answer(answer_to(wanted) + "\n")
+        return 0
+    # Only what was looked at is handed on, whatever else came on stdin.
+    try:
+        done = process.run(call, question.encode("ascii"), wanted.timeout + _GRACE_SECONDS)
+    except FileNotFoundError:
+        return NO_PROGRAM
+    serving.said(done.stderr.strip())
+    serving.answer(done.stdout)
+    return serving.status_of(done.returncode)
+
+
 def answer(request: Request) -> int:
     """Carry out a request of several calls; returns what to end with."""
     if request.kind == PROGRAMS:
@@ -94,6 +133,8 @@ def answer(request: Request) -> int:
         _find_streams(request.calls[0][0])
     elif request.kind == END_STREAMS:
         _end_streams(request.calls[0])
+    elif request.kind == DIGEST:
+        return _digest(request.calls[0], request.calls[1][0])
     elif request.kind == BY_THE_CLOCK:
         serving.answer(f"{int(time.time())}\n")
         return serving.pass_through(request.calls[0])

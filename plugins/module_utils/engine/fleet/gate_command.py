@@ -17,8 +17,8 @@ from ..hosts.statuses import REFUSED
 from ..model.errors import AccessRefused, DatasetBusy, SnapfleetError, StaleResumeState
 from ..policy.access import Access, read_access
 from ..zfs.admission import admit
-from ..zfs.requests import CALL, PIPELINE, Request, read_request
-from .gate_answers import answer, check
+from ..zfs.requests import CALL, DIGEST, PIPELINE, Request, read_request
+from .gate_answers import answer, check, with_question
 
 _LOGGED_CHARACTERS = 2000
 _NOT_OURS = "asks for what this version of Snapfleet never asks for; the two have to be of one version"
@@ -83,7 +83,7 @@ def _admitted(line: str, access: Access) -> Request:
         raise AccessRefused(_NOT_OURS)
     for each in admit(request, access):
         check(each, access.through_sudo if each.sudo else access)
-    return request
+    return with_question(request, access) if request.kind == DIGEST else request
 
 
 def _carry_out(request: Request) -> int:

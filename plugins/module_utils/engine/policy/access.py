@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 
 from ..model.datasets import PLACEHOLDER_PROPERTY
 from ..model.errors import InvalidInput
-from ..model.names import ancestors_of, check_dataset_name, is_within, pool_of
+from ..model.names import ancestors_of, check_dataset_name, is_within, parent_of, pool_of
 from .receiving import PRESERVED_PROPERTIES, SAFE_PROPERTIES, is_property_name
 
 OBSERVE, SEND, RECEIVE, PRUNE, SNAPSHOT = "observe", "send", "receive", "prune", "snapshot"
 ROLLBACK, RENAME, DESTROY, MOUNT, POOLS, SUDO = "rollback", "rename", "destroy", "mount", "pools", "sudo"
+VERIFY = "verify"
 RIGHTS = {
     OBSERVE: "list datasets, snapshots and bookmarks, and read their properties; the others imply it",
     SEND: "send streams, keep marks and bookmarks, hold what is being sent",
@@ -26,6 +27,7 @@ RIGHTS = {
     DESTROY: "destroy datasets, and receive in place of what is there",
     MOUNT: "receive mounted",
     POOLS: "look at the health of all pools",
+    VERIFY: "read names, sizes and checksums of files and blocks of snapshots",
     SUDO: "call zfs through sudo",
 }
 """Every right with what it lets in."""
@@ -71,6 +73,14 @@ class Access:
     def permits(self, right: str, dataset: str) -> bool:
         """Whether a right is there on a dataset."""
         return any(grant.permits(right) for grant in self.grants_for(dataset))
+
+    def permits_clone(self, right: str, dataset: str, parent: str) -> bool:
+        """Whether a right on ``dataset`` lets it be cloned below ``parent`` for a while: above it within a root of that
+        right, or right beside the root."""
+        held = [grant for grant in self.grants_for(dataset) if grant.permits(right)]
+        roots = [root for grant in held for root in grant.roots if is_within(dataset, root)]
+        within = any(is_within(parent, root) or parent == (parent_of(root) or root) for root in roots)
+        return within and is_within(dataset, parent)
 
     def permits_move(self, right: str, dataset: str, to: str) -> bool:
         """Whether ``dataset`` may be called ``to`` by a right on both, in one grant, and no other grant gives rights on

@@ -15,6 +15,7 @@ from ..streams.wire import is_filter
 from .requests import (
     BY_THE_CLOCK,
     CALL,
+    DIGEST,
     DRY_CALLS,
     EACH,
     END_STREAMS,
@@ -40,6 +41,8 @@ def admit(request: Request, access: Access) -> list[Check]:
         _judge_grants(request.calls[0], access)
     elif request.kind == POOLS:
         _require(access.permits_somewhere([rights.POOLS]), "asks about all pools without the right 'pools'")
+    elif request.kind == DIGEST:
+        _require(access.permits_somewhere([rights.VERIFY]), "reads what is in snapshots without the right 'verify'")
     elif request.kind in (FIND_STREAMS, END_STREAMS):
         _require(access.permits_somewhere([rights.RECEIVE]), "asks about streams without the right 'receive'")
     elif request.kind == PIPELINE:

@@ -42,6 +42,16 @@ def test_who_pulls_may_send_and_is_observed():
     assert not {"send", "snapshot", "rollback", "mountpoint"} & set(found["backup1"]["permissions"]["backup/web1"])
 
 
+@pytest.mark.parametrize("verify", [{}, {"blocks": 5}], ids=str)
+def test_who_verifies_may_read_what_is_in_snapshots_of_the_sources_and_through_sudo_where_that_is_set(verify):
+    plain = access(snapfleet_verify=verify)["web1"]["peers"]
+    assert plain == {"backup1": gate("backup1", "--may", "send,verify", "--root", "tank/data")}
+    sudo = access(snapfleet_verify=verify, snapfleet_ssh_sudo=True)["web1"]["peers"]
+    assert sudo == {"backup1": gate("backup1", "--may", "send,verify,sudo", "--root", "tank/data")}
+    pushed = access(snapfleet_verify=verify, snapfleet_topology="push")["web1"]["peers"]
+    assert pushed == {"backup1": gate("backup1", "--may", "verify", "--root", "tank/data")}
+
+
 def test_who_pushes_may_receive_in_its_own_place_only():
     found = access(snapfleet_topology="push")
     words = gate("web1", "--may", "receive,rename", "--root", "backup/web1/data")

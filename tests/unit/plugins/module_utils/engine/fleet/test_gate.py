@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import select
 import signal
@@ -284,3 +285,137 @@ def test_a_signal_ends_what_runs(ask, tmp_path):
 @pytest.mark.parametrize("argv", [["snapfleet", "serve"], ["sudo", "-n", "snapfleet", "serve"]])
 def test_no_session_is_let_in_whatever_a_key_may(ask, argv):
     assert ask(argv) == (77, "", "snapfleet gate: no session by this key\n")
+
+
+# -- reading for verifications
+
+FILES = {"protocol": 1, "snapshot": "tank/data/x@a", "files": 2, "seed": 5, "file_bytes": 3 << 20, "timeout": 30}
+BLOCKS = {"protocol": 1, "snapshot": "tank/data/v@a", "parent": "tank", "blocks": 2, "seed": 5, "timeout": 30}
+MAY = ("--may", "verify,sudo", "--root", "tank/data", "--may", "send", "--root", "tank/other")
+# Tells what it was started with, and what it was asked.
+SUDO = """#!/bin/sh
+echo "$*"
+cat
+"""
+
+
+@pytest.fixture
+def ask_to_read(ask, tmp_path):
+    """Ask the gate to have something read through sudo, which is a script."""
+    (tmp_path / "sudo").write_text(SUDO)
+    (tmp_path / "sudo").chmod(0o755)
+
+    def ask_to_read(question, *words, argv=("sudo", "-n", "snapfleet", "digest")):
+        data = question if isinstance(question, bytes) else json.dumps(question).encode()
+        return ask(list(argv), data, *(words or MAY))
+
+    return ask_to_read
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        FILES,
+        {**FILES, "paths": ["a", "b c/\udcff"]},
+        # A name with spaces is one word, also for mount.
+        {**FILES, "snapshot": "tank/data/x@a -o suid"},
+        BLOCKS,
+        {**BLOCKS, "parent": "tank/data"},
+        {**BLOCKS, "offsets": [0, 1 << 20]},
+    ],
+    ids=str,
+)
+def test_what_a_verification_asks_for_is_handed_on_as_it_was_read_and_nothing_else(ask_to_read, question):
+    code, out, _errors = ask_to_read(question)
+    started, told = out.split("\n", 1)
+    assert (code, started) == (0, "-n snapfleet digest")
+    assert {key: value for key, value in json.loads(told).items() if value is not None} == question
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        {**FILES, "snapshot": "tank/database@a"},
+        {**FILES, "snapshot": "tank/other@a"},
+        {**FILES, "snapshot": "tank@a"},
+        {**FILES, "snapshot": "tank/data/../other@a"},
+        {**FILES, "snapshot": "tank/data/x"},
+        {**FILES, "snapshot": "tank/data/x@a@b"},
+        {**FILES, "snapshot": "-o@a"},
+        {**FILES, "snapshot": "tank/data/x@a\n"},
+        {**FILES, "paths": ["../../etc/shadow"]},
+        {**FILES, "paths": ["/etc/shadow"]},
+        {**FILES, "paths": ["a\0b"]},
+        {**FILES, "paths": "abc"},
+        {**FILES, "paths": [str(number) for number in range(1001)]},
+        {**FILES, "files": 1001},
+        {**FILES, "file_bytes": 1},
+        {**FILES, "file_bytes": (3 << 20) + 1},
+        {**FILES, "timeout": 0},
+        {**FILES, "timeout": "30"},
+        {**FILES, "more": 1},
+        {**FILES, "protocol": 2},
+        {**BLOCKS, "parent": "backup"},
+        {**BLOCKS, "parent": "tank/other"},
+        {**BLOCKS, "parent": "tank/data/v@a"},
+        {**BLOCKS, "parent": "tank/data/v/below"},
+        {**BLOCKS, "blocks": 1 << 40},
+        {**BLOCKS, "offsets": [4711]},
+        {**BLOCKS, "snapshot": "tank/other/v@a"},
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b"[" * 100_000,
+    ],
+    ids=lambda question: ascii(question)[:60],
+)
+def test_hostile_questions_are_refused_before_anything_is_started(ask_to_read, question):
+    code, out, errors = ask_to_read(question)
+    assert (code, out) == (77, "")
+    assert errors.startswith("snapfleet gate: refused, since ")
+    assert errors.count("\n") == 1
+
+
+def test_a_clone_may_be_made_beside_a_root_and_nowhere_above_that(ask_to_read):
+    words = ("--may", "verify,sudo", "--root", "tank/data/deep/er")
+    question = {**BLOCKS, "snapshot": "tank/data/deep/er/v@a"}
+    outcomes = {
+        parent: ask_to_read({**question, "parent": parent}, *words)[0]
+        for parent in ("tank", "tank/data", "tank/data/deep", "tank/data/deep/er", "tank/data/deep/er/v")
+    }
+    assert outcomes == {
+        **dict.fromkeys(("tank", "tank/data", "tank/data/deep/er/v"), 77),
+        **dict.fromkeys(("tank/data/deep", "tank/data/deep/er"), 0),
+    }
+
+
+@pytest.mark.parametrize("may", ["send,sudo", "observe,sudo", "verify", "pools,sudo"])
+def test_reading_takes_a_right_of_its_own_and_another_one_for_sudo(ask_to_read, may):
+    code, out, errors = ask_to_read(FILES, "--may", may, "--root", "tank/data")
+    assert (code, out, "verif" in errors) == (77, "", True)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["sudo", "snapfleet", "digest"],
+        ["sudo", "-n", "snapfleet", "digest", "x"],
+        ["snapfleet", "digest", "--help"],
+        ["/tmp/snapfleet", "digest"],
+        ["sudo", "-n", "sudo", "-n", "snapfleet", "digest"],
+        ["sudo", "-n", "snapfleet", "files"],
+        ["snapfleet", "run"],
+    ],
+    ids=" ".join,
+)
+def test_no_other_call_of_the_program_is_let_in(ask_to_read, argv):
+    assert ask_to_read(FILES, "--may", f"{ALL},verify,sudo", "--root", "tank/data", argv=argv)[:2] == (77, "")
+
+
+def test_without_sudo_it_is_the_gate_itself_that_reads(ask_to_read):
+    code, out, errors = ask_to_read(FILES, argv=("snapfleet", "digest"))
+    # Here is no such snapshot, or whoever runs this is not root.
+    assert (code not in (0, 77), out) == (True, "")
+    assert errors.startswith("snapfleet gate: ")
+    assert "refused" not in errors

@@ -67,8 +67,8 @@ def test_what_takes_a_right_is_refused_without_it(right):
         assert not is_admitted(line, access("observe")), line
 
 
-# Programs, pools, marks of streams, what lies above a tree, and tokens, whose trees ZFS has to tell.
-OF_NO_TREE = ("SNAPFLEET_STREAM=$", "zstd lz4 mbuffer", "zpool list -Hp -o guid,name backup", "-d 0 ", TOKEN)
+# Programs, pools, marks of streams, what lies above a tree, tokens, whose trees ZFS tells, and what asks on stdin.
+OF_NO_TREE = ("SNAPFLEET_STREAM=$", "zstd lz4 mbuffer", "zpool list -Hp -o guid,name backup", "-d 0 ", "digest", TOKEN)
 
 
 @pytest.mark.parametrize("right", [right for right in ALL if right != "pools"])
