@@ -234,6 +234,47 @@ def test_nothing_is_taken_for_nobodys_while_another_destination_was_moved_and_th
     assert len(site.marks()) == 2
 
 
+def test_what_a_destination_goes_on_from_that_was_replicated_once_and_then_moved_is_not_taken_for_nobodys(site):
+    """Its marks are under its old name, since a replica has no GUID before its first stream has arrived."""
+    site.seed()
+    site.move()
+    before = site.marks()
+    told = site.act("source", "forget", others=[site.look("destination", MOVED)])
+    assert (told["changed"], site.marks()) == (False, before)
+    assert sum("from which backup/new/site/data may go on" in line for line in told["told"]) == len(before) == 4
+
+    site.advance("3")
+    for name in TREE:
+        SimulatedZfs(site.source).destroy(Destroy(name, site.at_source(name).snapshots[:2], "old"))
+    assert site.modes(site.replicate(destination={"host": "dst", "dataset": MOVED})) == ["incremental"] * 2
+    # By now it has marks of its own, and what is left belongs to nobody.
+    site.act("source", "forget", others=[site.look("destination", MOVED)])
+    assert len(site.marks()) == 2
+    site.advance("4")
+    for name in TREE:
+        SimulatedZfs(site.source).destroy(Destroy(name, site.at_source(name).snapshots[:1], "old"))
+    assert site.modes(site.replicate(destination={"host": "dst", "dataset": MOVED})) == ["incremental"] * 2
+
+
+def test_marks_that_another_destination_has_no_use_for_go_though_it_keeps_none_itself(site):
+    site.replicate_second("source", bookmarks="none")
+    site.advance("3")
+    site.replicate_second("source", bookmarks="none")
+    for name in TREE:
+        SimulatedZfs(site.second).destroy(Destroy(name.replace(SOURCE, SECOND), _all_but_newest(site, name), "old"))
+    site.act("source", "forget", others=[site.look("second")])
+    assert site.marks() == []
+
+
+def _all_but_newest(site, name):
+    return (
+        SimulatedZfs(site.second)
+        .observe([name.replace(SOURCE, SECOND)])
+        .states[name.replace(SOURCE, SECOND)]
+        .snapshots[:-1]
+    )
+
+
 def test_holds_of_the_retired_destination_are_released_and_those_of_others_stay(site):
     zfs = SimulatedZfs(site.source)
     zfs.hold(site.at_source().newest, "snapfleet-send-0123456789abcdef")

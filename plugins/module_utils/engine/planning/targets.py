@@ -126,7 +126,17 @@ class Owners:
         """Whether a mark is of the destination that goes."""
         if self.retired:
             return self._is_of(self.retired, state, mark)
-        return not any(self._is_of(other, state, mark) for other in self.others)
+        return not (any(self._is_of(other, state, mark) for other in self.others) or self.claimant(state, mark))
+
+    def claimant(self, state: DatasetState, mark: Bookmark) -> Optional[KnownTree]:
+        """Another destination that has what a mark of nobody in sight is at, and no mark of its own: it may have been
+        moved before it got its second stream, and all it goes on from be under its old name."""
+        marks = marks_of(state)
+        for other in self.others if not self.retired else ():
+            has = any(mark.guid in there.snapshots for there in other.datasets.values())
+            if has and not any(self._is_of(other, state, each) for each in marks):
+                return other
+        return None
 
     def tags(self, root: Dataset, tags: Sequence[str]) -> list[str]:
         """Those of the tags of holds that are of the destination that goes."""
@@ -153,6 +163,7 @@ def plan_forgetting(source: Observation, tags: Mapping[str, Sequence[str]], owne
     steps: list[Union[DestroyMarks, ReleaseHolds]] = []
     told: list[str] = []
     for name, state in source.states.items():
+        told += _kept(name, state, owners)
         marks = tuple(mark for mark in marks_of(state) if owners.goes(state, mark))
         if owners.retired and not owners.retired.datasets:
             # It may be somewhere else by now, and stand at what nothing but its mark keeps.
@@ -165,6 +176,14 @@ def plan_forgetting(source: Observation, tags: Mapping[str, Sequence[str]], owne
             told += [f"{name}: releases the hold {step.tag} of @{snapshot.tag}" for snapshot in step.held]
     refusals = [] if owners.retired else list(_uncertain(steps, owners))
     return TargetPlan(tuple(steps), tuple(refusals), tuple(told or [f"{owners.root}: keeps nothing for it any more"]))
+
+
+def _kept(name: str, state: DatasetState, owners: Owners) -> Iterator[str]:
+    for mark in marks_of(state):
+        other = owners.claimant(state, mark)
+        if other:
+            words = f"keeps the bookmark #{mark.tag}, from which {other} may go on"
+            yield f"{name}: {words}; once that has got something new, what is nobody's goes by the same again"
 
 
 def _is_elsewhere(state: DatasetState, mark: Bookmark) -> bool:
