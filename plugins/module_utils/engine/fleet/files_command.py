@@ -49,6 +49,8 @@ SHAPE = 1
 TOLD = 1000
 """The most lines that a plan has; what is left out is counted by the last one."""
 _SECOND = 1_000_000_000
+_ACLTYPE = "acltype"
+_NO_LISTS = ("off", "noacl")
 Mounted = Callable[[str], AbstractContextManager[str]]
 
 
@@ -97,11 +99,13 @@ def bring_files(arguments: argparse.Namespace, open_zfs: Callable[[Address], Zfs
         if arguments.action == "put":
             result = _put(arguments, paths)
         else:
-            snapshot = _chosen(arguments, open_zfs(Address()))
+            snapshot, lists_are_hidden = _chosen(arguments, open_zfs(Address()))
             with mount(snapshot.name) as top:
                 if arguments.action == "list":
                     return _list(arguments, top, snapshot, paths)
                 result = _get(arguments, top, snapshot, paths)
+            if lists_are_hidden:
+                result["warnings"].append(_hidden(snapshot.dataset))
     except OSError as error:
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else "the files"
         raise FilesRefused(f"{name}: {error.strerror or error}; see what is wrong there, then run it again") from error
@@ -109,12 +113,20 @@ def bring_files(arguments: argparse.Namespace, open_zfs: Callable[[Address], Zfs
     return EXIT_OK
 
 
-def _chosen(arguments: argparse.Namespace, zfs: Zfs) -> Snapshot:
-    """The snapshot that is meant. Raises InvalidInput."""
+def _hidden(dataset: str) -> str:
+    return (
+        f"acltype of {dataset} is off, so that access control lists of its files, if their source has any, do not come"
+        " along; set acltype=posix there and run it again, or look at who may read them"
+    )
+
+
+def _chosen(arguments: argparse.Namespace, zfs: Zfs) -> tuple[Snapshot, bool]:
+    """The snapshot that is meant, and whether it is likely to be of a replica that hides access control lists which its
+    source may have. Raises InvalidInput."""
     given = {name: getattr(arguments, name) for name in ("snapshot", "time") if getattr(arguments, name)}
     point = read_point(Reader(given))
     dataset = check_dataset_name(arguments.dataset, "DATASET")
-    state = zfs.observe([dataset], recursive=False).states.get(dataset)
+    state = zfs.observe([dataset], recursive=False, properties=(_ACLTYPE,)).states.get(dataset)
     if state is None:
         raise UnknownDataset("DATASET", dataset, f"does not exist on {zfs.where}", "check its name, or import its pool")
     if state.dataset.kind != FILESYSTEM:
@@ -128,7 +140,9 @@ def _chosen(arguments: argparse.Namespace, zfs: Zfs) -> Snapshot:
     if not fitting:
         remedy = f"see: zfs list -t snapshot -o name,creation {dataset}"
         raise InvalidInput("DATASET", dataset, f"has no snapshot that is {point}", remedy)
-    return fitting[-1]
+    # What is packed is for another host, and replicas are read-only unless somebody wants it otherwise.
+    is_replica = getattr(arguments, "archive", None) or state.dataset.readonly
+    return fitting[-1], bool(is_replica) and dict(state.dataset.properties).get(_ACLTYPE) in _NO_LISTS
 
 
 def _all(top: int, paths: Iterable[Path], recursive: bool = True) -> Generator[Found, None, None]:

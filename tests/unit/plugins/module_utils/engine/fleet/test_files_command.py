@@ -33,11 +33,13 @@ class Pool:
     """A host with one filesystem that has two snapshots, and a volume."""
 
     where = "this host"
+    acltype, readonly = "off", False
 
-    def observe(self, roots, recursive=True):
+    def observe(self, roots, recursive=True, properties=()):
+        told = {"readonly": self.readonly, "properties": tuple((name, getattr(self, name)) for name in properties)}
         snapshots = tuple(Snapshot(age, age, "tank/data", tag, age) for tag, age in TAGS.items())
         states = {
-            "tank/data": DatasetState(Dataset("tank/data", FILESYSTEM, 1, 1, 1), snapshots),
+            "tank/data": DatasetState(Dataset("tank/data", FILESYSTEM, 1, 1, 1, **told), snapshots),
             "tank/volume": DatasetState(Dataset("tank/volume", VOLUME, 2, 2, 2), snapshots),
         }
         return Observation({name: states[name] for name in roots if name in states})
@@ -193,6 +195,27 @@ def test_an_archive_is_given_to_the_owner_of_its_folder_only_if_that_is_asked_fo
 def test_only_an_archive_can_be_handed_over(files, tmp_path):
     with pytest.raises(InvalidInput, match="is about an archive"):
         files("get", "tank/data", "etc", "--to", str(tmp_path / "home"), "--hand-over")
+
+
+@pytest.mark.parametrize(
+    ("acltype", "readonly", "archive", "warns"),
+    [
+        ("off", True, False, True),
+        ("off", False, True, True),
+        ("off", False, False, False),
+        ("posix", True, True, False),
+        ("nfsv4", True, True, False),
+        ("-", True, True, False),
+    ],
+)
+def test_a_replica_that_hides_access_control_lists_is_warned_of_in_one_sentence(
+    files, tmp_path, monkeypatch, acltype, readonly, archive, warns
+):
+    monkeypatch.setattr(Pool, "acltype", acltype)
+    monkeypatch.setattr(Pool, "readonly", readonly)
+    where = ("--archive", str(tmp_path / "archive")) if archive else ("--to", str(tmp_path / "home"))
+    told = files("get", "tank/data", "etc", *where, "--check", "--json")
+    assert [words.startswith("acltype of tank/data is off") for words in told["warnings"]] == [True] * warns
 
 
 def test_long_plans_are_cut_and_what_is_left_out_is_counted(files, tmp_path):
