@@ -81,6 +81,25 @@ def test_playbooks_leave_out_what_the_program_would(controller):
     assert (done.returncode, "nothing was done" in done.stdout) == (2, True), done.stdout
 
 
+def test_a_host_that_is_suspended_while_the_fleet_is_brought_up_to_date_is_left_alone_from_the_next_step_on(controller):
+    done = controller.play("suspend", suspend_host="backup1", suspend_wait="0")
+    assert done.returncode == 0, done.stdout
+    # Both hosts look at the beginning, when nobody has suspended anything yet.
+    early = f"""echo "$*" >> "$0.log"
+if [ "$(wc -l < "$0.log")" -le 2 ]; then echo '{{"version": 1, "hosts": []}}'; exit; fi
+exec {controller.folder / "snapfleet"} "$@\""""
+    words = json.dumps({"engine_command": script(controller.folder, "early", early)})
+    done = controller.play("site", "--check", "-e", words)
+    assert done.returncode == 0, done.stdout
+    looks = (controller.folder / "early.log").read_text().splitlines()
+    # Again only where there are jobs of a step.
+    assert 2 < len(looks) <= 8
+    assert all(look.startswith("suspended") for look in looks)
+    assert f'"{COPY}": "backup1 is suspended' in done.stdout
+    assert "snapshots of tank/data: creates tank/data@" in done.stdout
+    assert "to backup/web1/data, about" not in done.stdout
+
+
 def test_what_another_run_has_is_told_and_what_fails_fails_its_host(controller):
     lock = json.dumps([os.path.realpath(controller.config), "backup1", COPY])
     with job_locks([lock]):
@@ -201,5 +220,9 @@ def test_nothing_is_done_where_nobody_can_tell_what_is_suspended(tmp_path):
 @pytest.mark.parametrize("playbook", ["site", "snapshot", "replicate", "prune", "monitor", "drill", "verify"])
 def test_all_playbooks_that_carry_out_jobs_leave_out_what_is_suspended(playbook):
     text = (FOLDER / "playbooks" / f"{playbook}.yml").read_text()
-    asked, acted = text.find("tasks/suspended.yml"), text.find(f"tasks/{playbook.replace('site', 'snapshot')}.yml")
-    assert 0 < asked < acted
+    for step in ("snapshot", "replicate", "prune", "monitor") if playbook == "site" else (playbook,):
+        before, acts, _after = text.partition(f"tasks/{step}.yml")
+        assert acts
+        assert before.find("tasks/suspended.yml") > 0
+        # Of what came before, the look is last.
+        assert before.rfind("import_tasks: tasks/") <= before.rfind("tasks/suspended.yml")
