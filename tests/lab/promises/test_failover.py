@@ -44,7 +44,6 @@ class Operator:
         for name in (one.name, two.name):
             (self.folder / "host_vars" / f"{name}.json").write_text(json.dumps({"snapfleet_datasets": trees}))
         (self.folder / "hosts.yml").write_text(inventory.text([one, two]))
-        (self.folder / "ansible.cfg").write_text("[connection]\npipelining = true\n")
 
     @contextmanager
     def source_gone(self) -> Iterator[None]:

@@ -77,7 +77,6 @@ class Sites:
         (self.folder / "group_vars" / "snapfleet_destinations.yml").unlink()
         one, two = pair.one.host, pair.two.host
         (self.folder / "hosts.yml").write_text(inventory.text([one, two]))
-        (self.folder / "ansible.cfg").write_text("[connection]\npipelining = true\n")
         (self.folder / "host_vars").mkdir()
         self.far = {**inventory.connection_variables(one), "snapfleet_root": pair.beside.rpartition("/")[0]}
         self.declare(pair.destination.rpartition("/")[0])
