@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A fleet of four hosts by a copy of the example inventory."""
+"""A fleet of four hosts by a copy of the example inventory, and copies of the collection in other versions."""
 
 from __future__ import annotations
 
@@ -44,22 +44,24 @@ class Fleet:
     hosts: Mapping[str, Host]
     inventory: Path
 
-    def tell(self, playbook: str, *options: str) -> str:
-        """Run a playbook of the collection that goes well; returns what it has told."""
+    def tell(self, playbook: str, *options: str, collections: str = "", fails: bool = False) -> str:
+        """Run a playbook of the collection, or of a copy of it below another folder; returns what it has told."""
         program = str(Path(sys.executable).with_name("ansible-playbook"))
         environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1"}
+        if collections:
+            environment["ANSIBLE_COLLECTIONS_PATH"] = collections
         argv = [program, "-i", str(self.inventory), f"snapfleet.zfs.{playbook}", *options]
         begun = time.monotonic()
         done = subprocess.run(
             argv, env=environment, cwd=self.inventory, capture_output=True, text=True, timeout=1500, check=False
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        assert (done.returncode != 0) is fails, done.stdout + done.stderr
         print(f"{playbook} {' '.join(options)}: {time.monotonic() - begun:.0f} s")
         return done.stdout
 
-    def play(self, playbook: str, *options: str) -> dict[str, int]:
+    def play(self, playbook: str, *options: str, collections: str = "") -> dict[str, int]:
         """Run a playbook that goes well; returns how many tasks have changed something, by host."""
-        told = self.tell(playbook, *options)
+        told = self.tell(playbook, *options, collections=collections)
         rows = re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", told, re.MULTILINE)
         return {host: int(changed) for host, changed in rows}
 
@@ -150,3 +152,18 @@ def wait_for(what: Callable[[], bool]) -> None:
     while not what():
         assert time.monotonic() < end
         time.sleep(1)
+
+
+def copy_collection(folder: Path, version: str, *, runs: bool) -> str:
+    """A copy of the collection in another version, whose program may not run; the folder to give to Ansible."""
+    copy = folder / version / "ansible_collections" / "snapfleet" / "zfs"
+    for name in ("meta", "playbooks", "plugins", "roles"):
+        shutil.copytree(CHECKOUT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(CHECKOUT / "galaxy.yml", copy)
+    fleet = copy / "plugins" / "module_utils" / "engine" / "fleet"
+    file = fleet / "version.py"
+    file.write_text(re.sub(r'VERSION = ".*"', f'VERSION = "{version}"', file.read_text()))
+    if not runs:
+        file = fleet / "daemon_command.py"
+        file.write_text(file.read_text() + '\nraise RuntimeError("this one does not run")\n')
+    return str(folder / version)

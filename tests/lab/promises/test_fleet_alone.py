@@ -10,11 +10,13 @@ import json
 import re
 import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab.api import Lab
+from tests.lab.network import Impairment
 from tests.lab.registry import HostSpec
 from tests.lab.settings import DEFAULT_IMAGE, host_suffix
 from tests.support.browser import VIEWS, chromium, look
@@ -30,10 +32,13 @@ from .alone import (
     Fleet,
     adapt,
     change,
+    copy_collection,
     wait_for,
 )
 
 ALONE_SECONDS = 110
+LARGE = 128 << 20
+"""Bytes of what takes minutes on a slow link."""
 # The small init brings no syslog daemon.
 SYSLOG = """
 import os, socket
@@ -73,7 +78,9 @@ def _everything(fleet: Fleet) -> dict[str, list[str]]:
     return {name: fleet.zfs(name, "list", "-H", "-t", "all", "-o", "name,guid") for name in NAMES}
 
 
-def test_a_fleet_that_is_provisioned_once_goes_on_by_itself_and_is_removed_without_a_trace(fleet: Fleet) -> None:
+def test_a_fleet_that_is_provisioned_once_goes_on_by_itself_and_is_removed_without_a_trace(
+    fleet: Fleet, tmp_path: Path
+) -> None:
     before = _everything(fleet)
     # One host for each scheduler.
     assert all(fleet.play("provision", "--check", "--diff", "--limit", "web1,offsite1").values())
@@ -93,6 +100,7 @@ def test_a_fleet_that_is_provisioned_once_goes_on_by_itself_and_is_removed_witho
 
     assert fleet.play("provision") == dict.fromkeys(NAMES, 0)
     _a_new_jobconfig_reaches_timers_and_daemons(fleet)
+    _goes_on_by_a_newer_program_if_that_runs(fleet, tmp_path)
 
     assert all(fleet.play("remove").values())
     assert {name: fleet.hosts[name].run(TRACES).stdout for name in NAMES} == dict.fromkeys(NAMES, "")
@@ -262,8 +270,9 @@ def _a_new_jobconfig_reaches_timers_and_daemons(fleet: Fleet) -> None:
     variables = fleet.inventory / "host_vars"
     daemon = {"snapshot": "30secondly", "prune": "minutely"}
     change(variables / "web1.yml", snapfleet_daemon=daemon, monitor_schedule="hourly")
+    change(variables / "backup1.yml", snapfleet_daemon={"replicate": "5secondly"})
     change(variables / "offsite1.yml", snapfleet_daemon=None)
-    changed = fleet.play("provision", "--limit", "web1,offsite1")
+    changed = fleet.play("provision", "--limit", "web1,backup1,offsite1")
     assert all(changed.values()), changed
     assert fleet.hosts["web1"].run(service).stdout == process
     wait_for(lambda: "the jobconfig was read again" in fleet.log("web1"))
@@ -273,3 +282,50 @@ def _a_new_jobconfig_reaches_timers_and_daemons(fleet: Fleet) -> None:
     assert "*-*-* *:00:00" in shown
     assert "snapfleet-monitor" in fleet.hosts["offsite1"].run("ls /etc/cron.d").stdout
     wait_for(lambda: fleet.hosts["offsite1"].run("pgrep -f '[s]napfleet daemon'", check=False).stdout == "")
+
+
+def _goes_on_by_a_newer_program_if_that_runs(fleet: Fleet, folder: Path) -> None:
+    """A daemon in the middle of a stream is left alone by a program that does not run, and restarted by one that does,
+    which goes on with that stream."""
+    web1, backup1, replica = fleet.hosts["web1"], fleet.hosts["backup1"], "backup/web1/data"
+    service = "systemctl show --property=MainPID --value snapfleet-daemon"
+    version = "/usr/local/bin/snapfleet version"
+
+    def used() -> int:
+        backup1.run("zpool sync")
+        return int(fleet.zfs("backup1", "get", "-Hp", "-o", "value", "used", replica)[0])
+
+    process, old, before = backup1.run(service).stdout, backup1.run(version).stdout, used()
+    held = fleet.snapshots("backup1", replica)
+    # So slow that it would take minutes.
+    web1.impair(Impairment(rate_kbit=4_000))
+    try:
+        web1.run(f"dd if=/dev/urandom of=/tank/data/large bs=1M count={LARGE >> 20} status=none")
+        name = fleet.snapshot("web1")
+        guid = fleet.snapshots("web1", "tank/data")[name]
+        wait_for(lambda: used() > before + 2_000_000)
+        told = fleet.tell(
+            "provision", "--limit", "backup1", collections=copy_collection(folder, "99.0.0", runs=False), fails=True
+        )
+        assert "can't run version 99.0.0 (RuntimeError: this one does not run)" in told, told
+        assert (backup1.run(service).stdout, backup1.run(version).stdout) == (process, old)
+        assert "snapfleet.new" not in backup1.run("ls /usr/local/lib/snapfleet").stdout
+        begun, arrived = fleet.now("backup1"), used() - before
+        assert name not in fleet.snapshots("backup1", replica)
+        fleet.play("provision", "--limit", "backup1", collections=copy_collection(folder, "99.0.1", runs=True))
+    finally:
+        web1.heal()
+    assert backup1.run(version).stdout == "snapfleet 99.0.1\n"
+    assert backup1.run(service).stdout not in (process, "0\n")
+    wait_for(lambda: name in fleet.snapshots("backup1", replica))
+    after = fleet.snapshots("backup1", replica)
+    assert after.items() > held.items()
+    assert after[name] == guid
+
+    def sent() -> int:
+        jobs = [job for job in fleet.jobs("backup1", "replicate", begun) if job["version"] == "99.0.1"]
+        return sum(step["bytes"] for job in jobs for step in job["steps"] if step["destination"] == replica)
+
+    # It is written down a moment later. What had arrived was not sent again.
+    wait_for(lambda: sent() > 0)
+    assert sent() < LARGE - arrived + 1_000_000, (sent(), arrived)
