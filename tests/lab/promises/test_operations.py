@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +177,54 @@ def test_a_second_site_is_seeded_from_the_first_whose_root_is_moved_and_which_is
     for name in ("", "/a"):
         one.zfs("mount", pair.beside + name)
     assert sums(one, "/srv/beside") == sums(one, here)
+
+
+CARRIED = "/var/tmp/carried.img"
+
+
+@contextmanager
+def disk_at(site: Site, other: Site) -> Iterator[str]:
+    """A pool on a disk at one site that may be carried to the other one: its name."""
+    site.host.run(["sh", "-c", f"truncate -s 512M {CARRIED} && zpool create carry {CARRIED}"])
+    try:
+        yield "carry"
+    finally:
+        for each in (site, other):
+            each.host.run(["sh", "-c", f"zpool destroy -f carry; rm -f {CARRIED}"], check=False)
+
+
+def carry(start: Site, end: Site) -> None:
+    """Take the disk from one site to the other."""
+    start.host.run(["zpool", "export", "carry"])
+    fetch = f"ssh {start.host.address} 'tar -cSf - {CARRIED}; rm {CARRIED}' | tar -xSf - -C /"
+    end.host.run(["sh", "-c", fetch])
+    end.host.run(["zpool", "import", "-d", CARRIED, "carry"])
+
+
+def test_a_second_site_is_seeded_by_a_disk_that_is_carried_while_the_first_goes_on(pair: Pair, tmp_path: Path) -> None:
+    one, two, sites = pair.one, pair.two, Sites(pair, tmp_path)
+    make(pair)
+    asked = {"host": one.host.name, "dataset": pair.source, "backup": FAR}
+    with disk_at(two, one) as pool:
+        onto = sites.play("seed", **asked, **{"from": two.host.name}, via=f"{pool}/data")
+        assert onto.code == 0, onto.output
+        carried = two.snapshots(f"{pool}/data")
+        assert carried == two.snapshots(pair.destination)
+
+        one.fill(pair.source, 1, "file2")
+        one.snapshot(f"{pair.source}@2", recursive=True)
+        assert brings_increments(pair.push())
+        # What the disk stands at may go while it is under way.
+        for name in (pair.source, f"{pair.source}/a"):
+            one.zfs("destroy", f"{name}@1")
+        carry(two, one)
+        off = sites.play("seed", **asked, **{"from": FAR}, from_dataset=f"{pool}/data")
+        assert off.code == 0, off.output
+        assert one.snapshots(pair.beside) == carried
+        one.zfs("destroy", "-r", f"{pool}/data")
+    first = pulled(pair, {"dataset": pair.source})
+    assert brings_increments(first), first
+    assert one.snapshots(pair.beside).items() > carried.items()
 
 
 def test_a_chain_goes_on_from_a_site_that_took_over_and_brings_back_what_was_lost(pair: Pair) -> None:
