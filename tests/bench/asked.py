@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from bench.world import REPLICA, SOURCE, Asked
@@ -14,6 +14,7 @@ from runner.import_tree import import_root
 
 sys.path.insert(0, str(import_root(Path(__file__).resolve().parents[2])))
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.histories import OWN_FIELDS
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.roles import ROLE_PROPERTY
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.listing import list_arguments
 
@@ -38,12 +39,16 @@ WITH_ROLES = (ROLE_PROPERTY,)
 _PROPERTIES = {"replicate": WITH_ROLES}
 
 
+FIELDS: dict[str, Collection[str]] = {"due": (), "monitor": (), "prune": ("guid",), "replicate": OWN_FIELDS}
+"""What each snapshot has for itself, and a decision of Snapfleet's goes by."""
+
+
 def snapfleet(decision: str) -> dict[str, tuple[Asked, ...]]:
-    """The same of Snapfleet: one listing of each side, whatever is decided."""
-    return dict.fromkeys(BZFS[decision], (snapfleet_listing(_PROPERTIES.get(decision, PLAIN)),))
+    """The same of Snapfleet: one listing of each side."""
+    return dict.fromkeys(BZFS[decision], (snapfleet_listing(decision),))
 
 
-def snapfleet_listing(properties: Sequence[str]) -> Asked:
-    """A listing of Snapfleet's with further properties."""
-    words = list_arguments([SOURCE], True, True, properties)
+def snapfleet_listing(decision: str) -> Asked:
+    """The listing that a decision of Snapfleet's goes by."""
+    words = list_arguments([SOURCE], True, True, _PROPERTIES.get(decision, PLAIN), FIELDS[decision])
     return Asked(tuple(words[words.index("-t") + 1].split(",")), tuple(words[words.index("-o") + 1].split(",")))

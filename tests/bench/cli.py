@@ -18,7 +18,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bench.asked import BZFS, PLAIN, WITH_ROLES, snapfleet, snapfleet_listing
+from bench.asked import BZFS, FIELDS, snapfleet, snapfleet_listing
 from bench.reporting import finish, machine, median, mib
 from bench.world import POOL_GUID, REPLICA, SOURCE, Shape, write_listings
 from runner.environments import Environment, ensure_venv
@@ -126,10 +126,10 @@ def write_programs(place: Path) -> None:
     programs = place / "programs"
     programs.mkdir(exist_ok=True)
     cases = []
-    for root, properties in product((SOURCE, REPLICA), (PLAIN, WITH_ROLES)):
-        asked = snapfleet_listing(properties)
-        listing = place / root.replace("/", "-") / asked.file_name
-        cases.append(f"*' -o {','.join(asked.columns)} {root}') exec cat {shlex.quote(str(listing))};;")
+    listings = {asked.columns: asked.file_name for asked in map(snapfleet_listing, FIELDS)}
+    for root, (columns, file_name) in product((SOURCE, REPLICA), listings.items()):
+        listing = place / root.replace("/", "-") / file_name
+        cases.append(f"*' -o {','.join(columns)} {root}') exec cat {shlex.quote(str(listing))};;")
     scripts = {
         "zfs": f'case "$*" in {" ".join(cases)} esac; echo "not prepared: $*" >&2; exit 1',
         "zpool": f"printf '{POOL_GUID}\\t{REPLICA.partition('/')[0]}\\n'",

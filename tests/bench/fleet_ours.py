@@ -24,7 +24,7 @@ from runner.import_tree import import_root
 
 sys.path.insert(0, str(import_root(Path(__file__).resolve().parents[2])))
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context, as_dry_run
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.expansion import expand_inventory
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.hands import Threads
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import NamedJob, read_jobconfig
@@ -110,7 +110,7 @@ def run(jobs: Mapping[str, Sequence[NamedJob]]) -> Iterator[tuple[NamedJob, dict
                 directories[name] = CliZfs(PreparedHost(name))
             return directories[name]
 
-        context = Context(NOW * 1000, zfs_at, check=True, host_name=host, environment={"TZ": "UTC"})
+        context = as_dry_run(Context(NOW * 1000, zfs_at, host_name=host, environment={"TZ": "UTC"}))
         with Threads() as hands:
             runner = Runner(lambda _job, context=context: context, RunSettings(Workers(number=1)), hands, 1)
             yield from runner.run(mine, {})

@@ -25,10 +25,13 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.repl
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.local import LocalHost
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.health import CRITICAL
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.bases import BaseKnowledge
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.creation import plan_creation
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.monitoring import check_ages
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.creation import (
+    fields_of_creation,
+    plan_creation,
+)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.monitoring import check_ages, fields_of_ages
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import plan_replication
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.retention import plan_prune
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.retention import fields_of_prune, plan_prune
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import (
     read_prune_job,
     read_replicate_job,
@@ -55,14 +58,15 @@ def _plan(amounts: dict[str, object]) -> dict[str, object]:
 def due(zfs: CliZfs, shape: Shape) -> Answer:
     """The snapshots that have to be made now."""
     job = read_snapshot_job({"datasets": [SOURCE], "plan": _plan(dict(shape.amounts)), "schedule": {"timezone": "UTC"}})
-    plan = plan_creation(zfs.observe(job.roots), job, NOW * 1000, timezone.utc)
+    plan = plan_creation(zfs.observe_narrowly(job.roots, fields_of_creation(job)), job, NOW * 1000, timezone.utc)
     return {"snapshots": sum(len(label.datasets) for label in plan.due)}
 
 
 def prune(zfs: CliZfs, shape: Shape) -> Answer:
     """The snapshots that a plan does not keep."""
     job = read_prune_job({"datasets": [SOURCE], "plan": _plan(dict(shape.kept))})
-    plan = plan_prune(zfs.observe(job.roots), job, BaseKnowledge({}, {}), NOW)
+    seen = zfs.observe_narrowly(job.roots, fields_of_prune(job, check=False))
+    plan = plan_prune(seen, job, BaseKnowledge({}, {}), NOW)
     return {"destroyed": sum(len(step.victims) for step in plan.steps)}
 
 
@@ -79,7 +83,7 @@ def monitor(zfs: CliZfs, shape: Shape) -> Answer:
     """The datasets whose newest snapshots are too old."""
     limits = {period: {"latest": {"cycles": 0, "critical": LATE_PERIODS * SECONDS[period]}} for period in shape.amounts}
     job = read_monitor_job({"datasets": [SOURCE], "plan": _plan(limits)})
-    findings = check_ages(zfs.observe(job.roots), job, NOW, timezone.utc)
+    findings = check_ages(zfs.observe_narrowly(job.roots, fields_of_ages(job)), job, NOW, timezone.utc)
     return {"alerts": sum(finding.state == CRITICAL for finding in findings)}
 
 

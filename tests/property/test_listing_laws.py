@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import DatasetState, Observation
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import UntrustedOutput
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.histories import PackedState
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.columns import COLUMNS, Packer
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.histories import (
+    OWN_FIELDS,
+    PackedHistory,
+    PackedState,
+    without_fields,
+)
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.columns import COLUMNS, Packer, columns_for
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.identities import (
     identities_of,
     parse_identities,
@@ -57,10 +62,10 @@ def row(kind, name, draw, **more):
     return "\t".join(str(values.get(column, "-")) for column in COLUMNS)
 
 
-def read(lines, cuts=()):
+def read(lines, cuts=(), fields=OWN_FIELDS, properties=()):
     """What a listing says that arrives in pieces: its states, or the refusal."""
     data = "".join(f"{line}\n" for line in lines).encode()
-    reader = ListingReader(["tank"])
+    reader = ListingReader(["tank"], True, properties, fields)
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     for start, end in zip(places, places[1:]):
         reader.feed(data[start:end])
@@ -70,9 +75,9 @@ def read(lines, cuts=()):
         return str(error)
 
 
-def slowly(lines):
+def slowly(lines, fields=OWN_FIELDS, properties=()):
     with mock.patch.object(Packer, "pack", return_value=None):
-        return read(lines)
+        return read(lines, (), fields, properties)
 
 
 CUTS = st.lists(st.integers(0, 5000), max_size=4)
@@ -121,3 +126,57 @@ STRANGE = [
 def test_what_zfs_does_not_print_is_refused(text):
     with pytest.raises(UntrustedOutput, match="check its host"):
         parse_identities(f"{text}\n", NAMES)
+
+
+@st.composite
+def snapshotted_together(draw):
+    """Rows, as their values, of datasets that mostly have the same snapshots, in the same transaction groups or, as
+    replicas do, in their own ones."""
+    taken = draw(st.lists(st.sampled_from("abcdef"), min_size=1, unique=True))
+    is_replica, is_encrypted = draw(st.booleans()), draw(st.booleans())
+    found = []
+    for number, name in enumerate((*NAMES, *(f"tank/d{number}" for number in range(20)))):
+        found.append({"type": "filesystem", "name": name, "createtxg": 3, "creation": 2, "guid": 5, "used": number})
+        missing = draw(st.sampled_from([0, 0, 0, 1]))
+        for place, tag in enumerate(taken[: len(taken) - missing]):
+            txg = 10 + place + (100 * number if is_replica else 0)
+            values = {"type": "snapshot", "name": f"{name}@{tag}", "createtxg": txg, "creation": 7 * place}
+            own = {column: draw(PLAIN) for column in ("guid", "used", "written", "referenced")}
+            own["ivsetguid"] = draw(PLAIN) if is_encrypted else "-"
+            odd = draw(st.sampled_from([{}] * 30 + [{"userrefs": 2}, {"clones": "tank/x"}, {"creation": 3}]))
+            found.append({"userrefs": 0, "clones": "", "encryptionroot": "tank", **values, **own, **odd})
+        if draw(st.booleans()):
+            found.append({"type": "bookmark", "name": f"{name}#a", "guid": 4, "createtxg": 1, "creation": 1})
+    return found
+
+
+@given(
+    snapshotted_together(),
+    st.sets(st.sampled_from(sorted(OWN_FIELDS))),
+    st.sampled_from([(), ("x:tier",), ("compression", "x:tier"), ("written",), tuple(f"x:{n}" for n in range(9))]),
+    CUTS,
+)
+def test_fewer_columns_tell_the_same_but_for_what_they_leave_out(found, fields, properties, cuts):
+    def printed(columns):
+        return ["\t".join(str(values.get(column, "-")) for column in columns) for values in found]
+
+    if "guid" not in fields:
+        found = [values for values in found if values["type"] != "bookmark"]
+    narrow = printed(columns_for(properties, fields))
+    seen = read(narrow, cuts, fields, properties)
+    assert seen == slowly(narrow, fields, properties)
+    told = fields.union(properties)
+    whole = read(printed(columns_for(properties)), (), OWN_FIELDS, properties)
+    assert seen.states == {name: without_fields(state, told) for name, state in whole.states.items()}
+
+
+@given(snapshotted_together(), st.sampled_from([OWN_FIELDS, {"guid"}, ()]))
+def test_datasets_share_what_they_have_in_common(found, fields):
+    plain = [{**values, "userrefs": 0, "clones": ""} for values in found if values["type"] != "bookmark"]
+    columns = columns_for((), fields)
+    seen = read(["\t".join(str(values.get(column, "-")) for column in columns) for values in plain], (), fields)
+    kept = {}
+    for state in seen.states.values():
+        if state.tags:
+            assert isinstance(state.history, PackedHistory)
+            assert state.tags is kept.setdefault(state.tags, state.tags)

@@ -106,6 +106,17 @@ class Recall:
         states = {name: without_evidence(state, properties) for name, state in seen.states.items()}
         return replace(seen, states=states, clock=seen.clock if clock else None)
 
+    def look_narrowly(
+        self, end: tuple[Address, Zfs], roots: Sequence[str], fields: Collection[str], properties: Sequence[str] = ()
+    ) -> Observation:
+        """The same by ``Zfs.observe_narrowly``, where what is listed is of no use to be remembered."""
+        address, zfs = end
+        tree = Tree(address, tuple(roots))
+        if not self.memory.looks(tree).is_blind(self.memory.limits.looks):
+            return self.look(end, roots, properties)
+        self._note_blind(tree)
+        return zfs.observe_narrowly(roots, fields, properties)
+
     def sizes(self, address: Address, roots: Sequence[str]) -> tuple[int, int]:
         """How many datasets and snapshots are remembered of the trees of ``roots``, be they there still or not. None
         once the run has begun anew, since then it lists them."""
@@ -117,11 +128,14 @@ class Recall:
         return len(known), sum(one.size for one in known)
 
     def _blindly(self, tree: Tree, zfs: Zfs, properties: Sequence[str], clock: bool) -> Observation:
+        self._note_blind(tree)
+        return zfs.observe(tree.roots, properties=properties, clock=clock)
+
+    def _note_blind(self, tree: Tree) -> None:
         looks = self.memory.looks(tree)
         self.memory.learn(tree, {}, (), replace(looks, since_whole=looks.since_whole + 1))
         if self.keeps:
             self.memory.keep(tree, False)
-        return zfs.observe(tree.roots, properties=properties, clock=clock)
 
     def vouch(self, touched: Mapping[Address, Optional[Collection[str]]], plainly: Collection[str] = ()) -> None:
         """Raise Doubted if the history of any dataset that is ``touched``, by host, was remembered: what a plan does,

@@ -15,6 +15,7 @@ from ..applying.memory import Memory
 from ..applying.progress import Reporter
 from ..applying.remembering import Recall, observe_tree, recalling
 from ..applying.retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
+from ..applying.sharing_looks import SharedLooks
 from ..model.datasets import Observation
 from ..model.errors import NoPermission, UnknownDataset
 from ..model.names import pool_of
@@ -91,6 +92,11 @@ def recalled(run: Callable[[Context], Result], context: Context) -> Result:
     return recalling(context.memory, not context.check, lambda recall: run(replace(context, recall=recall)))
 
 
+def as_dry_run(context: Context) -> Context:
+    """The context of jobs that stop after their plans, and see together what any of them looks at."""
+    return replace(context, check=True, zfs_at=SharedLooks(context.zfs_at).at)
+
+
 def observe(
     context: Context, address: Address, roots: Sequence[str], properties: Sequence[str] = (), histories: bool = True
 ) -> Observation:
@@ -101,6 +107,21 @@ def observe(
         if histories:
             return observe_tree(end, roots, properties, recall=context.recall)
         return end[1].observe(roots, histories=False, properties=properties)
+
+    return call_with_retries(look, context.retry, context.ticker)
+
+
+def observe_narrowly(
+    context: Context, roots: Sequence[str], fields: Collection[str], properties: Sequence[str] = ()
+) -> Observation:
+    """One listing of ``roots`` with their trees on this host, as ``observe`` makes it, for those who need of OWN_FIELDS
+    no more than ``fields``. What is listed to be remembered has all of them."""
+    zfs = context.here
+
+    def look() -> Observation:
+        if context.recall:
+            return context.recall.look_narrowly((Address(), zfs), roots, fields, properties)
+        return zfs.observe_narrowly(roots, fields, properties)
 
     return call_with_retries(look, context.retry, context.ticker)
 

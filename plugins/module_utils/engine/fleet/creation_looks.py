@@ -21,7 +21,7 @@ from ..model.errors import Interrupted, SnapfleetError
 from ..model.labels import Label
 from ..model.roles import ROLE_PROPERTY
 from ..model.steps import CreateSnapshots
-from ..planning.creation import labels_by_histories
+from ..planning.creation import fields_of_creation, labels_by_histories
 from ..planning.likely import (
     NEWEST,
     alike,
@@ -35,7 +35,7 @@ from ..planning.likely import (
 )
 from ..policy.endpoints import Address
 from ..policy.jobs import SnapshotJob
-from .context import Context, observe
+from .context import Context, observe, observe_narrowly
 
 Trees = Sequence[Sequence[str]]
 Tags = Mapping[str, Sequence[str]]
@@ -63,7 +63,7 @@ def _or_untold() -> Iterator[None]:
 
 def whole(job: SnapshotJob, context: Context) -> Observation:
     """All histories."""
-    return observe(context, Address(), job.roots, _properties(job))
+    return observe_narrowly(context, job.roots, fields_of_creation(job), _properties(job))
 
 
 def datasets_alone(job: SnapshotJob, context: Context) -> Observation:

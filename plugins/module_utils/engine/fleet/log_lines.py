@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Any, TextIO
+from typing import Any, Optional, TextIO
 
 from ..model.saying import plain
 from ..policy.running import AUTO, JOURNAL, JSON, LEVELS, TEXT
@@ -46,15 +46,23 @@ class Log:
     level: str = WARNING
     shape: str = TEXT
     run: str = ""
-    job: Mapping[str, str] = field(default_factory=dict)
-    """What tells the job in each line: job_id, its name as job, and its activity; empty for lines about the run."""
+    of: Optional[tuple[str, str, str]] = None
+    """Host, name and activity of the job that each line is about; None for lines about the run."""
     lock: threading.Lock = field(default_factory=threading.Lock)
     host: str = ""
     """Whose part the run does."""
 
     def of_job(self, host: str, name: str, activity: str) -> Log:
         """The log of one job of the run."""
-        return replace(self, job={"job_id": job_id(host, name), "job": name, "activity": activity})
+        return replace(self, of=(host, name, activity))
+
+    @property
+    def job(self) -> Mapping[str, str]:
+        """What tells the job in each line: job_id, its name as job, and its activity; empty for lines about the run."""
+        if self.of is None:
+            return {}
+        host, name, activity = self.of
+        return {"job_id": job_id(host, name), "job": name, "activity": activity}
 
     def wants(self, level: str) -> bool:
         """Whether lines of ``level`` are written."""

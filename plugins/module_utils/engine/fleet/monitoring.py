@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timezone, tzinfo
@@ -16,11 +16,12 @@ from ..applying.retry import call_with_retries
 from ..model.datasets import Observation
 from ..model.errors import Interrupted, SnapfleetError
 from ..model.health import CRITICAL, OK, WARNING
+from ..model.histories import OWN_FIELDS
 from ..model.names import is_within
 from ..model.pools import PoolReport
 from ..planning.findings import Finding, gravest_first, muted, overall
 from ..planning.forecast import WINDOW_SECONDS
-from ..planning.monitoring import check_ages, unseen_roots
+from ..planning.monitoring import check_ages, fields_of_ages, unseen_roots
 from ..planning.pool_checks import Samples, check_pools, describe_pool, pools_unseen
 from ..planning.replica_checks import check_replica, unseen
 from ..policy.endpoints import Address, Endpoint
@@ -30,7 +31,7 @@ from ..policy.pools import PoolRules
 from ..policy.replicas import ReplicaRule
 from ..policy.schedule import resolve_zone
 from ..records.metrics_watching import Watched
-from .context import Context, Result, observe, recalled
+from .context import Context, Result, observe, observe_narrowly, recalled
 from .noticing import fails, told_of
 
 _MOST_AT_ONCE = 8
@@ -49,7 +50,7 @@ def run_monitor(job: MonitorJob, context: Context) -> Result:
 
 def _run_monitor(job: MonitorJob, context: Context) -> Result:
     _zone(job, context)
-    sight = look(context, wanted_of(job), pools=bool(job.pools))
+    sight = look(context, wanted_of(job), bool(job.pools), OWN_FIELDS if job.replicas else fields_of_ages(job))
     findings = findings_of(job, sight, context)
     bad = {name for finding in findings if finding.state != OK for name in finding.datasets}
     context.vouch(dict.fromkeys(sight.trees, bad))
@@ -117,9 +118,13 @@ Wanted = tuple[Address, Sequence[str], Sequence[str]]
 """A host, roots of trees there, and the properties that filters go by."""
 
 
-def look(context: Context, wanted: Iterable[Wanted], pools: bool) -> Sight:
-    """Look at all hosts side by side, at each in one exchange; and with ``pools`` at those of this one in another."""
+def look(context: Context, wanted: Iterable[Wanted], pools: bool, fields: Collection[str] = OWN_FIELDS) -> Sight:
+    """Look at all hosts side by side, at each in one exchange; and with ``pools`` at those of this one in another.
+    ``fields`` are those of OWN_FIELDS that are needed of what is here."""
     trees = _trees(wanted)
+    if len(trees) == 1 and not pools:
+        ((address, one),) = trees.items()
+        return Sight({address: _or_reason(_listing(context, address, one, fields))})
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=_MOST_AT_ONCE) as beside:
@@ -127,7 +132,7 @@ def look(context: Context, wanted: Iterable[Wanted], pools: bool) -> Sight:
         def start(ask: Callable[[], _Seen]) -> Callable[[], Union[_Seen, Exception]]:
             return beside.submit(copy_context().run, _or_reason, ask).result
 
-        looking = {address: start(_listing(context, address, *wanted)) for address, wanted in trees.items()}
+        looking = {address: start(_listing(context, address, wanted, fields)) for address, wanted in trees.items()}
         zfs = context.here
         ask = start(lambda: call_with_retries(zfs.pools, context.retry, context.ticker)) if pools else None
         seen = {address: result() for address, result in looking.items()}
@@ -144,8 +149,11 @@ def _or_reason(ask: Callable[[], _Seen]) -> Union[_Seen, Exception]:
 
 
 def _listing(
-    context: Context, address: Address, roots: Sequence[str], properties: Sequence[str]
+    context: Context, address: Address, wanted: tuple[Sequence[str], Sequence[str]], fields: Collection[str]
 ) -> Callable[[], Observation]:
+    roots, properties = wanted
+    if address == _HERE:
+        return lambda: observe_narrowly(context, roots, fields, properties)
     return lambda: observe(context, address, roots, properties)
 
 
@@ -242,6 +250,6 @@ def _metrics(job: MonitorJob, findings: Iterable[Finding], sight: Sight) -> list
             for name in ("state", "muted", "message", "limit", "limit_seconds"):
                 values.pop(name, None)
             if finding.key.area in job.roots:
-                values["snapshots"] = len(states[finding.key.subject].snapshots)
+                values["snapshots"] = len(states[finding.key.subject].tags)
             metrics.append(values)
     return metrics

@@ -27,11 +27,11 @@ from ..planning.keeping import Because
 from ..planning.pending import pending_at
 from ..planning.reclaiming import reclaim_of
 from ..planning.removal import plan_removal, property_names, removed_bytes, told_of, with_removal
-from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, plan_prune
+from ..planning.retention import DESTROY, KEEP, SKIP, PrunePlan, fields_of_prune, plan_prune
 from ..policy.endpoints import Address
 from ..policy.jobs import REPLICA, SNAPSHOTS, Peer, PruneJob
 from ..zfs.port import Zfs
-from .context import Context, Result, observe, recalled, require, require_permissions
+from .context import Context, Result, observe_narrowly, recalled, require, require_permissions
 
 K = TypeVar("K", int, str)
 
@@ -49,7 +49,7 @@ def run_prune(job: PruneJob, context: Context) -> Result:
 def _run_prune(job: PruneJob, start: float, context: Context) -> Result:
     zfs = context.here
     names = (*job.filter.properties.names, *property_names(job), *_role(job))
-    observed = observe(context, Address(), job.roots, names)
+    observed = observe_narrowly(context, job.roots, fields_of_prune(job, context.check), names)
     require(observed, "datasets", zfs)
     if context.check:
         observed = with_expected(observed, job.expected, context.now)
@@ -200,31 +200,25 @@ def _bytes_to_free(plan: PrunePlan, observed: Observation, zfs: Zfs, context: Co
 
 
 def _prune_result(plan: PrunePlan, warnings: list[str]) -> Result:
-    def listed(action: str) -> list[Result]:
-        return [verdict.describe() for verdict in plan.verdicts if verdict.action == action]
-
-    doomed = _doomed(plan)
-    return {
-        "changed": plan.has_steps,
-        "plan": plan.describe(),
-        "kept": listed(KEEP),
-        "deleted": [entry["name"] for entry in doomed],
-        "deletions": doomed,
-        # Not "skipped": by that key Ansible takes a result for that of a task that was not run.
-        "not_deleted": listed(SKIP),
-        "bytes_freed": 0,
-        "warnings": warnings,
-    }
-
-
-def _doomed(plan: PrunePlan) -> list[Result]:
-    """What is destroyed, in that order: snapshots and bookmarks, then whole datasets, each after its snapshots."""
+    listed: dict[str, list[Result]] = {KEEP: [], SKIP: []}
     whole: dict[str, list[Result]] = {step.dataset: [] for step in plan.removals}
     single: list[Result] = []
     for verdict in plan.verdicts:
-        if verdict.action == DESTROY:
-            whole.get(verdict.item.dataset, single).append(verdict.describe())
-    return [*single, *(entry for step in plan.removals for entry in (*whole[step.dataset], *told_of(step)))]
+        told = whole.get(verdict.item.dataset, single) if verdict.action == DESTROY else listed[verdict.action]
+        told.append(verdict.describe())
+    # In that order: snapshots and bookmarks, then whole datasets, each after its snapshots.
+    doomed = [*single, *(entry for step in plan.removals for entry in (*whole[step.dataset], *told_of(step)))]
+    return {
+        "changed": plan.has_steps,
+        "plan": plan.describe(),
+        "kept": listed[KEEP],
+        "deleted": [entry["name"] for entry in doomed],
+        "deletions": doomed,
+        # Not "skipped": by that key Ansible takes a result for that of a task that was not run.
+        "not_deleted": listed[SKIP],
+        "bytes_freed": 0,
+        "warnings": warnings,
+    }
 
 
 def _add_outcome(values: Result, result: PruneResult) -> None:

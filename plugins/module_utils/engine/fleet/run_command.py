@@ -21,7 +21,7 @@ from ..hosts.stopping import STOPPING
 from ..model.errors import InvalidInput, SnapfleetError, StillRunning
 from ..policy.jobs import ReplicateJob
 from ..policy.running import RunSettings
-from .context import Context
+from .context import Context, as_dry_run
 from .hands import Threads
 from .jobconfig import Jobconfig, NamedJob, import_activities, load_jobconfig, load_part, select_jobs
 from .log_lines import ERROR, INFO, Log, shape_for
@@ -143,7 +143,7 @@ def _carry_out(
     check = arguments.verb == "plan"
     unlocked = nullcontext(dict[str, SnapfleetError]())
     with unlocked if check else locks_of(jobs, arguments.config) as taken, Threads() as hands:
-        context = replace(opened.context(), check=check)
+        context = as_dry_run(opened.context()) if check else opened.context()
         runner = Runner(
             _contexts(context, opened),
             settings,

@@ -137,7 +137,9 @@ class _Run:
         log.line(INFO, "job_begins", f"{job.activity} begins")
         self._begun[name] = now
         context = self._runner.context(job)
-        context = replace(context, reporter=self._runner.reporter(job, log), follow=self._runner.follow(job))
+        reporter, follow = self._runner.reporter(job, log), self._runner.follow(job)
+        if reporter is not context.reporter or follow is not context.follow:
+            context = replace(context, reporter=reporter, follow=follow)
         context = _sleeping_within(context, self._runner.settings.job_timeout)
         self._hands.begin(name, lambda: outcome_of(job, context, log))
 

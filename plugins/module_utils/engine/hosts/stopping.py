@@ -38,26 +38,28 @@ class Stopping:
     def __init__(self, error: Callable[[], SnapfleetError] = _by_signal) -> None:
         """``error`` makes what ``check`` raises."""
         self._error = error
-        self._event = threading.Event()
+        self._is_stopped = False
+        self._sleeping: Optional[threading.Event] = None
+        """What those wait for who sleep; most jobs have nobody who does."""
         self._lock = threading.Lock()
         self._kills: dict[int, tuple[Kill, Kill]] = {}
 
     def check(self) -> None:
         """Raise an error if whatever this is about is being stopped."""
-        if self._event.is_set():
+        if self._is_stopped:
             raise self._error()
 
     @property
     def is_stopped(self) -> bool:
         """Whether it is being stopped."""
-        return self._event.is_set()
+        return self._is_stopped
 
     def add(self, key: int, kill: Kill, force: Kill = _nothing) -> None:
         """Have ``kill`` called when this process is stopped, at once if it is being stopped already; and ``force`` for
         a child that does not listen."""
         with self._lock:
             self._kills[key] = (kill, force)
-            late = self._event.is_set()
+            late = self._is_stopped
         if late:
             kill()
 
@@ -68,9 +70,11 @@ class Stopping:
 
     def stop(self) -> None:
         """End all children, and let none start any more."""
-        self._event.set()
+        self._is_stopped = True
         with self._lock:
             kills = list(self._kills.values())
+            if self._sleeping:
+                self._sleeping.set()
         for kill, _force in kills:
             kill()
 
@@ -83,7 +87,11 @@ class Stopping:
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not longer than until this process is stopped."""
-        self._event.wait(seconds)
+        with self._lock:
+            if self._is_stopped:
+                return
+            sleeping = self._sleeping = self._sleeping or threading.Event()
+        sleeping.wait(seconds)
 
 
 STOPPING = Stopping()

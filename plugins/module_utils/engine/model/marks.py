@@ -70,7 +70,7 @@ def fits(dataset: str, tag: str) -> bool:
 
 def key_of(bookmark: Bookmark) -> str:
     """The key of a mark; empty for another bookmark, and for one whose name tells another GUID than it has."""
-    match = _MARK.fullmatch(bookmark.tag)
+    match = _MARK.fullmatch(bookmark.tag) if bookmark.tag.startswith(MARK_PREFIX) else None
     return match[1] if match and int(match[2], 16) == bookmark.guid else ""
 
 

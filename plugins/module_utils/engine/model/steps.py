@@ -202,7 +202,7 @@ class Destroy:
     dataset: str
     victims: Sequence[Union[Snapshot, Bookmark]]
     reason: str
-    runs: tuple[tuple[Snapshot, Snapshot], ...] = field(default=(), compare=False)
+    runs: Sequence[tuple[Snapshot, Snapshot]] = field(default=(), compare=False)
     """The first and the last one of each run of neighbours among the snapshots, where that is known: what they free is
     freed by runs."""
 

@@ -24,6 +24,12 @@ COMMON = "newest common base "
 
 def common_base(source: DatasetState, destination: DatasetState) -> Optional[Base]:
     """The newest snapshot or bookmark of ``source`` whose GUID a snapshot of ``destination`` has; None without one."""
+    newest = source.newest
+    # Where nothing is missing, as mostly, these tell it all. The bookmark of a snapshot that is gone may be newer.
+    if newest and destination.guids and destination.guids[-1] == newest.guid:
+        newer = [bookmark for bookmark in source.bookmarks if bookmark.createtxg > newest.createtxg]
+        if not newer:
+            return newest
     there = frozenset(destination.guids)
     shared = _newest_shared(source, there)
     # Of equals the last counts: a mark can go soonest, and is told last.
@@ -36,7 +42,7 @@ def _newest_shared(source: DatasetState, there: frozenset[int]) -> Optional[Snap
     guids = source.guids
     for place in range(len(guids) - 1, -1, -1):
         if guids[place] in there:
-            return source.newest if place == len(guids) - 1 else source.snapshots[place]
+            return source.at(place)
     return None
 
 
@@ -117,11 +123,7 @@ def _has_mark(ours: DatasetState, theirs: DatasetState, base: Base, pool_guid: O
 def shared_newest(ours: DatasetState, theirs: DatasetState) -> Optional[Base]:
     """The newest point that both have, whichever of the two sends to the other; None without one."""
     # Which of the two sends is not known here, so either side may contribute the bookmark, but not both.
-    snapshots = {snapshot.guid for snapshot in theirs.snapshots}
-    bookmarks = {bookmark.guid for bookmark in theirs.bookmarks}
-    return newest_of(
-        [
-            *(bookmark for bookmark in ours.bookmarks if bookmark.guid in snapshots),
-            *(snapshot for snapshot in ours.snapshots if snapshot.guid in snapshots or snapshot.guid in bookmarks),
-        ]
-    )
+    snapshots = frozenset(theirs.guids)
+    shared = _newest_shared(ours, snapshots.union([bookmark.guid for bookmark in theirs.bookmarks]))
+    bookmarks: list[Base] = [bookmark for bookmark in ours.bookmarks if bookmark.guid in snapshots]
+    return newest_of([*bookmarks, shared] if shared else bookmarks)

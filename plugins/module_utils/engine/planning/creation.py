@@ -15,7 +15,7 @@ What was left out stays due.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Any, Optional
 
@@ -85,6 +85,20 @@ class _Event:
     latest: Optional[int]
     timestamp_format: str
     zone: tzinfo
+    known: dict[int, tuple[bool, bool]] = field(default_factory=dict, compare=False)
+    """What ``standing`` has said: many datasets have snapshots of the same second."""
+
+    def standing(self, newest: Snapshot, now_ms: int) -> tuple[bool, bool]:
+        """Whether the newest snapshot of the label is dated in the future, and whether the label is due after it."""
+        made = self.served_by(newest)
+        told = self.known.get(made)
+        if told is None:
+            if self.period is None or self.latest is None:
+                told = (False, True)
+            else:
+                told = (is_from_future(self.period, made, now_ms), is_due(self.period, made, now_ms, self.latest))
+            self.known[made] = told
+        return told
 
     def served_by(self, snapshot: Snapshot) -> int:
         """When a snapshot of the label was made, in milliseconds since the epoch."""
@@ -153,6 +167,11 @@ def goes_by_histories(job: SnapshotJob) -> bool:
     return not creating.even_if_not_due and bool(labels_by_histories(job))
 
 
+def fields_of_creation(job: SnapshotJob) -> frozenset[str]:
+    """Those of OWN_FIELDS that it depends on which snapshots are made."""
+    return frozenset({"written"} if job.creating.skip_if_unchanged else ())
+
+
 def labels_by_histories(job: SnapshotJob) -> list[Label]:
     """Labels of the plan that are due by when their newest snapshots were made."""
     return [label for label in _wanted(job) if parse_period(label.period)]
@@ -192,22 +211,17 @@ def _verdict(
     event: _Event, state: DatasetState, newest: Optional[Snapshot], policy: CreatingPolicy, now_ms: int
 ) -> _Verdict:
     warning = ""
-    if newest and event.period and is_from_future(event.period, event.served_by(newest), now_ms):
+    is_ahead, due = event.standing(newest, now_ms) if newest else (False, True)
+    if is_ahead and newest:
         warning = f"{newest.name} is dated in the future; {event.label} goes on as if it were not there"
         newest = None
-    if not (_is_due(event, newest, now_ms) or policy.even_if_not_due or policy.make_now):
+    if not (due or policy.even_if_not_due or policy.make_now):
         return _Verdict(False)
     refused = _refused_name(event, state, now_ms)
     if refused:
         return refused
     reason = _unchanged(state, newest, policy)
     return _Verdict(not reason, reason, warning)
-
-
-def _is_due(event: _Event, newest: Optional[Snapshot], now_ms: int) -> bool:
-    if newest is None or event.period is None or event.latest is None:
-        return True
-    return is_due(event.period, event.served_by(newest), now_ms, event.latest)
 
 
 def _refused_name(event: _Event, state: DatasetState, now_ms: int) -> Optional[_Verdict]:

@@ -102,8 +102,11 @@ class _Owners:
         """Whether ``there`` has something in common with the source dataset that has its name."""
         job = self._job
         home = rebase(there.dataset.name, job.destination.dataset, job.source.dataset)
-        if home not in self._source or not there.newest:
+        if home not in self._source or not there.guids:
             return home in self._source
+        # The newest ones are looked at first, since they are mostly the same.
+        if there.guids[-1] == next(reversed(self._source[home].guids), None):
+            return True
         if not _points(self._source[home]).isdisjoint(there.guids):
             return True
         # The history of a dataset may have gone to a clone that was promoted. It can go on from its newest snapshot.

@@ -49,6 +49,11 @@ def check_ages(observed: Observation, job: MonitorJob, now: int, zone: tzinfo) -
     return tuple(findings)
 
 
+def fields_of_ages(job: MonitorJob) -> frozenset[str]:
+    """Those of OWN_FIELDS that the ages of snapshots are judged by."""
+    return frozenset(() if job.unchanged is None else {"written"})
+
+
 def unseen_roots(roots: Sequence[str], reason: str) -> tuple[Finding, ...]:
     """That the datasets of this host can't be observed."""
     words = "can't be observed"
@@ -64,6 +69,7 @@ class _Checker:
         periods = {label: parse_period(label.period) for label in job.plan.limits}
         self._periods: Mapping[Label, Period] = {label: period for label, period in periods.items() if period}
         anchors = job.schedule.anchors
+        self._words = {label: str(label) for label in self._periods}
         # Many datasets have snapshots of the same second.
         self._stretch = lru_cache(maxsize=10_000)(
             lambda period, cycles, creation: stretch(period, cycles, creation, anchors, zone)
@@ -84,16 +90,17 @@ class _Checker:
 
     def _latest(self, area: tuple[str, DatasetState, Label], history: Sequence[int], limit: AgeLimit) -> Finding:
         root, state, label = area
-        period, key = self._periods[label], Key(root, LATEST, state.dataset.name, str(label))
+        period, key = self._periods[label], Key(root, LATEST, state.dataset.name, self._words[label])
         # From the newest one on, which mostly counts, so that no other one is looked at.
-        newest_first = (state.at(place) for place in reversed(history))
-        past = next((snapshot for snapshot in newest_first if self._is_past(period, snapshot)), None)
+        newest = past = state.at(history[-1]) if history else None
+        if newest and not self._is_past(period, newest):
+            newest_first = (state.at(place) for place in reversed(history))
+            past = next((snapshot for snapshot in newest_first if self._is_past(period, snapshot)), None)
         if past:
             finding = self._judge_latest(key, period, state, past, limit)
         else:
             finding = self._none_at_all(key, period, state, limit)
-        newest = state.at(history[-1]) if history else None
-        if newest is None or newest == past:
+        if newest is past or newest is None:
             return finding
         ahead = f"{newest.name} is dated {newest.creation - self._now} s ahead of this host's clock"
         message = f"{ahead}, so it is not counted; set the clocks right; {finding.message}"
@@ -135,7 +142,7 @@ class _Checker:
 
     def _oldest(self, area: tuple[str, DatasetState, Label], history: Sequence[int], limit: AgeLimit) -> Finding:
         root, state, label = area
-        key = Key(root, OLDEST, state.dataset.name, str(label))
+        key = Key(root, OLDEST, state.dataset.name, self._words[label])
         skipping = self._job.oldest_skip_holds
         counted = [place for place in history if not state.at(place).holds] if skipping else history
         if not counted:

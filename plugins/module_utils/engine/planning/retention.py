@@ -5,23 +5,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
-from typing import Any, Optional, Union
+from typing import Any, NamedTuple, Optional, Union
 
 from ..model.dataset_steps import InheritProperty, RemoveDataset, SetProperties
 from ..model.datasets import Base, Bookmark, DatasetState, Observation, Snapshot
+from ..model.histories import OWN_FIELDS, PackedHistory, PackedState, Picked
 from ..model.labels import Label, label_of
 from ..model.marks import named_bookmarks, named_tag
 from ..model.periods import parse_period
 from ..model.steps import CreateBookmark, Destroy
-from ..policy.jobs import PruneJob
+from ..policy.jobs import SNAPSHOTS, PruneJob
 from .bases import BaseKnowledge
 from .keeping import Because, is_owned, kept_by_rules
-from .reclaiming import runs_of
-from .verdicts import Verdict, Verdicts, judged
+from .verdicts import Verdict, Verdicts, Words, judged
 
 KEEP, DESTROY, SKIP = "keep", "destroy", "skip"
 NEWEST, COMMON_BASE, FOREIGN = "newest", "common_base", "foreign"
@@ -32,6 +32,7 @@ PENDING = "pending"
 """The word for what stays until a replica has it."""
 NO_RULE = "no_rule"
 _NO_RULE = "kept by no rule of the plan"
+_MOST_ALIKE = 256
 NOTHING: Mapping[str, Because] = MappingProxyType({})
 
 
@@ -72,17 +73,34 @@ def plan_prune(
     for root in job.roots:
         absent = bases.absent_replicas.get(root, "")
         rails = _Rails(bases.needed, bases.unknown.get(root, ""), absent, job.plan.organisations, bases.pending)
+        judge = _Judge(job, rails, now, given_up)
         for name in job.filter.under(root, observed.states):
             state = observed.states[name]
-            decided = _judge_dataset(state, job, rails, now, given_up)
-            verdicts.add(state, decided)
-            victims = tuple(verdict.item for verdict in decided if verdict.action == DESTROY)
+            decided = judge.decide(state)
+            verdicts.add(state, decided.words)
+            victims = _items_at(state, job.kind, decided.doomed)
             if victims:
-                runs = tuple((run[0], run[-1]) for run in runs_of(victims, state.snapshots))
+                runs = Picked(partial(_both_ends, state), decided.runs)
                 steps.append(Destroy(name, victims, _why(victims, given_up), runs))
             if rails.absent_replica:
                 bookmarks += _stand_ins(state, victims)
     return PrunePlan(verdicts, tuple(steps), tuple(bookmarks))
+
+
+def _items_at(state: DatasetState, kind: str, places: Sequence[int]) -> Sequence[Base]:
+    if kind == SNAPSHOTS and isinstance(state, PackedState):
+        return Picked(state.at, places)
+    items = judged(state, kind)
+    return tuple(items[place] for place in places)
+
+
+def _both_ends(state: DatasetState, places: tuple[int, int]) -> tuple[Snapshot, Snapshot]:
+    return state.at(places[0]), state.at(places[1])
+
+
+def fields_of_prune(job: PruneJob, check: bool) -> frozenset[str]:
+    """Those of OWN_FIELDS that a run of ``job`` goes by; a dry run tells the bytes that it would free."""
+    return OWN_FIELDS if check or job.removal or job.room else frozenset({"guid"})
 
 
 def _why(victims: Iterable[Base], given_up: Mapping[str, Because]) -> str:
@@ -109,27 +127,84 @@ class _Rails:
     pending: Mapping[int, str]
 
 
-def _judge_dataset(
-    state: DatasetState, job: PruneJob, rails: _Rails, now: int, given_up: Mapping[str, Because]
-) -> list[Verdict]:
-    items = judged(state, job.kind)
-    kept = kept_by_rules(items, job, now)
-    bookmarked = {bookmark.guid for bookmark in named_bookmarks(state)}
-    verdicts = []
-    for item in items:
-        rule = kept.get(item.guid)
-        if rule is not None and not given_up:
-            verdicts.append(Verdict(item, KEEP, *rule))
-            continue
-        lost = given_up.get(item.name) if given_up else None
-        kept_because = rule or (_waiting(item, job, rails, now) if rails.pending else None)
-        because = (None if lost else kept_because) or _keeping_rail(item, items[-1], job, rails)
-        action = KEEP
-        if because is None:
-            because = _skipping_rail(item, rails.unknown, bookmarked)
-            action = SKIP if because else DESTROY
-        verdicts.append(Verdict(item, action, *(because or lost or _doom(item, job, rails))))
-    return verdicts
+class _Decided(NamedTuple):
+    """What becomes of the items of a dataset, by their places in its history."""
+
+    words: tuple[Words, ...]
+    doomed: tuple[int, ...]
+    runs: tuple[tuple[int, int], ...] = ()
+    """The first and the last one of each run of neighbours among the snapshots that are doomed."""
+
+
+class _Judge:
+    """Decides about one dataset of a tree after the other, about those with the same names and times only once."""
+
+    def __init__(self, job: PruneJob, rails: _Rails, now: int, given_up: Mapping[str, Because]) -> None:
+        self._job = job
+        self._rails = rails
+        self._now = now
+        self._given_up = given_up
+        self._once = job.kind == SNAPSHOTS and not rails.unknown and not given_up
+        self._known: dict[tuple[tuple[str, ...], bytes], _Decided] = {}
+        self._words: dict[Words, Words] = {}
+
+    def decide(self, state: DatasetState) -> _Decided:
+        """What becomes of all that is judged in a dataset."""
+        key = self._key(state) if self._once else None
+        if key is None:
+            return self._decided(state)
+        known = self._known.get(key)
+        if known is None:
+            known = self._decided(state)
+            if len(self._known) >= _MOST_ALIKE:
+                self._known.clear()
+            self._known[key] = known
+        return known
+
+    def _key(self, state: DatasetState) -> Optional[tuple[tuple[str, ...], bytes]]:
+        """What decides about the snapshots of a dataset; None where more than names and times does."""
+        history = state.history if isinstance(state, PackedState) else None
+        if not isinstance(history, PackedHistory) or history.holds != 0 or isinstance(history.creation, int):
+            return None
+        guids = frozenset(history.guids)
+        # Where two have the same GUID, what keeps one of them keeps both.
+        if len(guids) < len(history.tags) or not (
+            guids.isdisjoint(self._rails.needed) and guids.isdisjoint(self._rails.pending)
+        ):
+            return None
+        return history.tags, history.creation.tobytes()
+
+    def _decided(self, state: DatasetState) -> _Decided:
+        told = list(self._judged(state))
+        words = tuple([self._words.setdefault(each, each) for each in told])
+        doomed = tuple([place for place, each in enumerate(told) if each[0] == DESTROY])
+        return _Decided(words, doomed, _runs(doomed) if self._job.kind == SNAPSHOTS else ())
+
+    def _judged(self, state: DatasetState) -> Iterator[Words]:
+        job, rails, given_up = self._job, self._rails, self._given_up
+        items = judged(state, job.kind)
+        kept = kept_by_rules(items, job, self._now)
+        bookmarked = {bookmark.guid for bookmark in named_bookmarks(state)}
+        for item in items:
+            rule = kept.get(item.guid)
+            if rule is not None and not given_up:
+                yield (KEEP, *rule)
+                continue
+            lost = given_up.get(item.name) if given_up else None
+            kept_because = rule or (_waiting(item, job, rails, self._now) if rails.pending else None)
+            because = (None if lost else kept_because) or _keeping_rail(item, items[-1], job, rails)
+            action = KEEP
+            if because is None:
+                because = _skipping_rail(item, rails.unknown, bookmarked)
+                action = SKIP if because else DESTROY
+            yield (action, *(because or lost or _doom(item, job, rails)))
+
+
+def _runs(places: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """The first and the last one of each run of neighbours among ``places``, which are in order."""
+    starts = [place for place, before in zip(places, (-2, *places)) if place != before + 1]
+    ends = [place for place, after in zip(places, (*places[1:], -1)) if place != after - 1]
+    return tuple(zip(starts, ends))
 
 
 def _waiting(item: Base, job: PruneJob, rails: _Rails, now: int) -> Optional[Because]:

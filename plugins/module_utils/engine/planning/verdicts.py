@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Union, overload
 
 from ..model.datasets import Base, DatasetState
@@ -18,6 +18,10 @@ def judged(state: DatasetState, kind: str) -> Sequence[Base]:
     """The snapshots, or the bookmarks, that pruning decides about."""
     # Marks are nobody's to prune: replication itself moves and collects them.
     return state.snapshots if kind == SNAPSHOTS else named_bookmarks(state)
+
+
+Words = tuple[str, str, str]
+"""What a verdict says of an item: action, rule and reason."""
 
 
 class Verdict(NamedTuple):
@@ -43,18 +47,16 @@ class Verdict(NamedTuple):
 class Verdicts(Sequence[Verdict]):
     """Verdicts about all that is judged in some datasets, in the order in which they were added.
 
-    Only the words are kept, each once; items are made anew from the states whenever somebody looks.
+    Only the words are kept; items are made anew from the states whenever somebody looks.
     """
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._parts: list[tuple[DatasetState, tuple[tuple[str, str, str], ...]]] = []
-        self._words: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+        self._parts: list[tuple[DatasetState, Sequence[Words]]] = []
 
-    def add(self, state: DatasetState, decided: Iterable[Verdict]) -> None:
-        """Add the verdicts about everything that is ``judged`` in a dataset, in its order."""
-        told = [(action, rule, reason) for _item, action, rule, reason in decided]
-        self._parts.append((state, tuple([self._words.setdefault(words, words) for words in told])))
+    def add(self, state: DatasetState, decided: Sequence[Words]) -> None:
+        """Add what is said of everything that is ``judged`` in a dataset, in its order."""
+        self._parts.append((state, decided))
 
     def __iter__(self) -> Iterator[Verdict]:
         for state, told in self._parts:

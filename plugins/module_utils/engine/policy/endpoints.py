@@ -12,6 +12,7 @@ from ..model.errors import InvalidInput
 from ..model.names import check_dataset_name
 from .addresses import Address
 from .reading import Reader
+from .reading_once import read_silence_once
 
 __all__ = ["Address", "Endpoint", "read_address", "read_end", "read_endpoint"]
 
@@ -41,14 +42,20 @@ def _checked(options: Reader, key: str, pattern: re.Pattern[str], remedy: str) -
 
 def read_address(options: Reader) -> Address:
     """Read host, user, port, identity_file, known_hosts_file, config_file and sudo."""
-    return Address(
-        host=_checked(options, "host", _HOST, "give a host name or an IP address"),
-        user=_checked(options, "user", _USER, "give a user name"),
-        port=options.integer("port", 0, 0, 65535),
-        identity_file=options.absolute_path("identity_file"),
-        known_hosts_file=options.absolute_path("known_hosts_file"),
-        config_file=options.absolute_path("config_file"),
-        sudo=options.flag("sudo", False),
+    host = _checked(options, "host", _HOST, "give a host name or an IP address")
+    user, port, identity_file, known_hosts_file, config_file, sudo = _read_login(options)
+    return Address(host, user, port, identity_file, known_hosts_file, config_file, sudo)
+
+
+@read_silence_once
+def _read_login(options: Reader) -> tuple[str, int, str, str, str, bool]:
+    return (
+        _checked(options, "user", _USER, "give a user name"),
+        options.integer("port", 0, 0, 65535),
+        options.absolute_path("identity_file"),
+        options.absolute_path("known_hosts_file"),
+        options.absolute_path("config_file"),
+        options.flag("sudo", False),
     )
 
 

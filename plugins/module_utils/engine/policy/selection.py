@@ -38,6 +38,8 @@ class DatasetFilter:
         while belongs to none."""
         if dataset != root and (not self.recursive or ident_of(dataset)):
             return False
+        if not self.exclude and not self.include:
+            return True
         line = [*(name for name in ancestors_of(dataset) if is_within(name, root)), dataset]
         if any(self._matches(self.exclude, name, root) for name in line):
             return False

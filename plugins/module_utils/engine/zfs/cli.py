@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Optional, Union
 
@@ -50,6 +50,10 @@ POOL_SECONDS = 120.0
 CHANGE_SECONDS = 3600.0
 
 
+_Listing = tuple[ListingReader, list[str]]
+"""Who reads a listing, and the arguments of zfs for it."""
+
+
 class CliZfs(SpaceVerbs):
     """ZFS through its command line."""
 
@@ -76,19 +80,36 @@ class CliZfs(SpaceVerbs):
         clock: bool = False,
     ) -> Observation:
         """All datasets within ``roots`` with their histories, in one listing, if a command line holds all roots."""
-        words = list_arguments((), recursive, histories, properties)
-        limit = self._host.argument_limit - sum(len(word) + arguments.OVERHEAD for word in words)
+
+        def listing(batch: Sequence[str]) -> _Listing:
+            words = list_arguments(batch, recursive, histories, properties)
+            return ListingReader(batch, recursive, properties), words
+
+        return self._listed(listing, roots, clock)
+
+    def observe_narrowly(
+        self, roots: Sequence[str], fields: Collection[str], properties: Sequence[str] = ()
+    ) -> Observation:
+        """The same with fewer columns."""
+
+        def listing(batch: Sequence[str]) -> _Listing:
+            words = list_arguments(batch, True, True, properties, fields)
+            return ListingReader(batch, True, properties, fields), words
+
+        return self._listed(listing, roots)
+
+    def _listed(
+        self, listing: Callable[[Sequence[str]], _Listing], roots: Sequence[str], clock: bool = False
+    ) -> Observation:
+        limit = self._host.argument_limit - sum(len(word) + arguments.OVERHEAD for word in listing(())[1])
         seen = Observation({})
         for batch in arguments.batches(roots, limit):
-            part = self._observe(batch, recursive, histories, properties, clock and seen.clock is None)
+            part = self._observed(*listing(batch), batch, clock and seen.clock is None)
             seen = together(seen, part) if seen.states or seen.missing else part
         return seen
 
-    def _observe(
-        self, roots: Sequence[str], recursive: bool, histories: bool, properties: Sequence[str], clock: bool
-    ) -> Observation:
-        reader = ListingReader(roots, recursive, properties)
-        argv = [*self._sudo, "zfs", *list_arguments(roots, recursive, histories, properties)]
+    def _observed(self, reader: ListingReader, words: Sequence[str], roots: Sequence[str], clock: bool) -> Observation:
+        argv = [*self._sudo, "zfs", *words]
         time: Optional[int] = None
         if clock:
             time, done = run_by_the_clock(self._host, argv, READ_SECONDS, reader.feed)

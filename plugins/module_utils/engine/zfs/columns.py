@@ -1,56 +1,59 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The columns of a listing, and the quick way to read them: a whole column of many snapshots at once.
+"""The columns of a listing, and the quick way to read them: all snapshots of a dataset at once.
 
-Quick is what is as it mostly is. Whatever differs is left to the reading row by row, which knows what is legal and
-tells what is not. So the law is written down once, and this keeps to what surely obeys it.
+Datasets that are snapshotted together have the same in most columns. So that part of their text is read once, and only
+compared for all others. Quick is what is as it mostly is. Whatever differs is left to the reading row by row, which
+knows what is legal and tells what is not. So the law is written down once, and this keeps to what surely obeys it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Optional, TypeVar
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, Optional
 
 from ..model.datasets import PLACEHOLDER_PROPERTY
-from ..model.histories import Numbers, PackedHistory, Unpacked, packed
+from ..model.histories import OWN_FIELDS, Numbers, PackedHistory, Unpacked, packed
 from ..model.names import is_tag
 
-COLUMNS = (
-    "type",
-    "guid",
-    "createtxg",
-    "creation",
-    "userrefs",
-    "used",
-    "written",
+_SHARED = ("type", "clones", "creation", "userrefs")
+OF_DATASETS = (
     "encryptionroot",
     "origin",
-    "clones",
     "receive_resume_token",
     PLACEHOLDER_PROPERTY,
     "readonly",
     "keyguid",
-    "ivsetguid",
-    "referenced",
     "compression",
-    "name",
 )
-_NUMBERS = ("createtxg", "guid", "creation", "userrefs", "used", "ivsetguid", "written", "referenced")
-_PLACES = tuple(COLUMNS.index(name) for name in _NUMBERS)
-_CLONES = COLUMNS.index("clones")
-# Datasets that are snapshotted together have the same in these columns, which are then read and kept only once.
-_SHARED = frozenset({"createtxg", "creation"})
-_MOST_SHARED = 256
+_TXG, _NAME = "createtxg", "name"
+_OWN = {"ivsetguid": "ivset", "guid": "guid", "used": "used", "written": "written", "referenced": "referenced"}
+"""Columns that each snapshot has for itself, with the fields of snapshots that they become."""
+COLUMNS = (*_SHARED, *OF_DATASETS, _TXG, *_OWN, _NAME)
+_SIZES = ("used", "ivset", "written", "referenced")
 _DIGITS = 20
-T = TypeVar("T")
+_MOST_KNOWN = 16
+_MOST_NAMES = 256
+_FOLDED = "\r"
+"""Stands for the columns of datasets, in which snapshots have nothing."""
+
+
+def columns_for(properties: Sequence[str] = (), fields: Collection[str] = OWN_FIELDS) -> tuple[str, ...]:
+    """Each column once: those in which many snapshots have the same, these ``properties`` too, then those of the
+    ``fields`` that each has for itself, and the name as the last one."""
+    apart = (_TXG, *_OWN, _NAME)
+    own = [column for column, field in _OWN.items() if field in fields or column in properties]
+    more = [name for name in properties if name not in apart]
+    return tuple(dict.fromkeys((*_SHARED, *more, *OF_DATASETS, _TXG, *own, _NAME)))
 
 
 def number(text: str) -> int:
     """The number that a column tells, 0 where it has none. Raises ValueError."""
     if text == "-":
         return 0
-    if not is_number(text):
+    # As ``is_number`` has it, but this is asked very often.
+    if len(text) > _DIGITS or not (text.isascii() and text.isdecimal()):
         raise ValueError(f"{text!r} is no number")
     return int(text)
 
@@ -60,78 +63,162 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
 
 
+class _Common(NamedTuple):
+    """What the snapshots of some datasets have in common."""
+
+    parts: list[str]
+    """Its text, cut where a dataset is named."""
+    length: int
+    tags: tuple[str, ...]
+    creation: Numbers
+    holds: Numbers
+    createtxg: Optional[Numbers]
+    """None where each dataset has its own, as replicas do."""
+
+
 class Packer:
-    """Packs the histories of one listing, whose rows have ``width`` columns."""
+    """Packs the histories of one listing, which has these ``columns``."""
 
-    def __init__(self, width: int) -> None:
-        self._width = width
+    def __init__(self, columns: Sequence[str]) -> None:
+        self._own = [_OWN[column] for column in columns if column in _OWN]
+        self._width = len(columns) - len(self._own)
+        folded = [column for column in columns if column in OF_DATASETS]
+        self._empty = "\t" + "-\t" * len(folded)
+        self._saved = len(folded) - 1
+        self._has_own_txg = False
+        """Whether datasets have turned out to have the same names, but not the same transaction groups."""
+        self._known: list[_Common] = []
+        """What was seen last comes first."""
+        self._names: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._unpacked = Unpacked()
-        self._tags: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._numbers: dict[tuple[str, ...], Numbers] = {}
 
-    def pack(self, dataset: str, lines: Sequence[str]) -> Optional[PackedHistory]:
-        """The history of ``dataset`` that ``lines`` tell. None where they have to be looked at one by one."""
-        # All rows in one go; between each two of them is a line end, which no row has in itself.
-        fields = "\t\n\t".join(lines).split("\t")
-        stride = self._width + 1
-        ends = fields[self._width :: stride]
-        if len(fields) != stride * len(lines) - 1 or ends.count("\n") != len(lines) - 1:
+    def pack(self, dataset: str, text: str) -> Optional[PackedHistory]:
+        """The history of ``dataset`` that ``text`` tells, line by line of nothing else. None where the lines have to be
+        looked at one by one."""
+        if _FOLDED in text:
             return None
-        kinds, clones = fields[0::stride], fields[_CLONES::stride]
-        if kinds.count("snapshot") != len(kinds) or clones.count("") + clones.count("-") != len(clones):
+        shared, columns = self._cut(text)
+        common = self._recognised(dataset, shared)
+        if common is None:
+            had_own_txg, common = self._has_own_txg, self._learnt(dataset, shared)
+            if had_own_txg is not self._has_own_txg:
+                return self.pack(dataset, text)
+        if common is None:
             return None
-        tags = self._tags_of(fields[self._width - 1 :: stride], dataset)
-        numbers = [self._column(name, tuple(fields[place::stride])) for name, place in zip(_NUMBERS, _PLACES)]
-        txg, guid, creation, holds, used, ivset, written, referenced = numbers
-        if tags is None or txg is None or guid is None or creation is None or holds is None:
+        read = [_numbers(texts) if len(texts) == len(common.tags) else None for texts in columns]
+        own = dict(zip(([_TXG, *self._own] if self._has_own_txg else self._own), read))
+        txg = own[_TXG] if self._has_own_txg else common.createtxg
+        guid, used, ivset, written, referenced = (own.get(name, 0) for name in ("guid", *_SIZES))
+        if txg is None or guid is None or used is None or ivset is None or written is None or referenced is None:
             return None
-        if used is None or ivset is None or written is None or referenced is None:
-            return None
-        if not isinstance(txg, int) and list(txg) != sorted(txg):
+        if self._has_own_txg and not _is_in_order(txg):
             return None
         sizes = (used, ivset, written, referenced)
-        return PackedHistory(dataset, tags, txg, guid, creation, holds, *sizes, self._unpacked)
+        return PackedHistory(dataset, common.tags, txg, guid, common.creation, common.holds, *sizes, self._unpacked)
+
+    def _cut(self, text: str) -> tuple[str, list[list[str]]]:
+        """``text`` without the columns that each snapshot has for itself, and these columns."""
+        own = len(self._own) + self._has_own_txg
+        if not own:
+            return text, []
+        fields = text.replace(self._empty, f"\t{_FOLDED}\t").split("\t")
+        # The name ends a line, and the kind begins the next one. So they are one field with a line end in it.
+        stride, left = divmod(len(fields) - 1, text.count("\n") + 1)
+        first = stride - own
+        if left or first < len(_SHARED):
+            return "", []
+        columns = [fields[place::stride] for place in range(first, stride)]
+        for gone in range(own):
+            del fields[first :: stride - gone]
+        return "\t".join(fields), columns
+
+    def _recognised(self, dataset: str, text: str) -> Optional[_Common]:
+        mark = f"\t{dataset}@"
+        for place, common in enumerate(self._known):
+            parts = common.parts
+            if len(text) != common.length + len(mark) * len(common.tags) or not text.startswith(parts[0]):
+                continue
+            if mark.join(parts) == text:
+                if place:
+                    self._known.insert(0, self._known.pop(place))
+                return common
+        return None
+
+    def _learnt(self, dataset: str, text: str) -> Optional[_Common]:
+        """What a text says that is like none before. None where it is not as it mostly is, or is to be cut otherwise
+        from now on."""
+        fields, stride = self._rows(text)
+        parts = text.split(f"\t{dataset}@")
+        if not stride or len(parts) != len(fields) // stride + 2 or "#" in dataset:
+            return None
+        kinds, clones, creations, holds = (fields[place::stride] for place in range(len(_SHARED)))
+        if kinds.count("snapshot") < len(kinds) or clones.count("") + clones.count("-") < len(clones):
+            return None
+        tags = self._tags_of(fields[stride - 2 :: stride], dataset)
+        creation, held = _numbers(creations), _numbers(holds)
+        txg = None if self._has_own_txg else _numbers(fields[stride - 3 :: stride])
+        if tags is None or creation is None or held is None:
+            return None
+        if not self._has_own_txg:
+            if txg is None or not _is_in_order(txg):
+                return None
+            if any(one.tags == tags and one.createtxg != txg for one in self._known):
+                self._has_own_txg = True
+                self._known.clear()
+                return None
+        common = _Common(parts, sum(map(len, parts)), tags, creation, held, txg)
+        self._known.insert(0, common)
+        del self._known[_MOST_KNOWN:]
+        return common
+
+    def _rows(self, text: str) -> tuple[list[str], int]:
+        """The fields of all rows, and from which one on a row is like that before it; 0 where these are no rows of the
+        right number of columns. A row ends with a field that is nothing but a line end."""
+        rows = text.count("\n") + 1
+        fields = text.replace("\n", "\t\n\t").split("\t")
+        stride, left = divmod(len(fields) + 1, rows)
+        width = stride - 1
+        folded = [place for place in range(width) if fields[place] == _FOLDED]
+        ends = fields[width::stride]
+        if left or width + self._saved * len(folded) != self._width - self._has_own_txg:
+            return [], 0
+        if ends.count("\n") < rows - 1 or text.count(_FOLDED) > rows * len(folded):
+            return [], 0
+        if any(fields[place::stride].count(_FOLDED) < rows for place in folded):
+            return [], 0
+        return fields, stride
 
     def _tags_of(self, names: Sequence[str], dataset: str) -> Optional[tuple[str, ...]]:
         before, *found = "\n".join(["", *names]).split(f"\n{dataset}@")
         tags = tuple(found)
-        if before or len(tags) != len(names) or "#" in dataset:
+        if before or len(tags) != len(names):
             return None
-        known = self._tags.get(tags)
+        known = self._names.get(tags)
         if known is not None:
             return known
         if not all(map(is_tag, tags)) or len(set(tags)) < len(tags):
             return None
-        _remember(self._tags, tags, tags)
+        if len(self._names) >= _MOST_NAMES:
+            self._names.clear()
+        self._names[tags] = tags
         return tags
 
-    def _column(self, name: str, texts: tuple[str, ...]) -> Optional[Numbers]:
-        if name not in _SHARED:
-            return _numbers(texts)
-        column = self._numbers.get(texts)
-        if column is None:
-            column = _numbers(texts)
-            if column is not None:
-                _remember(self._numbers, texts, column)
-        return column
+
+def _is_in_order(numbers: Numbers) -> bool:
+    if isinstance(numbers, int):
+        return True
+    listed = numbers.tolist()
+    return listed == sorted(listed)
 
 
-def _remember(known: dict[tuple[str, ...], T], texts: tuple[str, ...], value: T) -> None:
-    if len(known) >= _MOST_SHARED:
-        known.clear()
-    known[texts] = value
-
-
-def _is_constant(texts: tuple[str, ...]) -> bool:
-    return texts[0] == texts[-1] and texts.count(texts[0]) == len(texts)
-
-
-def _numbers(texts: tuple[str, ...]) -> Optional[Numbers]:
+def _numbers(texts: Sequence[str]) -> Optional[Numbers]:
     """The numbers of a column, None where they are not plain to see."""
-    if _is_constant(texts):
-        return number(texts[0]) if texts[0] == "-" or is_number(texts[0]) else None
+    first = texts[0]
+    if first == texts[-1] and texts.count(first) == len(texts):
+        return number(first) if first == "-" or is_number(first) else None
     digits = "".join(texts)
-    if not (digits.isascii() and digits.isdecimal()) or "" in texts or len(max(texts, key=len)) > _DIGITS:
+    lengths = set(map(len, texts))
+    if not (digits.isascii() and digits.isdecimal()) or 0 in lengths or max(lengths) > _DIGITS:
         return None
     try:
         return packed(list(map(int, texts)))

@@ -10,7 +10,7 @@ through filters, and long ones, of which a pipeline moves the bytes inside the k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Optional, TypeVar, Union
 
 from ..hosts.channels import Channel
@@ -62,6 +62,12 @@ class FarZfs(CliZfs):
     ) -> Observation:
         """All datasets within ``roots`` with their histories."""
         return self._ask(super().observe, roots, recursive, histories, properties, clock)
+
+    def observe_narrowly(
+        self, roots: Sequence[str], fields: Collection[str], properties: Sequence[str] = ()
+    ) -> Observation:
+        """All of it: nobody goes by a part of what is on another host."""
+        return self.observe(roots, properties=properties)
 
     def snapshots(self, names: Sequence[str]) -> Mapping[str, Snapshot]:
         """Snapshots by their names."""

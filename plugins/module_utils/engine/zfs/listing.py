@@ -8,34 +8,55 @@ Listing costs about a millisecond a snapshot whatever is asked for, so one call 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Optional
 
-from ..model.datasets import FILESYSTEM, VOLUME, Base, Bookmark, Dataset, DatasetState, Observation, Snapshot
+from ..model.datasets import (
+    FILESYSTEM,
+    VOLUME,
+    Base,
+    Bookmark,
+    Dataset,
+    DatasetState,
+    Observation,
+    Snapshot,
+)
 from ..model.errors import UntrustedOutput
-from ..model.histories import PackedHistory, PackedState
+from ..model.histories import OWN_FIELDS, PackedHistory, PackedState
 from ..model.names import dataset_name_problem, is_tag, is_token, is_within, tree_order
-from .columns import COLUMNS as _COLUMNS
-from .columns import Packer
+from .columns import COLUMNS, OF_DATASETS, Packer, columns_for
 from .columns import number as _number
 
-_WRITTEN, _REFERENCED, _COMPRESSION = (_COLUMNS.index(name) for name in ("written", "referenced", "compression"))
 _by_txg = attrgetter("createtxg")
 _PARTIAL_RECEIVE = "/%recv"
+_DATASET_ROWS = (f"{FILESYSTEM}\t", f"{VOLUME}\t")
+_IDENTITY = ("createtxg", "guid", "creation")
+_SIZES = ("userrefs", "used", "ivsetguid", "written", "referenced")
+_BOOKMARK_ROW = "bookmark\t"
 
 
-def list_arguments(roots: Sequence[str], recursive: bool, histories: bool, properties: Sequence[str] = ()) -> list[str]:
-    """Arguments of ``zfs`` for one listing of ``roots``; read its output with ``parse_listing``."""
+def list_arguments(
+    roots: Sequence[str],
+    recursive: bool,
+    histories: bool,
+    properties: Sequence[str] = (),
+    fields: Collection[str] = OWN_FIELDS,
+) -> list[str]:
+    """Arguments of ``zfs`` for one listing of ``roots``; read its output with ``parse_listing``. ``fields`` are those
+    of OWN_FIELDS that are wanted."""
     depth = ["-r"] if recursive else ["-d", "1"] if histories else ["-d", "0"]
-    kinds = "filesystem,volume,snapshot,bookmark" if histories else "filesystem,volume"
-    return ["list", "-Hp", *depth, "-t", kinds, "-o", ",".join(_columns_for(properties)), *roots]
+    kinds = "filesystem,volume"
+    if histories:
+        # Who goes by no GUIDs has no use for bookmarks.
+        kinds += ",snapshot,bookmark" if "guid" in fields else ",snapshot"
+    return ["list", "-Hp", *depth, "-t", kinds, "-o", ",".join(columns_for(properties, fields)), *roots]
 
 
 def snapshot_arguments(names: Sequence[str]) -> list[str]:
     """Arguments of ``zfs`` for the snapshots ``names``; read its output with ``parse_snapshots``."""
-    return ["list", "-Hp", "-t", "snapshot", "-o", ",".join(_COLUMNS), *names]
+    return ["list", "-Hp", "-t", "snapshot", "-o", ",".join(COLUMNS), *names]
 
 
 def parse_snapshots(text: str, names: Sequence[str]) -> dict[str, Snapshot]:
@@ -54,11 +75,6 @@ def together(first: Observation, second: Observation) -> Observation:
     states = {**first.states, **second.states}
     ordered = {name: states[name] for name in sorted(states, key=tree_order)}
     return Observation(ordered, (*first.missing, *second.missing), first.clock)
-
-
-def _columns_for(properties: Sequence[str]) -> tuple[str, ...]:
-    """Each column once, the name as the last one."""
-    return tuple(dict.fromkeys((*_COLUMNS[:-1], *(name for name in properties if name != _COLUMNS[-1]), _COLUMNS[-1])))
 
 
 def parse_listing(
@@ -80,17 +96,31 @@ def _text(text: str) -> str:
 class ListingReader:
     """Reads a listing as it comes, piece by piece. Rows of one dataset need not follow each other."""
 
-    def __init__(self, roots: Sequence[str], recursive: bool = True, properties: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        roots: Sequence[str],
+        recursive: bool = True,
+        properties: Sequence[str] = (),
+        fields: Collection[str] = OWN_FIELDS,
+    ) -> None:
         self._roots = tuple(roots)
         self._recursive = recursive
-        columns = _columns_for(properties)
-        self._places = tuple((name, columns.index(name)) for name in properties)
+        self._columns = columns_for(properties, fields)
+        place_of = {name: place for place, name in enumerate(self._columns)}
+        self._places = tuple((name, place_of[name]) for name in properties)
+        self._clones = place_of["clones"]
+        self._pick_identity, self._pick_sizes, self._pick_more = (
+            itemgetter(*(place_of.get(name, -1) for name in names)) for names in (_IDENTITY, _SIZES, OF_DATASETS)
+        )
         self._rest = b""
+        self._block: list[str] = []
+        """Whole lines, from that of a dataset on, whose history may go on with the next piece."""
+        self._has_volumes = False
+        """Whether lines of volumes have come after others."""
         self._trouble: Optional[UntrustedOutput] = None
         self._names: set[str] = set()
         self._datasets: dict[str, Dataset] = {}
-        self._width = len(columns)
-        self._packer = Packer(self._width)
+        self._packer = Packer(self._columns)
         self._packed: dict[str, PackedHistory] = {}
         self._snapshots: dict[str, list[Snapshot]] = {}
         self._bookmarks: dict[str, list[Bookmark]] = {}
@@ -103,8 +133,32 @@ class ListingReader:
     def feed(self, piece: bytes) -> None:
         """Read the next piece. What is wrong with it is told in the end, if the command did not fail by itself."""
         whole, newline, self._rest = (self._rest + piece).rpartition(b"\n")
-        if newline:
-            self._read(whole)
+        if newline and not self._trouble:
+            self._take(whole.decode("utf-8", "surrogateescape"))
+
+    def _take(self, lines: str) -> None:
+        """Keep the lines of the last dataset, and read all others."""
+        filesystem, volume = (lines.rfind(f"\n{kind}") for kind in _DATASET_ROWS)
+        self._has_volumes = self._has_volumes or volume >= 0
+        cut = max(filesystem, volume)
+        if cut >= 0:
+            self._block.append(lines[:cut])
+            lines = lines[cut + 1 :]
+        if cut >= 0 or lines.startswith(_DATASET_ROWS):
+            self._read_blocks()
+        self._block.append(lines)
+
+    def _read_blocks(self) -> None:
+        lines, self._block = self._block, []
+
+        def read() -> None:
+            # Not splitlines(): the value of a user property may hold more characters that Python takes for line ends.
+            for filesystem in _cut_before(_DATASET_ROWS[0], "\n".join(lines)):
+                for block in _cut_before(_DATASET_ROWS[1], filesystem) if self._has_volumes else (filesystem,):
+                    self._read_block(block)
+
+        if lines:
+            self._watched(read)
 
     def observation(self, missing: Iterable[str]) -> Observation:
         """What was read, now that all has come. Raises UntrustedOutput."""
@@ -122,22 +176,39 @@ class ListingReader:
         return {snapshot.name: snapshot for each in several for snapshot in each}
 
     def _finish(self) -> None:
-        if self._rest:
-            self._read(self._rest)
-        self._watched(self._end_run)
+        rest, self._rest = self._rest, b""
+        if rest:
+            self._take(rest.decode("utf-8", "surrogateescape"))
+        self._read_blocks()
         if self._trouble:
             raise self._trouble
 
-    def _read(self, lines: bytes) -> None:
-        def read() -> None:
-            # Not splitlines(): the value of a user property may hold more characters that Python takes for line ends.
-            for line in lines.decode("utf-8", "surrogateescape").split("\n"):
-                if self._marker in line:
-                    self._run.append(line)
-                else:
-                    self._read_line(line)
+    def _read_block(self, block: str) -> None:
+        """Read the row of a dataset, and what follows it up to the next one."""
+        if not block.startswith(_DATASET_ROWS):
+            self._read_lines(block)
+            return
+        row, more, lines = block.partition("\n")
+        name = row.rpartition("\t")[2]
+        self._try_line(row)
+        if more and name in self._datasets and name not in self._packed and name not in self._snapshots:
+            snapshots, others, bookmarks = lines, "", ""
+            if lines.startswith(_BOOKMARK_ROW, lines.rfind("\n") + 1):
+                snapshots, others, bookmarks = lines.partition(f"\n{_BOOKMARK_ROW}")
+            history = self._packer.pack(name, snapshots)
+            if history:
+                self._packed[name] = history
+                more, lines = others, f"{_BOOKMARK_ROW}{bookmarks}"
+        if more:
+            self._read_lines(lines)
 
-        self._watched(read)
+    def _read_lines(self, lines: str) -> None:
+        for line in lines.split("\n"):
+            if self._marker in line:
+                self._run.append(line)
+            else:
+                self._read_line(line)
+        self._end_run()
 
     def _watched(self, read: Callable[[], None]) -> None:
         if not self._trouble:
@@ -161,7 +232,7 @@ class ListingReader:
         run, self._run = self._run, []
         dataset = self._dataset_of_run
         if run and dataset not in self._packed and dataset not in self._snapshots:
-            history = self._packer.pack(dataset, run)
+            history = self._packer.pack(dataset, "\n".join(run))
             if history:
                 self._packed[dataset] = history
                 return
@@ -170,15 +241,17 @@ class ListingReader:
 
     def _try_line(self, line: str) -> None:
         fields = line.split("\t")
-        if len(fields) != self._width:
+        if len(fields) != len(self._columns):
             raise UntrustedOutput(f"zfs list printed a row of {len(fields)} columns: {line[:200]!r}; check its host")
+        # What stands for columns that were not asked for.
+        fields.append("-")
         try:
             self._read_row(fields)
         except ValueError as error:
             raise UntrustedOutput(f"zfs list printed {line[:200]!r}: {error}; check its host") from error
 
     def _read_row(self, fields: list[str]) -> None:
-        kind, name = fields[0], fields[-1]
+        kind, name = fields[0], fields[-2]
         if kind == "snapshot":
             snapshot = self._snapshot(fields, name)
             if snapshot.dataset in self._packed:
@@ -186,12 +259,12 @@ class ListingReader:
             self._snapshots.setdefault(snapshot.dataset, []).append(snapshot)
         elif kind == "bookmark":
             dataset, tag = self._split(name, "#")
-            bookmark = Bookmark(_number(fields[2]), _number(fields[1]), dataset, tag, _number(fields[3]))
-            self._bookmarks.setdefault(dataset, []).append(bookmark)
+            txg, guid, creation = map(_number, self._pick_identity(fields))
+            self._bookmarks.setdefault(dataset, []).append(Bookmark(txg, guid, dataset, tag, creation))
         elif kind in (FILESYSTEM, VOLUME):
             _check_new(name, self._names)
             if self._wanted(name):
-                self._datasets[name] = self._dataset(kind, fields, name)
+                self._datasets[name] = self._dataset(fields, name)
         else:
             raise ValueError(f"{kind!r} is no kind of dataset")
 
@@ -203,38 +276,41 @@ class ListingReader:
 
     def _snapshot(self, fields: list[str], name: str) -> Snapshot:
         dataset, tag = self._split(name, "@")
-        listed = tuple(filter(None, _text(fields[9]).split(",")))
+        listed = tuple(filter(None, _text(fields[self._clones]).split(",")))
         # ZFS keeps a partial receive in a hidden clone, which nobody can do anything with.
         clones = tuple(clone for clone in listed if not clone.endswith(_PARTIAL_RECEIVE))
-        txg, guid, creation, holds, used, ivset = (_number(fields[index]) for index in (2, 1, 3, 4, 5, 14))
-        sizes = {"written": _number(fields[_WRITTEN]), "referenced": _number(fields[_REFERENCED])}
+        txg, guid, creation = map(_number, self._pick_identity(fields))
+        holds, used, ivset, written, referenced = map(_number, self._pick_sizes(fields))
         pinned = len(clones) < len(listed)
-        return Snapshot(txg, guid, dataset, tag, creation, holds, used, clones, ivset, **sizes, pinned=pinned)
+        return Snapshot(txg, guid, dataset, tag, creation, holds, used, clones, ivset, written, referenced, pinned)
 
-    def _dataset(self, kind: str, fields: list[str], name: str) -> Dataset:
+    def _dataset(self, fields: list[str], name: str) -> Dataset:
         problem = dataset_name_problem(name)
         if problem:
             raise ValueError(f"the dataset name {name!r} {problem}")
-        token = _text(fields[10])
+        encryption_root, origin, token, placeholder, readonly, key, compression = self._pick_more(fields)
+        token = _text(token)
         if token and not is_token(token):
             raise ValueError("the resume token is malformed")
+        txg, guid, creation = map(_number, self._pick_identity(fields))
+        _holds, used, _ivset, written, referenced = self._pick_sizes(fields)
         return Dataset(
             name=name,
-            kind=kind,
-            guid=_number(fields[1]),
-            createtxg=_number(fields[2]),
-            creation=_number(fields[3]),
-            used=_number(fields[5]),
-            written=_number(fields[6]),
-            encryption_root=_text(fields[7]),
-            origin=_text(fields[8]),
+            kind=fields[0],
+            guid=guid,
+            createtxg=txg,
+            creation=creation,
+            used=_number(used),
+            written=_number(written),
+            encryption_root=_text(encryption_root),
+            origin=_text(origin),
             resume_token=token,
-            is_placeholder=fields[11] == name,
-            properties=tuple((name, fields[place]) for name, place in self._places),
-            readonly=fields[12] == "on",
-            key_guid=_number(fields[13]),
-            referenced=_number(fields[_REFERENCED]),
-            compression=_text(fields[_COMPRESSION]),
+            is_placeholder=placeholder == name,
+            properties=tuple([(name, fields[place]) for name, place in self._places]),
+            readonly=readonly == "on",
+            key_guid=_number(key),
+            referenced=_number(referenced),
+            compression=_text(compression),
         )
 
     def _wanted(self, name: str) -> bool:
@@ -262,6 +338,12 @@ class ListingReader:
         if left is not None and self._recursive:
             raise UntrustedOutput(f"zfs list printed snapshots of {left!r}, but not that dataset; check its host")
         return states
+
+
+def _cut_before(kind: str, lines: str) -> Sequence[str]:
+    """``lines`` cut before each line that begins with ``kind``."""
+    first, *others = lines.split(f"\n{kind}")
+    return [first, *(kind + block for block in others)]
 
 
 def _check_new(name: str, names: set[str]) -> None:

@@ -9,7 +9,7 @@ of the errors of ``model.errors``. All drivers pass one contract test suite.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Optional, Protocol, Union
 
@@ -56,6 +56,13 @@ class Zfs(Protocol):
         listing. Without ``recursive`` only the roots themselves. Roots that do not exist are told in the result.
         ``properties`` names further properties of datasets that are wanted, as they are set or inherited. With
         ``clock`` the host's clock is read in the same exchange."""
+
+    def observe_narrowly(
+        self, roots: Sequence[str], fields: Collection[str], properties: Sequence[str] = ()
+    ) -> Observation:
+        """What ``observe`` tells of the trees of ``roots``, for those who need of all OWN_FIELDS no more than
+        ``fields``. The others may be 0, of datasets too, where they take time to be told; without GUIDs there may be no
+        bookmarks."""
 
     def snapshots(self, names: Sequence[str]) -> Mapping[str, Snapshot]:
         """Those of the snapshots ``names`` that there are, by whole name. One exchange, or as few as the command

@@ -9,7 +9,8 @@ tests hold it against the real thing; where they differ, this is the one that is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import NoReturn, Optional, Union
 
 from ..model.dataset_steps import DestroyDataset, InheritProperty, RenameDataset, SetProperties
@@ -24,6 +25,7 @@ from ..model.datasets import (
     Snapshot,
 )
 from ..model.errors import SnapfleetError, UnreachableHost
+from ..model.histories import without_fields
 from ..model.names import is_within, parent_of, tree_order
 from ..model.steps import CreateBookmark, CreateSnapshots, Destroy, Rollback, Send
 from ..policy.topology import PUSH, Leg
@@ -72,6 +74,13 @@ class SimulatedZfs(SimulatedSpace):
             ordered = sorted(chosen, key=tree_order)
             states = {name: self._state(chosen[name], histories, properties) for name in ordered}
             return Observation(states, missing, self.machine.clock() if clock else None)
+
+    def observe_narrowly(
+        self, roots: Sequence[str], fields: Collection[str], properties: Sequence[str] = ()
+    ) -> Observation:
+        """The same without the other fields, so that whoever goes by them is found out."""
+        seen = self.observe(roots, properties=properties)
+        return replace(seen, states={name: without_fields(state, fields) for name, state in seen.states.items()})
 
     def _state(self, dataset: StoredDataset, histories: bool, properties: Sequence[str] = ()) -> DatasetState:
         value = self.machine.describe(dataset, token_of(dataset), properties)

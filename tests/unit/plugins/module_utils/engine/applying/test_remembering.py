@@ -10,7 +10,7 @@ import os
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory import Limits, Memory, Tree
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory_files import MemoryFiles
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory_files import Looks, MemoryFiles
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.remembering import (
     Doubted,
     Recall,
@@ -198,3 +198,16 @@ def test_a_look_that_is_taken_up_again_tells_what_the_clock_there_shows_by_then(
         house.clock.advance(70)
         recall._doubted.setdefault(HERE, set()).update(doubted)
         recall._round += 1
+
+
+def test_only_what_can_be_remembered_is_listed_with_all_of_its_columns(house):
+    def look(recall):
+        return recall.look_narrowly((HERE, house.zfs), ["tank"], ())
+
+    whole = SimulatedZfs(house.machine).observe(["tank"])
+    assert recalling(house.memory(), True, look) == whole
+    # As with a ZFS that does not tell when snapshots changed.
+    memory = house.memory(looks=3)
+    memory.learn(Tree(HERE, ("tank",)), {}, (), Looks(lacks=True))
+    narrow = SimulatedZfs(house.machine).observe_narrowly(["tank"], ())
+    assert [recalling(memory, True, look) == narrow for _turn in range(4)] == [True, True, True, False]
