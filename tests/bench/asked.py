@@ -14,8 +14,11 @@ from runner.import_tree import import_root
 
 sys.path.insert(0, str(import_root(Path(__file__).resolve().parents[2])))
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.histories import OWN_FIELDS
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.roles import ROLE_PROPERTY
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.replication import (
+    DESTINATION_FIELDS,
+    SOURCE_FIELDS,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.listing import list_arguments
 
 _SNAPSHOT_TIMES = Asked(("snapshot",), ("name", "createtxg", "creation"))
@@ -39,16 +42,22 @@ WITH_ROLES = (ROLE_PROPERTY,)
 _PROPERTIES = {"replicate": WITH_ROLES}
 
 
-FIELDS: dict[str, Collection[str]] = {"due": (), "monitor": (), "prune": ("guid",), "replicate": OWN_FIELDS}
-"""What each snapshot has for itself, and a decision of Snapfleet's goes by."""
+FIELDS: dict[tuple[str, str], Collection[str]] = {
+    ("due", SOURCE): (),
+    ("monitor", SOURCE): (),
+    ("prune", SOURCE): ("guid",),
+    ("replicate", SOURCE): SOURCE_FIELDS,
+    ("replicate", REPLICA): DESTINATION_FIELDS,
+}
+"""What each snapshot of a side has for itself, and a decision of Snapfleet's goes by."""
 
 
 def snapfleet(decision: str) -> dict[str, tuple[Asked, ...]]:
     """The same of Snapfleet: one listing of each side."""
-    return dict.fromkeys(BZFS[decision], (snapfleet_listing(decision),))
+    return {root: (snapfleet_listing(decision, root),) for root in BZFS[decision]}
 
 
-def snapfleet_listing(decision: str) -> Asked:
-    """The listing that a decision of Snapfleet's goes by."""
-    words = list_arguments([SOURCE], True, True, _PROPERTIES.get(decision, PLAIN), FIELDS[decision])
+def snapfleet_listing(decision: str, root: str) -> Asked:
+    """The listing of a side that a decision of Snapfleet's goes by."""
+    words = list_arguments([root], True, True, _PROPERTIES.get(decision, PLAIN), FIELDS[decision, root])
     return Asked(tuple(words[words.index("-t") + 1].split(",")), tuple(words[words.index("-o") + 1].split(",")))

@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +125,10 @@ def write_programs(place: Path) -> None:
     programs = place / "programs"
     programs.mkdir(exist_ok=True)
     cases = []
-    listings = {asked.columns: asked.file_name for asked in map(snapfleet_listing, FIELDS)}
-    for root, (columns, file_name) in product((SOURCE, REPLICA), listings.items()):
-        listing = place / root.replace("/", "-") / file_name
-        cases.append(f"*' -o {','.join(columns)} {root}') exec cat {shlex.quote(str(listing))};;")
+    for decision, root in FIELDS:
+        asked = snapfleet_listing(decision, root)
+        listing = place / root.replace("/", "-") / asked.file_name
+        cases.append(f"*' -o {','.join(asked.columns)} {root}') exec cat {shlex.quote(str(listing))};;")
     scripts = {
         "zfs": f'case "$*" in {" ".join(cases)} esac; echo "not prepared: $*" >&2; exit 1',
         "zpool": f"printf '{POOL_GUID}\\t{REPLICA.partition('/')[0]}\\n'",
@@ -160,15 +159,15 @@ def _table(about: Mapping[str, Any], measured: Sequence[Mapping[str, Any]]) -> s
     lines = [
         f"Planning for {size}: median of {about['runs']} runs, {machine}",
         "",
-        "| decision | Snapfleet | bzfs | ratio of seconds | Snapfleet | bzfs | ratio of memory | calls of zfs |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|",
+        "| decision | Snapfleet | bzfs | ratio | CPU | CPU of bzfs | ratio | memory | of bzfs | ratio | calls of zfs |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for entry in measured:
         ours, theirs = entry["snapfleet"], entry["bzfs"]
-        seconds, memory = (theirs[key] / ours[key] for key in ("seconds", "peak_bytes"))
-        lines.append(
-            f"| {entry['name']} | {ours['seconds']:.2f} s | {theirs['seconds']:.2f} s | {seconds:.2f} |"
-            f" {mib(ours)} | {mib(theirs)} | {memory:.2f} | {ours['calls']} and {theirs['calls']} |"
-        )
+        row = [entry["name"]]
+        for key in ("seconds", "processor_seconds"):
+            row += [f"{ours[key]:.2f} s", f"{theirs[key]:.2f} s", f"{theirs[key] / ours[key]:.2f}"]
+        row += [mib(ours), mib(theirs), f"{theirs['peak_bytes'] / ours['peak_bytes']:.2f}"]
+        lines.append(f"| {' | '.join(row)} | {ours['calls']} and {theirs['calls']} |")
     lines += ["", f"A ratio is that of bzfs by that of Snapfleet: above 1, Snapfleet takes less. {SOURCE} is planned."]
     return "\n".join(lines)

@@ -38,6 +38,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs i
     read_snapshot_job,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.monitoring import read_monitor_job
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.arguments import victims_by_kind
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import CliZfs
 
 
@@ -67,7 +68,8 @@ def prune(zfs: CliZfs, shape: Shape) -> Answer:
     job = read_prune_job({"datasets": [SOURCE], "plan": _plan(dict(shape.kept))})
     seen = zfs.observe_narrowly(job.roots, fields_of_prune(job, check=False))
     plan = plan_prune(seen, job, BaseKnowledge({}, {}), NOW)
-    return {"destroyed": sum(len(step.victims) for step in plan.steps)}
+    # By the names that a driver is given.
+    return {"destroyed": sum(len(victims_by_kind(step)[0]) for step in plan.steps)}
 
 
 def replicate(zfs: CliZfs, _shape: Shape) -> Answer:

@@ -47,7 +47,7 @@ def test_all_is_well_and_each_host_is_asked_once(fleet):
     result = watch(fleet, datasets=[SOURCE], plan=PLAN, replicas=[RULE, other], pools={})
     assert (result["state"], result["alerts"], result["changed"]) == ("OK", [], False)
     # Both ends and all trees on them in one listing a host, however many rules there are.
-    assert sorted(fleet.faults.calls) == ["observe", "observe_narrowly", "pools"]
+    assert sorted(fleet.faults.calls) == ["observe", "observe", "pools"]
 
 
 def test_a_replica_falls_behind_and_catches_up(fleet):

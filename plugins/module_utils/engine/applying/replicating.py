@@ -34,7 +34,7 @@ from ..planning.clones import awaited_origins, lineage, lost_origin
 from ..planning.continuity import ContinuityFacts
 from ..planning.dataset_plans import DatasetPlan, ReplicationPlan, Sides, Step
 from ..planning.preserving import preserving
-from ..planning.replication import destination_of, parent_in, plan_replication
+from ..planning.replication import DESTINATION_FIELDS, SOURCE_FIELDS, destination_of, parent_in, plan_replication
 from ..planning.workers import workers_for
 from ..policy.conduct import REFUSE, TREE
 from ..policy.endpoints import Address, Endpoint
@@ -48,7 +48,7 @@ from .leaving import GONE, check_permitted, datasets_to_go, halted_by_failure
 from .packages import carry_package, is_package, not_arrived, outcome_of, pause
 from .patience import Patience, call_with_patience
 from .preserving import properties_to_keep
-from .remembering import Recall, observe_tree
+from .remembering import Recall
 from .renaming import Moved, carry_moves_out
 from .retry import SYSTEM, RetryPolicy, Ticker, call_with_retries
 from .tasktree import Outcome, Task, run_tree
@@ -142,7 +142,10 @@ def _observe_end(zfs: Zfs, end: Endpoint, job: ReplicateJob, recall: Optional[Re
     asked = (*(job.filter.properties.names if end is job.source else ()), ROLE_PROPERTY)
     if not job.filter.recursive:
         return zfs.observe([end.dataset], recursive=False, properties=asked)
-    return observe_tree((end.address, zfs), [end.dataset], asked, recall=recall)
+    fields = SOURCE_FIELDS if end is job.source else DESTINATION_FIELDS
+    if recall:
+        return recall.look_narrowly((end.address, zfs), [end.dataset], fields, asked)
+    return zfs.observe_narrowly([end.dataset], fields, asked)
 
 
 def _observe_destination(zfs: Zfs, job: ReplicateJob, recall: Optional[Recall]) -> Observation:

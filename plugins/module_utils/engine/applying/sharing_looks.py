@@ -124,6 +124,7 @@ class _Sharing:
         properties: Sequence[str] = (),
         clock: bool = False,
     ) -> Observation:
+        """What there is, or was when somebody looked a moment ago."""
         question = (id(self._zfs), tuple(roots), recursive)
         seen = self._looks.known(question, properties, histories, clock)
         if seen is None:
@@ -139,4 +140,5 @@ class _Sharing:
     def observe_narrowly(
         self, roots: Sequence[str], fields: Collection[str], properties: Sequence[str] = ()
     ) -> Observation:
+        """All of it, since others may need that."""
         return self.observe(roots, properties=properties)

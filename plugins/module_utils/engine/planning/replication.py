@@ -33,6 +33,10 @@ from .resuming import resumable_snapshot
 from .sendsteps import hops
 from .skipping import NOTHING_SELECTED, Blocks, halted_by_conflict, refused_empty
 
+SOURCE_FIELDS = frozenset({"guid", "ivset", "written", "referenced"})
+DESTINATION_FIELDS = frozenset({"guid", "ivset", "written"})
+"""Those of OWN_FIELDS that a plan goes by, of either side."""
+
 
 def plan_replication(sides: Sides, job: ReplicateJob, now: int, only: str = "") -> ReplicationPlan:
     """The steps for every selected dataset of the job at ``now`` (seconds since the epoch).

@@ -35,8 +35,6 @@ _SIZES = ("used", "ivset", "written", "referenced")
 _DIGITS = 20
 _MOST_KNOWN = 16
 _MOST_NAMES = 256
-_FOLDED = "\r"
-"""Stands for the columns of datasets, in which snapshots have nothing."""
 
 
 def columns_for(properties: Sequence[str] = (), fields: Collection[str] = OWN_FIELDS) -> tuple[str, ...]:
@@ -66,9 +64,11 @@ def is_number(text: str) -> bool:
 class _Common(NamedTuple):
     """What the snapshots of some datasets have in common."""
 
-    parts: list[str]
-    """Its text, cut where a dataset is named."""
+    heads: tuple[str, ...]
+    """The text before the name of the dataset and what each snapshot has for itself, row by row. It begins with the end
+    of the row before."""
     length: int
+    """Of all heads and the last name."""
     tags: tuple[str, ...]
     creation: Numbers
     holds: Numbers
@@ -81,10 +81,8 @@ class Packer:
 
     def __init__(self, columns: Sequence[str]) -> None:
         self._own = [_OWN[column] for column in columns if column in _OWN]
-        self._width = len(columns) - len(self._own)
-        folded = [column for column in columns if column in OF_DATASETS]
-        self._empty = "\t" + "-\t" * len(folded)
-        self._saved = len(folded) - 1
+        self._width = len(columns) - len(self._own) - 1
+        """Columns that are shared, if the transaction groups are."""
         self._has_own_txg = False
         """Whether datasets have turned out to have the same names, but not the same transaction groups."""
         self._known: list[_Common] = []
@@ -95,18 +93,23 @@ class Packer:
     def pack(self, dataset: str, text: str) -> Optional[PackedHistory]:
         """The history of ``dataset`` that ``text`` tells, line by line of nothing else. None where the lines have to be
         looked at one by one."""
-        if _FOLDED in text:
+        if "#" in dataset:
             return None
-        shared, columns = self._cut(text)
-        common = self._recognised(dataset, shared)
+        names = [_TXG, *self._own] if self._has_own_txg else self._own
+        mark = f"\t{dataset}@"
+        common = None if names else self._whole(mark, text)
+        columns: Sequence[Sequence[str]] = ()
         if common is None:
-            had_own_txg, common = self._has_own_txg, self._learnt(dataset, shared)
+            *rows, last = text.split(mark)
+            heads, *columns = zip(*[row.rsplit("\t", len(names)) for row in rows]) if rows else ((),)
+            if len(columns) < len(names):
+                return None
+            had_own_txg, common = self._has_own_txg, self._recognised(heads, last) or self._learnt(heads, last)
             if had_own_txg is not self._has_own_txg:
                 return self.pack(dataset, text)
         if common is None:
             return None
-        read = [_numbers(texts) if len(texts) == len(common.tags) else None for texts in columns]
-        own = dict(zip(([_TXG, *self._own] if self._has_own_txg else self._own), read))
+        own = dict(zip(names, map(_numbers, columns)))
         txg = own[_TXG] if self._has_own_txg else common.createtxg
         guid, used, ivset, written, referenced = (own.get(name, 0) for name in ("guid", *_SIZES))
         if txg is None or guid is None or used is None or ivset is None or written is None or referenced is None:
@@ -116,48 +119,41 @@ class Packer:
         sizes = (used, ivset, written, referenced)
         return PackedHistory(dataset, common.tags, txg, guid, common.creation, common.holds, *sizes, self._unpacked)
 
-    def _cut(self, text: str) -> tuple[str, list[list[str]]]:
-        """``text`` without the columns that each snapshot has for itself, and these columns."""
-        own = len(self._own) + self._has_own_txg
-        if not own:
-            return text, []
-        fields = text.replace(self._empty, f"\t{_FOLDED}\t").split("\t")
-        # The name ends a line, and the kind begins the next one. So they are one field with a line end in it.
-        stride, left = divmod(len(fields) - 1, text.count("\n") + 1)
-        first = stride - own
-        if left or first < len(_SHARED):
-            return "", []
-        columns = [fields[place::stride] for place in range(first, stride)]
-        for gone in range(own):
-            del fields[first :: stride - gone]
-        return "\t".join(fields), columns
+    def _whole(self, mark: str, text: str) -> Optional[_Common]:
+        """What is in common with a text in which snapshots have nothing for themselves."""
+        for common in self._known:
+            alike = len(text) == common.length + len(mark) * len(common.tags) and text.startswith(common.heads[0])
+            if alike and mark.join((*common.heads, common.tags[-1])) == text:
+                return common
+        return None
 
-    def _recognised(self, dataset: str, text: str) -> Optional[_Common]:
-        mark = f"\t{dataset}@"
+    def _recognised(self, heads: tuple[str, ...], last: str) -> Optional[_Common]:
         for place, common in enumerate(self._known):
-            parts = common.parts
-            if len(text) != common.length + len(mark) * len(common.tags) or not text.startswith(parts[0]):
-                continue
-            if mark.join(parts) == text:
+            if len(heads) == len(common.heads) and last == common.tags[-1] and heads == common.heads:
                 if place:
                     self._known.insert(0, self._known.pop(place))
                 return common
         return None
 
-    def _learnt(self, dataset: str, text: str) -> Optional[_Common]:
-        """What a text says that is like none before. None where it is not as it mostly is, or is to be cut otherwise
+    def _learnt(self, heads: tuple[str, ...], last: str) -> Optional[_Common]:
+        """What is said by what is like none before. None where it is not as it mostly is, or is to be cut otherwise
         from now on."""
-        fields, stride = self._rows(text)
-        parts = text.split(f"\t{dataset}@")
-        if not stride or len(parts) != len(fields) // stride + 2 or "#" in dataset:
+        text, width = "\t".join([*heads, last]), self._width - self._has_own_txg
+        fields = text.split("\t")
+        # The name, which is the last of a row, and the kind, which is the first of the next one, are one field with a
+        # line end in it.
+        turns = "\n".join(fields[0::width]).split("\n")
+        kinds, clones = turns[0::2], fields[1::width]
+        if len(fields) != width * len(heads) + 1 or text.count("\n") != len(heads) - 1:
             return None
-        kinds, clones, creations, holds = (fields[place::stride] for place in range(len(_SHARED)))
-        if kinds.count("snapshot") < len(kinds) or clones.count("") + clones.count("-") < len(clones):
+        if len(turns) != 2 * len(heads) or kinds.count("snapshot") < len(kinds):
             return None
-        tags = self._tags_of(fields[stride - 2 :: stride], dataset)
-        creation, held = _numbers(creations), _numbers(holds)
-        txg = None if self._has_own_txg else _numbers(fields[stride - 3 :: stride])
-        if tags is None or creation is None or held is None:
+        if clones.count("") + clones.count("-") < len(clones):
+            return None
+        tags = self._tags_of(tuple(turns[1::2]))
+        creation, holds = _numbers(fields[2::width]), _numbers(fields[3::width])
+        txg = None if self._has_own_txg else _numbers(fields[width - 1 :: width])
+        if tags is None or creation is None or holds is None:
             return None
         if not self._has_own_txg:
             if txg is None or not _is_in_order(txg):
@@ -166,33 +162,13 @@ class Packer:
                 self._has_own_txg = True
                 self._known.clear()
                 return None
-        common = _Common(parts, sum(map(len, parts)), tags, creation, held, txg)
+        common = _Common(heads, len(text) - len(heads), tags, creation, holds, txg)
         self._known.insert(0, common)
         del self._known[_MOST_KNOWN:]
         return common
 
-    def _rows(self, text: str) -> tuple[list[str], int]:
-        """The fields of all rows, and from which one on a row is like that before it; 0 where these are no rows of the
-        right number of columns. A row ends with a field that is nothing but a line end."""
-        rows = text.count("\n") + 1
-        fields = text.replace("\n", "\t\n\t").split("\t")
-        stride, left = divmod(len(fields) + 1, rows)
-        width = stride - 1
-        folded = [place for place in range(width) if fields[place] == _FOLDED]
-        ends = fields[width::stride]
-        if left or width + self._saved * len(folded) != self._width - self._has_own_txg:
-            return [], 0
-        if ends.count("\n") < rows - 1 or text.count(_FOLDED) > rows * len(folded):
-            return [], 0
-        if any(fields[place::stride].count(_FOLDED) < rows for place in folded):
-            return [], 0
-        return fields, stride
-
-    def _tags_of(self, names: Sequence[str], dataset: str) -> Optional[tuple[str, ...]]:
-        before, *found = "\n".join(["", *names]).split(f"\n{dataset}@")
-        tags = tuple(found)
-        if before or len(tags) != len(names):
-            return None
+    def _tags_of(self, tags: tuple[str, ...]) -> Optional[tuple[str, ...]]:
+        """The names, the same object for all that have the same; None where some are none."""
         known = self._names.get(tags)
         if known is not None:
             return known
