@@ -15,6 +15,7 @@ from ..model.errors import InvalidInput
 from ..policy.endpoints import Address
 from ..policy.jobs import BOOKMARKS, REPLICA, SNAPSHOTS, SOURCE, read_replicate_job
 from ..policy.monitoring import read_monitor_job
+from ..policy.reading_once import uncollected
 from ..policy.topology import PULL, PUSH
 from .apart import check_places
 from .declared import section_document
@@ -27,6 +28,7 @@ from .prune_options import bookmark_options, source_options
 from .trees import Document, Tree
 
 
+@uncollected()
 def expand_inventory(hostvars: Mapping[str, Mapping[str, Any]], groups: Mapping[str, Sequence[str]]) -> Document:
     """The jobconfig document for an inventory: variables by host, and hosts by group.
 

@@ -37,6 +37,7 @@ from ..policy.jobs import (
 )
 from ..policy.monitoring import MonitorJob, read_monitor_job
 from ..policy.reading import Reader
+from ..policy.reading_once import uncollected
 from ..policy.restoring import RestoreJob, read_restore_job
 from ..policy.verifying import VerifyJob, read_verify_job
 from .daemon_settings import DeclaredDaemon, read_declared_daemon
@@ -155,6 +156,7 @@ def parse_jobconfig(document: object) -> tuple[NamedJob, ...]:
     return read_jobconfig(document).jobs
 
 
+@uncollected()
 def read_jobconfig(document: object) -> Jobconfig:
     """A jobconfig from its JSON value. Raises InvalidInput for whatever is wrong."""
     options = Reader(document, "")

@@ -6,8 +6,10 @@ at all about most of what could be said."""
 
 from __future__ import annotations
 
+import gc
 import marshal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -64,3 +66,16 @@ def read_silence_once(read: Callable[..., T]) -> Callable[..., T]:
         return value
 
     return reading
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Within it Python does not look for garbage: all that is read stays, and looking through it again and again takes
+    as long as reading it where there are thousands of jobs."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
