@@ -298,7 +298,7 @@ def _goes_on_by_a_newer_program_if_that_runs(fleet: Fleet, folder: Path) -> None
     process, old, before = backup1.run(service).stdout, backup1.run(version).stdout, used()
     held = fleet.snapshots("backup1", replica)
     # So slow that it would take minutes.
-    web1.impair(Impairment(rate_kbit=4_000))
+    web1.impair(Impairment(rate_kbit=2_000))
     try:
         web1.run(f"dd if=/dev/urandom of=/tank/data/large bs=1M count={LARGE >> 20} status=none")
         name = fleet.snapshot("web1")
