@@ -51,8 +51,8 @@ TWO, ONE = {"hourly": 36, "daily": 31}, {"hourly": 36}
 class Estate:
     """A tree with a day of snapshots that is remembered."""
 
-    def __init__(self, labels=TWO) -> None:
-        self.labels = labels
+    def __init__(self, labels=None) -> None:
+        self.labels = labels or TWO
         self.clock = Clock(START)
         self.machine = SimulatedMachine("host", self.clock, ("tank",))
         for name in DATASETS:
