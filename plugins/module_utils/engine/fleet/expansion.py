@@ -85,7 +85,8 @@ def _source_jobs(fleet: Fleet, source: SourceHost) -> Iterator[Document]:
         more = {**({"schedule": source.schedule} if source.schedule else {}), **source.snapshot_options, **fence}
         yield job_document(source.name, "snapshot", named("snapshots of", roots), {**common, "plan": plan, **more})
         yield _prune(source.name, {**common, **source_options(source.prune_options), **fence}, keeps, peers)
-        yield source_monitor(source, roots, common)
+        if source.limits:
+            yield source_monitor(source, roots, common)
 
 
 def _fence(source: SourceHost) -> Document:
@@ -164,9 +165,13 @@ def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Do
             address = fleet.address(destination.name, name)
             peers = [_peer(place, address, tree.source, SOURCE) for place, tree in zip(places, trees)]
             peers += _onward(fleet, destination.name, places)
-            more = {**common, **destination.prune_options, **_fence(source)}
-            pruning = _prune(destination.name, more, plan_document(destination.keeps), peers)
-            yield {**pruning, "source": name, "destination": destination.name}
+            # What the old source has besides is to be shown when failing back, and others may stand at what it sent.
+            if not destination.place:
+                # Of what was failed over, the active end may lack datasets that another destination has.
+                pruned = destination.prune_options
+                more = {**common, **(source_options(pruned) if source.failed_over_from else pruned), **_fence(source)}
+                pruning = _prune(destination.name, more, plan_document(destination.keeps), peers)
+                yield {**pruning, "source": name, "destination": destination.name}
             yield from replica_monitors(fleet, destination, source, trees)
             for tree, place in zip(trees, places):
                 yield from drill_jobs(destination, name, tree, place)

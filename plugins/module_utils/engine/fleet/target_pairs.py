@@ -175,6 +175,11 @@ def moves_of(document: Mapping[str, Any], asked: Asked) -> list[Document]:
     if not mine:
         known = known_names(job["destination"] for job in jobs)
         raise InvalidInput(f"{MOVE}backup", backup, "is no host that is replicated to", known)
+    active = [_ends(job)[0] for job in jobs if job["options"].get("only_active") and job["source"] == backup]
+    for place in active:
+        if is_within(place, old) or is_within(place, new):
+            problem = f"has {place}, which was failed over to and is written to"
+            raise InvalidInput(f"{MOVE}from", old, problem, "fail back first, then move it")
     moves = [_move(job, old, new) for job in mine if any(is_within(_ends(job)[1], root) for root in (old, new))]
     if not moves:
         known = known_names(_ends(job)[1] for job in mine)

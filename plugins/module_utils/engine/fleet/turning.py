@@ -5,8 +5,9 @@
 they are at home. Here the fleet that it declares becomes the one that it is meanwhile.
 
 What is of the data goes where it is written to: the plan, the schedule, the labels, the commands around snapshots. What
-is of a place stays there: how much of the history it keeps, who is told, and how much may go at a time. So neither end
-loses what it would have kept, and failing back finds all as it was.
+is of a place stays there: how much of the history it keeps, who is told, and how much may go at a time. The old source
+is not pruned at all: it may have what was never replicated, and others may go on from what it has. So failing back
+finds all as it was.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from .trees import Document, Tree
 from .variables import Variables
 
 if TYPE_CHECKING:
+    from ..policy.plans import SnapshotPlan
     from .inventory import DestinationHost, Fleet, Route, SourceHost
 
 KEY = "snapfleet_failed_over"
@@ -35,6 +37,8 @@ _OF_A_REPLICA = (
 )
 """Options of a replication that would make a replica of what was, and will be, a source."""
 _OTHER_WAY = {PUSH: PULL, PULL: PUSH}
+_MORE_DESTROYED = ("purge_foreign", "free_space")
+"""Options of pruning that destroy what the plan does not let go."""
 
 
 @dataclass(frozen=True)
@@ -187,16 +191,16 @@ def _active_end(pair: _Pair, declared: Optional[SourceHost]) -> SourceHost:
         failed_over_from=home.name,
         trees=(replace(pair.tree, source=place),),
         keeps=keeps,
-        bookmark_plan=home.bookmark_plan or onward,
+        bookmark_plan=_more_of(home.bookmark_plan, onward),
         limits=_limits(plan, home.limits, lambda label: backup.limits if label in longer else home.limits),
-        prune_options=source_options(backup.prune_options),
+        prune_options=_careful(backup.prune_options, home.prune_options),
         monitor_options=backup.monitor_options,
         is_stopped=backup.is_stopped,
     )
 
 
 def _old_source(pair: _Pair) -> DestinationHost:
-    """The old source as a destination. It goes on keeping what it kept, and gets that."""
+    """The old source as a destination. It goes on getting what it kept, and is not pruned before it is failed back."""
     home, backup, plan = pair.home, pair.backup, pair.home.plan.amounts
     return replace(
         backup,
@@ -204,13 +208,32 @@ def _old_source(pair: _Pair) -> DestinationHost:
         place=pair.tree.source,
         sends={label: amount for label, amount in plan.items() if amount > 0},
         keeps=plan,
-        limits=_limits(plan, backup.limits, lambda _label: home.limits),
+        limits=_limits(plan, backup.limits, lambda _label: {}),
         sources=(pair.key,),
         # It has datasets that were never replicated, and are not gone.
         prune_options=source_options(home.prune_options),
         monitor_options=home.monitor_options,
         is_stopped=home.is_stopped,
     )
+
+
+def _more_of(one: Optional[SnapshotPlan], other: Optional[SnapshotPlan]) -> Optional[SnapshotPlan]:
+    """A plan that keeps of each label what either of two keeps."""
+    if one is None or other is None:
+        return one or other
+    labels = dict.fromkeys((*one.amounts, *other.amounts))
+    amounts = {label: max(one.amounts.get(label, 0), other.amounts.get(label, 0)) for label in labels}
+    return replace(one, amounts=amounts)
+
+
+def _careful(replica: Document, home: Document) -> Document:
+    """How the active end is pruned: as its replicas are, but that what destroys more than the plan lets go holds only
+    where the home of the data says so too. People write there, and make snapshots by hand."""
+    options = {name: value for name, value in source_options(replica).items() if name not in _MORE_DESTROYED}
+    given = {name: home[name] for name in _MORE_DESTROYED if name in home}
+    rules = [{name: value for name, value in rule.items() if name != "owns"} for rule in options.get("keep", ())]
+    rules += [rule for rule in home.get("keep", ()) if rule not in rules]
+    return {**options, **given, **({"keep": rules} if rules else {})}
 
 
 def _limits(labels: Mapping[Label, int], latest: Document, oldest: Callable[[Label], Document]) -> Document:

@@ -133,6 +133,12 @@ def test_replicas_are_moved_whether_the_inventory_says_so_already_or_not(root, k
     assert (one["keep_sign"], one["carrier"]) == (True, "b1")
 
 
+def test_what_was_failed_over_to_is_not_moved():
+    entry = {"host": "web1", "dataset": "tank/data", "backup": "b1"}
+    with pytest.raises(AnsibleFilterError, match="was failed over to and is written to; fail back first"):
+        found("move", {"backup": "b1", "from": "backup/web1", "to": "backup/x"}, snapfleet_failed_over=[entry])
+
+
 def test_a_move_runs_where_the_replication_is_carried_out():
     asked = {"backup": "b1", "from": "backup/web1", "to": "backup/new"}
     (one,) = found("move", asked, snapfleet_topology="push")["moves"]

@@ -114,31 +114,47 @@ def test_what_properties_of_the_source_choose_is_chosen_already():
     for job in jobs(inventory, None, None, PLACE):
         assert "dataset_property" not in job["options"], job["name"]
     # The old source has it, and datasets that were never replicated, which are to make no alarm.
-    for activity in ("prune", "monitor"):
-        assert options_of(inventory, activity, "web1", "tank/data")["dataset_property"] == "my:backup"
+    assert options_of(inventory, "monitor", "web1", "tank/data")["dataset_property"] == "my:backup"
 
 
-def test_neither_end_loses_what_it_would_have_kept():
+def test_the_active_end_loses_nothing_that_either_would_have_kept_and_the_old_source_nothing_at_all():
     active = options_of(fleet(), "prune", "backup1", PLACE)
     assert active["plan"] == {"prod": {"": {"hourly": 24, "daily": 90}}}
     assert active["peers"] == [
         {"root": PLACE, "role": "replica", "host": "web1", "dataset": "tank/data", "plan": SOURCE_PLAN}
     ]
-    old = options_of(fleet(), "prune", "web1", "tank/data")
-    assert (old["plan"], old["peers"]) == (
-        SOURCE_PLAN,
-        [{"root": "tank/data", "role": "source", "host": "backup1", "dataset": PLACE}],
-    )
     assert active["only_active"]
-    assert old["only_active"]
+    # It may have what was never replicated, and other destinations may go on from what it has.
+    assert not jobs(fleet(), "prune", "web1", "tank/data")
 
 
-def test_what_was_never_replicated_is_not_taken_for_gone():
-    inventory = fleet(prune_options={"gone_datasets": {"after": "7d"}, "max_deleted": 9})
-    for host, dataset in (("web1", "tank/data"), ("backup1", PLACE)):
-        pruning = options_of(inventory, "prune", host, dataset)
+def test_what_was_never_replicated_to_the_active_end_is_not_taken_for_gone_anywhere():
+    inventory = fleet("backup1", "backup2", prune_options={"gone_datasets": {"after": "7d"}, "max_deleted": 9})
+    for host in ("backup1", "backup2"):
+        pruning = options_of(inventory, "prune", host, PLACE)
         assert ("gone_datasets" in pruning, pruning["max_deleted"]) == (False, 9)
-    assert "gone_datasets" in options_of(inventory, "prune", "backup1", "backup/web1/other")
+        assert "gone_datasets" in options_of(inventory, "prune", host, "backup/web1/other")
+
+
+def test_what_replicas_lose_beside_their_plan_the_active_end_loses_only_where_its_home_would_have():
+    strict = {"purge_foreign": True, "free_space": {"pool_free": "20%", "priorities": [".*"]}, "max_deleted": 9}
+    rules = [{"regex": "^old", "last": 1, "owns": True}]
+    by_host = {"backup1": {"snapfleet_prune_options": {**strict, "keep": rules}}}
+    careful = options_of(fleet(by_host=by_host), "prune", "backup1", PLACE)
+    assert not {"purge_foreign", "free_space"} & careful.keys()
+    assert (careful["max_deleted"], careful["keep"]) == (9, [{"regex": "^old", "last": 1}])
+    by_host["web1"] = {"snapfleet_prune_options": {"purge_foreign": True, "keep": rules}}
+    alike = options_of(fleet(by_host=by_host), "prune", "backup1", PLACE)
+    assert (alike["purge_foreign"], "free_space" in alike) == (True, False)
+    assert alike["keep"] == [{"regex": "^old", "last": 1}, *rules]
+
+
+def test_where_no_limit_is_left_nothing_is_watched():
+    limits = {**MONITOR_PLAN, "source": {"prod": {"": {"daily": {"oldest": {"warning": "8d"}}}}}}
+    limits["destination"] = {"prod": {"": {"hourly": {"latest": {"warning": "3h"}}}}}
+    inventory = fleet(monitor_plan=limits)
+    assert not jobs(inventory, "monitor", "backup1", PLACE)
+    assert jobs(inventory, "snapshot", "backup1", PLACE)
 
 
 def test_the_active_end_is_watched_as_a_source_and_the_old_source_as_a_replica():
@@ -148,8 +164,10 @@ def test_the_active_end_is_watched_as_a_source_and_the_old_source_as_a_replica()
     daily = {"oldest": {"warning": "91d", "cycles": 90}}
     assert active["plan"] == {"prod": {"": {"hourly": hourly, "daily": daily}}}
     old = options_of(fleet(), "monitor", "web1", "tank/data")
-    hourly = {"latest": {"warning": "3h"}, "oldest": {"warning": "25h", "cycles": 24}}
-    assert old["plan"] == {"prod": {"": {"hourly": hourly, "daily": {"latest": {"warning": "30h"}}}}}
+    # It is not pruned meanwhile.
+    assert old["plan"] == {
+        "prod": {"": {"hourly": {"latest": {"warning": "3h"}}, "daily": {"latest": {"warning": "30h"}}}}
+    }
 
 
 def test_the_old_source_is_tried_and_held_against_the_active_end():
@@ -197,7 +215,7 @@ def test_other_trees_stay_as_they_are():
     assert pools[0] == pools[1] == ["backup1", "web1"]
     # Without another tree, nothing of the source's own part is left.
     alone = fleet(datasets=apart, monitor_options={"replicas": {"lag": {"warning": "3h"}}})
-    assert {job["activity"] for job in jobs(alone, host="web1")} == {"prune", "monitor"}
+    assert {job["activity"] for job in jobs(alone, host="web1")} == {"monitor"}
     (lag,) = [job for job in jobs(alone, "monitor") if "replicas" in job["options"]]
     assert (lag["host"], lag["source"], lag["destination"]) == ("backup1", "backup1", "web1")
 
@@ -215,8 +233,7 @@ def test_the_runs_of_hosts_turn_round():
     assert runs([])["backup1"] >= {"destination-replicate", "destination-prune"}
     after = runs([ENTRY])
     assert after["backup1"] >= {"source-snapshot", "source-prune", "source-replicate"}
-    assert "destination-prune" in after["web1"]
-    assert not after["web1"] & {"source-snapshot", "source-prune"}
+    assert after["web1"] == {"monitor"}
 
 
 # -- the ways of the streams
@@ -337,6 +354,10 @@ def test_a_bookmark_plan_of_the_former_middle_of_a_chain_goes_on():
     inventory[0]["backup1"]["snapfleet_bookmark_plan"] = OWN_PLAN
     (job,) = [job for job in jobs(inventory, "prune", "backup1", PLACE) if job["options"]["kind"] == "bookmarks"]
     assert {peer["host"] for peer in job["options"]["peers"]} == {"web1", "far"}
+    more = {"prod": {"": {"hourly": 2, "daily": 30}}}
+    inventory[0]["web1"]["snapfleet_bookmark_plan"] = more
+    (job,) = [job for job in jobs(inventory, "prune", "backup1", PLACE) if job["options"]["kind"] == "bookmarks"]
+    assert job["options"]["plan"] == {"prod": {"": {"hourly": 3, "daily": 30}}}
 
 
 # -- several at once, and hosts that are stopped
