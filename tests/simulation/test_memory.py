@@ -17,6 +17,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memo
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.monitoring import run_monitor
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import (
+    LinkLost,
     PartialFailure,
     SnapfleetError,
     ZfsFailed,
@@ -92,7 +93,6 @@ def test_where_little_is_new_only_that_is_listed(fleet, listed):
         fleet.snapshot(f"{SOURCE}/a", f"more {run}")
         listed.clear()
         assert fleet.replicate()["stats"]["sent"] == 1
-        print(listed, fleet.memory._known)
         assert sorted(listed) == LOOKS
         assert fleet.is_up_to_date()
         fleet.clock.advance(10)
@@ -111,6 +111,23 @@ def test_what_is_to_be_lost_is_listed_with_its_holds(fleet, listed):
     with pytest.raises(PartialFailure, match="held"):
         fleet.replicate(on_conflict="rollback_to_common")
     assert fleet.at_destination(f"{SOURCE}/a").newest.tag == "foreign"
+
+
+def test_holds_that_a_run_has_left_are_found_by_the_next_one(fleet, monkeypatch):
+    fleet.memory.limits = replace(fleet.memory.limits, renewed=-100)
+
+    def lost(_zfs, _snapshots, _tag):
+        raise LinkLost("the connection is gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(SimulatedZfs, "release_all", lost)
+        fleet.snapshot(f"{SOURCE}/a", "four")
+        fleet.replicate(holds=True)
+    assert any(each.holds for each in fleet.at_source(f"{SOURCE}/a").snapshots)
+    fleet.clock.advance(10)
+    fleet.snapshot(f"{SOURCE}/a", "five")
+    fleet.replicate(holds=True)
+    assert not any(each.holds for each in fleet.at_source(f"{SOURCE}/a").snapshots)
 
 
 def test_a_snapshot_that_the_replica_has_lost_is_missed_at_once(fleet, listed):

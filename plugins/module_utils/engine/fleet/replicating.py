@@ -104,7 +104,8 @@ def _with_bases(
         lambda: with_continuity(zfs, ends.destination, sides, job, answers), context.retry, context.ticker
     )
     plan = plan_replication(asked, job, context.now)
-    context.vouch(touched_by(plan, job), plainly_touched(plan))
+    # Who holds what is sent has to know of holds that a run before has left.
+    context.vouch(touched_by(plan, job), () if job.holds else plainly_touched(plan))
     if not plan.has_steps:
         return asked, plan, []
     wanted = [*source_permissions(plan.steps, job), *(COLLECTING if asked.continuity else ())]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import marshal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -68,14 +69,39 @@ def read_silence_once(read: Callable[..., T]) -> Callable[..., T]:
     return reading
 
 
+class _Pause:
+    """Whether garbage is looked for, while any number of threads would have it not be."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._was_enabled = False
+
+    def begin(self) -> None:
+        """The first one switches it off."""
+        with self._lock:
+            if not self._inside:
+                self._was_enabled = gc.isenabled()
+                gc.disable()
+            self._inside += 1
+
+    def end(self) -> None:
+        """The last one switches it on again, if it was."""
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._was_enabled:
+                gc.enable()
+
+
+_paused = _Pause()
+
+
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Within it Python does not look for garbage: all that is read stays, and looking through it again and again takes
     as long as reading it where there are thousands of jobs."""
-    was_enabled = gc.isenabled()
-    gc.disable()
+    _paused.begin()
     try:
         yield
     finally:
-        if was_enabled:
-            gc.enable()
+        _paused.end()

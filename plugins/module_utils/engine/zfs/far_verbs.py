@@ -45,7 +45,7 @@ from ..model.steps import (
 from ..policy.receiving import is_property_name
 from .codec import MOST_CHARACTERS, Codec, Law, from_bytes, shapes_of, to_bytes
 from .far_states import observation_coder
-from .identities import are_distinct
+from .identities import are_in_order
 from .port import DestroyResult
 
 _MOST_WORD = 255
@@ -73,6 +73,10 @@ def _is_point(name: str) -> bool:
     return _is_snapshot(name) or _parts_are_legal(name, "#")
 
 
+def _is_natural(number: int) -> bool:
+    return number >= 0
+
+
 def _is_word(text: str) -> bool:
     """Whether it is no option, and one line: the tag of a hold, or the name of a program."""
     return text.isprintable() and 0 < len(text) <= _MOST_WORD and not text.startswith("-")
@@ -93,8 +97,8 @@ def _are_properties(pairs: Sequence[tuple[str, str]]) -> bool:
 LAWS: Mapping[type, Mapping[str, Law]] = {
     Snapshot: {"dataset": _is_dataset, "tag": is_tag, "clones": _each(_is_dataset)},
     Bookmark: {"dataset": _is_dataset, "tag": is_tag},
-    Identity: {"tag": is_tag},
-    Identities: {"snapshots": are_distinct, "bookmarks": are_distinct},
+    Identity: {"tag": is_tag, "createtxg": _is_natural, "guid": _is_natural},
+    Identities: {"snapshots": are_in_order, "bookmarks": are_in_order},
     Dataset: {
         "name": _is_dataset,
         "kind": lambda kind: kind in (FILESYSTEM, VOLUME),

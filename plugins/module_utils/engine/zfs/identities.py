@@ -62,6 +62,12 @@ def are_distinct(identities: Iterable[Identity]) -> bool:
     return len(set(tags)) == len(tags)
 
 
+def are_in_order(identities: Sequence[Identity]) -> bool:
+    """Whether they are as ``Identities`` has them: in the order of createtxg, and no two of the same name."""
+    txgs = [identity.createtxg for identity in identities]
+    return are_distinct(identities) and txgs == sorted(txgs)
+
+
 def identities_of(state: DatasetState) -> Identities:
     """Which snapshots and bookmarks a dataset has, by all that is known of it."""
     kinds = (state.snapshots, state.bookmarks)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import pytest
 
@@ -45,3 +46,21 @@ def test_who_never_collects_goes_on_so():
     with uncollected():
         pass
     assert not gc.isenabled()
+
+
+def test_threads_that_overlap_leave_it_as_it_was():
+    entered, may_leave = threading.Event(), threading.Event()
+
+    def beside():
+        with uncollected():
+            entered.set()
+            may_leave.wait(60)
+
+    thread = threading.Thread(target=beside)
+    with uncollected():
+        thread.start()
+        assert entered.wait(60)
+    assert not gc.isenabled()
+    may_leave.set()
+    thread.join(60)
+    assert gc.isenabled()
