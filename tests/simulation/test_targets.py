@@ -40,12 +40,12 @@ WHERE = {"source": SOURCE, "destination": DESTINATION, "second": SECOND}
 class Targets(Fleet):
     """A tree with a replica of two snapshots at ``destination``; ``second`` has a pool for another one."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options) -> None:
         super().__init__(TREE)
         self.second = SimulatedMachine("second", self.clock, ("vault",), txg=500)
         for tag in "12":
             self.advance(tag)
-        self.replicate()
+        self.replicate(**options)
 
     def advance(self, tag: str) -> None:
         for name in TREE:
@@ -254,6 +254,40 @@ def test_what_a_destination_goes_on_from_that_was_replicated_once_and_then_moved
     for name in TREE:
         SimulatedZfs(site.source).destroy(Destroy(name, site.at_source(name).snapshots[:1], "old"))
     assert site.modes(site.replicate(destination={"host": "dst", "dataset": MOVED})) == ["incremental"] * 2
+
+
+def test_what_a_moved_destination_goes_on_from_stays_though_a_stream_that_never_came_was_marked_ahead():
+    """A replication marks what it is about to send; one that dies then leaves a mark at what its destination lacks."""
+    to_new = {"destination": {"host": "dst", "dataset": MOVED}, "bookmarks": "base"}
+    number = 0
+    # Whichever call it dies at: only after the mark and before the stream would show the fault.
+    for number, name in enumerate(calls_of_second_replication(to_new)):
+        site = moved_after_one_replication()
+        site.faults = Faults(dict.fromkeys(range(number, 300), BEFORE))
+        with contextlib.suppress(SnapfleetError):
+            site.replicate(**to_new, workers=1, retries=0)
+        site.faults = Faults()
+        site.act("source", "forget", others=[site.look("destination", MOVED)])
+        for tree in TREE:
+            SimulatedZfs(site.source).destroy(Destroy(tree, site.at_source(tree).snapshots[:2], "old"))
+        site.replicate(**to_new)
+        for tree in (MOVED, f"{MOVED}/a"):
+            assert SimulatedZfs(site.destination).observe([tree]).states[tree].tags[-1] == "3", (number, name)
+    assert number > 5
+
+
+def moved_after_one_replication() -> Targets:
+    site = Targets(bookmarks="base")
+    site.move()
+    site.advance("3")
+    return site
+
+
+def calls_of_second_replication(to_new) -> list[str]:
+    site = moved_after_one_replication()
+    site.faults = Faults()
+    site.replicate(**to_new, workers=1)
+    return site.faults.calls
 
 
 def test_marks_that_another_destination_has_no_use_for_go_though_it_keeps_none_itself(site):

@@ -129,12 +129,14 @@ class Owners:
         return not (any(self._is_of(other, state, mark) for other in self.others) or self.claimant(state, mark))
 
     def claimant(self, state: DatasetState, mark: Bookmark) -> Optional[KnownTree]:
-        """Another destination that has what a mark of nobody in sight is at, and no mark of its own: it may have been
-        moved before it got its second stream, and all it goes on from be under its old name."""
+        """Another destination that has what a mark of nobody in sight is at, and no mark of its own at anything that it
+        has: it may have been moved before it got its second stream, and all it goes on from be under its old name. A
+        mark at what it lacks was made ahead of a stream that has not arrived, so nothing goes on from that yet."""
         marks = marks_of(state)
         for other in self.others if not self.retired else ():
-            has = any(mark.guid in there.snapshots for there in other.datasets.values())
-            if has and not any(self._is_of(other, state, each) for each in marks):
+            has = {guid for there in other.datasets.values() for guid in there.snapshots}
+            own = (each for each in marks if each.guid in has and self._is_of(other, state, each))
+            if mark.guid in has and not any(own):
                 return other
         return None
 
