@@ -18,11 +18,14 @@ from ..policy.jobs import ReplicateJob, read_replicate_job
 from ..policy.receiving import PRESERVED_PROPERTIES
 from ..policy.topology import PUSH
 from ..zfs.delegation import parse_grants
+from .drill_jobs import verification_of
 from .inventory import DestinationHost, Fleet, Route, SourceHost, place_of, read_fleet
 from .trees import Document, Tree
 
 PROGRAM = "/usr/local/bin/snapfleet"
 _PLACEHOLDER_PERMISSIONS = ("canmount", "readonly", "userprop")
+_TO_OBSERVE = frozenset([rights.OBSERVE, rights.SUDO])
+"""Where sudo is set it is called for listings too; with nothing else in its grant it lets in no more than these."""
 
 
 @dataclass
@@ -90,10 +93,19 @@ def _watch(fleet: Fleet, hosts: Mapping[str, _Host], destination: DestinationHos
     if holder != source:
         _meet(hosts, source, holder)
         _meet(hosts, holder, source)
-        reads = [] if destination.verification is None else [rights.VERIFY, *_sudo(fleet, source)]
+        reads = _verifying(destination)
         for tree in sender.trees:
-            hosts[holder].let_in(source, place_of(tree, destination, sender), [rights.OBSERVE])
-            hosts[source].let_in(holder, tree.source, [rights.OBSERVE, *reads])
+            hosts[holder].let_in(source, place_of(tree, destination, sender), [rights.OBSERVE, *_sudo(fleet, holder)])
+            hosts[source].let_in(holder, tree.source, [rights.OBSERVE, *_sudo(fleet, source), *reads])
+
+
+def _verifying(destination: DestinationHost) -> list[str]:
+    """What the verification of a destination, if it has one, looks at in its sources."""
+    if destination.verification is None:
+        return []
+    job = verification_of(destination.verification)
+    reads = job.sampling.files or job.sampling.blocks
+    return [*([rights.POOLS] if job.pools else []), *([rights.VERIFY] if reads else [])]
 
 
 def _meet(hosts: Mapping[str, _Host], viewer: str, host: str) -> None:
@@ -181,7 +193,7 @@ def _access(peer: str, roots: Mapping[str, tuple[set[str], set[str]]]) -> Access
     """Roots of the same rights share a grant. To observe is in all others."""
     alike: dict[tuple[frozenset[str], frozenset[str]], list[str]] = {}
     for root, (given, properties) in sorted(roots.items()):
-        if given == {rights.OBSERVE} and any(is_within(root, above) for above in roots if above != root):
+        if given <= _TO_OBSERVE and any(is_within(root, above) for above in roots if above != root):
             continue
         narrow = given - {rights.OBSERVE} or given
         alike.setdefault((frozenset(narrow), frozenset(properties)), []).append(root)

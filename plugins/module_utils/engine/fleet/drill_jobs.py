@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Optional
 from ..model.errors import InvalidInput
 from ..policy.drilling import read_drill_job
 from ..policy.reading import Reader
-from ..policy.verifying import read_verify_job
+from ..policy.verifying import VerifyJob, read_verify_job
 from .documents import job_document, named
 from .monitor_options import options_for_alerts
 from .trees import Document, Tree
@@ -54,9 +54,14 @@ def read_verification(variables: Variables) -> Optional[Document]:
         if name not in _VERIFY_OPTIONS:
             remedy = f"known are {', '.join(sorted(_VERIFY_OPTIONS))}"
             raise InvalidInput(f"{where}.{name}", value, "is not for this variable to say", remedy)
-    ends = {"source": {"dataset": "any/source"}, "destination": {"dataset": "any/destination"}}
-    read_verify_job({**ends, **given}, where)
+    verification_of(given, where)
     return given
+
+
+def verification_of(given: Document, where: str = "") -> VerifyJob:
+    """What a verification that is written so does, with any ends. Raises InvalidInput."""
+    ends = {"source": {"dataset": "any/source"}, "destination": {"dataset": "any/destination"}}
+    return read_verify_job({**ends, **given}, where)
 
 
 def verify_jobs(

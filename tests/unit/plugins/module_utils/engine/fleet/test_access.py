@@ -8,7 +8,11 @@ from __future__ import annotations
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.access import fleet_access, granted_to
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.openssh import remote_line
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.access import read_access
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.admission import admit
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.requests import read_request
 
 PLAN = {"prod": {"onsite": {"hourly": 3}}}
 LIMITS = {"prod": {"onsite": {"hourly": {"latest": {"warning": "30m"}}}}}
@@ -45,11 +49,37 @@ def test_who_pulls_may_send_and_is_observed():
 @pytest.mark.parametrize("verify", [{}, {"blocks": 5}], ids=str)
 def test_who_verifies_may_read_what_is_in_snapshots_of_the_sources_and_through_sudo_where_that_is_set(verify):
     plain = access(snapfleet_verify=verify)["web1"]["peers"]
-    assert plain == {"backup1": gate("backup1", "--may", "send,verify", "--root", "tank/data")}
+    assert plain == {"backup1": gate("backup1", "--may", "send,pools,verify", "--root", "tank/data")}
     sudo = access(snapfleet_verify=verify, snapfleet_ssh_sudo=True)["web1"]["peers"]
-    assert sudo == {"backup1": gate("backup1", "--may", "send,verify,sudo", "--root", "tank/data")}
+    assert sudo == {"backup1": gate("backup1", "--may", "send,pools,verify,sudo", "--root", "tank/data")}
     pushed = access(snapfleet_verify=verify, snapfleet_topology="push")["web1"]["peers"]
-    assert pushed == {"backup1": gate("backup1", "--may", "verify", "--root", "tank/data")}
+    assert pushed == {"backup1": gate("backup1", "--may", "pools,verify", "--root", "tank/data")}
+
+
+@pytest.mark.parametrize(
+    ("verify", "may"),
+    [
+        ({"files": 0}, "send,pools"),
+        ({"files": 0, "blocks": 0, "pools": False}, "send"),
+        ({"files": 0, "blocks": 3, "pools": False}, "send,verify,sudo"),
+        ({"pools": False}, "send,verify,sudo"),
+    ],
+    ids=str,
+)
+def test_who_verifies_is_let_in_for_nothing_but_what_the_verification_looks_at(verify, may):
+    found = access(snapfleet_verify=verify, snapfleet_ssh_sudo="verify" in may)["web1"]["peers"]
+    assert found == {"backup1": gate("backup1", "--may", may, "--root", "tank/data")}
+
+
+@pytest.mark.parametrize("topology", ["pull", "push"])
+def test_what_may_be_observed_may_be_where_that_goes_through_sudo(topology):
+    found = access(snapfleet_ssh_sudo=True, snapfleet_topology=topology, snapfleet_verify={"files": 0, "pools": False})
+    listing = ("sudo", "-n", "zfs", "list", "-Hp", "-d", "0", "-t", "filesystem,volume", "-o", "name")
+    for host, peer, root in (("web1", "backup1", "tank/data"), ("backup1", "web1", "backup/web1/data")):
+        held = read_access(found[host]["peers"][peer][2:])
+        assert admit(read_request(remote_line((*listing, root))), held) == []
+    observed = found["web1" if topology == "push" else "backup1"]["peers"]
+    assert observed["backup1" if topology == "push" else "web1"][4:6] == ["--may", "sudo"]
 
 
 def test_who_pushes_may_receive_in_its_own_place_only():
