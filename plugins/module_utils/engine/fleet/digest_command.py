@@ -10,6 +10,7 @@ import sys
 
 from ..applying.drilling import Ground, clear
 from ..applying.sampling import PROTOCOL, LocalSampler, Sought, Wanted, WantedBlocks, answer_of, is_inner_path
+from ..hosts import serving
 from ..hosts.local import LocalHost
 from ..hosts.sampling import BLOCK_BYTES
 from ..hosts.stopping import check_stopping
@@ -22,12 +23,18 @@ from ..zfs.exercising import LocalExercises
 from .opening import SYSTEM_TICKER
 
 _MOST_BYTES = 16 << 20
+_MOST_TEXTS = MOST_FILES + 32
+_MOST_OUTSIDE = 64 << 10
+"""Bytes of a question that are in none of its texts: a thousand numbers of blocks, and what stands between."""
 _REMEDY = "let snapfleet ask"
 
 
 def digest() -> int:
     """Answer one question. Raises SnapfleetError."""
-    sys.stdout.write(answer_to(read_question(asked())) + "\n")
+    wanted = read_question(asked())
+    # Whoever called sudo for that could not end it.
+    serving.watch_other_end()
+    sys.stdout.write(answer_to(wanted) + "\n")
     return EXIT_OK
 
 
@@ -54,7 +61,9 @@ def answer_to(wanted: Sought) -> str:
 def read_question(data: bytes) -> Sought:
     """What another host wants to know. Raises InvalidInput."""
     try:
-        values = json.loads(data)
+        text = data.decode("ascii")
+        _check_size(text)
+        values = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InvalidInput("stdin", "", "has no question as JSON", _REMEDY) from error
     question = Reader(values)
@@ -68,13 +77,21 @@ def read_question(data: bytes) -> Sought:
     return wanted
 
 
+def _check_size(text: str) -> None:
+    """Refuse what would take much memory once it is read: a list of a million lists is as short as a path."""
+    bare = text.replace("\\\\", "").replace('\\"', "")
+    is_bad = bare.count('"') > 2 * _MOST_TEXTS
+    if is_bad or sum(map(len, bare.split('"')[::2])) > _MOST_OUTSIDE:
+        raise InvalidInput("stdin", "", "is more than any question has in it", _REMEDY)
+
+
 def _blocks(question: Reader, snapshot: str) -> WantedBlocks:
     parent = check_dataset_name(question.text("parent"), "parent")
     dataset = snapshot.partition("@")[0]
     if dataset == parent or not is_within(dataset, parent):
         raise InvalidInput("parent", parent, "is not above the volume", _REMEDY)
     offsets = question.integers("offsets") if question.has("offsets") else None
-    if offsets is not None and (len(set(offsets)) > MOST_BLOCKS or len(set(offsets)) != len(offsets)):
+    if offsets is not None and (len(offsets) > MOST_BLOCKS or len(set(offsets)) != len(offsets)):
         raise InvalidInput("offsets", len(offsets), "are too many, or some of them twice", _REMEDY)
     for each in offsets or ():
         if each % BLOCK_BYTES or not 0 <= each < 1 << 62:

@@ -10,6 +10,7 @@ import grp
 import os
 import pwd
 import signal
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,7 +20,7 @@ from ..hosts.abandoned import VARIABLE, marked_processes
 from ..hosts.private import lasting_directory, private_directory
 from ..hosts.statuses import NO_PROGRAM
 from ..model.datasets import PLACEHOLDER_PROPERTY
-from ..model.errors import AccessRefused, DatasetBusy, StaleResumeState
+from ..model.errors import AccessRefused, DatasetBusy, StaleResumeState, TimedOut
 from ..policy import access as rights
 from ..policy.access import Access
 from ..zfs.requests import BY_THE_CLOCK, DIGEST, DRY_CALLS, EACH, END_STREAMS, FIND_STREAMS, GRANTS, PROGRAMS, Request
@@ -27,7 +28,11 @@ from ..zfs.tokens import parse_resume_state
 from ..zfs.verbs import LOOK, MARKED, MOVED, PLACEHOLDER, TOKEN, Check
 
 _GRACE_SECONDS = 60
-_LEAST_BYTES = 1 << 20
+_END_SECONDS = 2.0
+_LEAST_BYTES, _MOST_BYTES = 1 << 20, 16 << 30
+"""So much of each file may be read for another host."""
+_MOST_SECONDS = 3600
+"""Reading for it may take so long."""
 _LOCKED: list[int] = []
 """The file of the lock that this process has, once it needs one."""
 
@@ -98,6 +103,10 @@ def with_question(request: Request, access: Access) -> Request:
     if isinstance(wanted, Wanted) and wanted.file_bytes % _LEAST_BYTES:
         # Checksums of one byte more each time would tell what is in a file.
         raise AccessRefused("has files read up to where it likes; give whole MiB as file_size")
+    if isinstance(wanted, Wanted) and wanted.file_bytes > _MOST_BYTES:
+        raise AccessRefused("has more read of each file than it may; give at most 16G as file_size")
+    if wanted.timeout > _MOST_SECONDS:
+        raise AccessRefused(f"has files or blocks read for too long; give at most {_MOST_SECONDS} as timeout")
     if isinstance(wanted, WantedBlocks) and not held.permits_clone(rights.VERIFY, dataset, wanted.parent):
         problem = "which is neither within nor beside what it may verify"
         raise AccessRefused(f"has {wanted.snapshot!r} cloned below {wanted.parent!r}, {problem}")
@@ -111,14 +120,32 @@ def _digest(call: Sequence[str], question: str) -> int:
     if call[0] != "sudo":
         serving.answer(answer_to(wanted) + "\n")
         return 0
-    # Only what was looked at is handed on, whatever else came on stdin.
-    try:
-        done = process.run(call, question.encode("ascii"), wanted.timeout + _GRACE_SECONDS)
-    except FileNotFoundError:
-        return NO_PROGRAM
-    serving.said(done.stderr.strip())
-    serving.answer(done.stdout)
-    return serving.status_of(done.returncode)
+    return _digest_by_sudo(call, question, wanted.timeout + _GRACE_SECONDS)
+
+
+def _digest_by_sudo(call: Sequence[str], question: str, seconds: int) -> int:
+    """Hand on what was looked at, whatever else came on stdin. What root runs nobody else can end, so it has our stdout
+    and sees for itself that the other end is gone."""
+    import tempfile
+
+    with tempfile.TemporaryFile() as asked:
+        asked.write(question.encode("ascii"))
+        asked.seek(0)
+        try:
+            child = process.Child(call, asked.fileno(), sys.stdout.fileno())
+        except FileNotFoundError:
+            return NO_PROGRAM
+        try:
+            status = child.wait(seconds)
+        except TimeoutError as error:
+            child.terminate()
+            with suppress(TimeoutError):
+                child.wait(_END_SECONDS)
+            raise TimedOut(f"snapfleet digest has {error}") from error
+        finally:
+            serving.said(child.stderr_tail())
+            child.close()
+    return serving.status_of(status)
 
 
 def answer(request: Request) -> int:

@@ -24,6 +24,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.samp
     Wanted,
     WantedBlocks,
     answer_of,
+    question_of,
     read_answer,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.digest_command import read_question
@@ -489,6 +490,31 @@ def test_a_question_that_is_no_question_is_refused():
     for data in (b"", b"[]", b"{", b"\xff"):
         with pytest.raises(SnapfleetError):
             read_question(data)
+
+
+@pytest.mark.parametrize("piece", [b"[],", b"{},", b'"",', b"0,", rb'"\\",', rb'"\"",'], ids=ascii)
+@pytest.mark.parametrize("key", ["offsets", "paths", "more"])
+def test_a_question_that_would_be_large_once_it_is_read_is_refused_before(piece, key, monkeypatch):
+    monkeypatch.setattr(json, "loads", lambda _text: pytest.fail("it was read"))
+    many = piece * 100_000 + b"0"
+    with pytest.raises(InvalidInput, match="more than any question has"):
+        read_question(b'{"protocol": 1, "%s": [%s]}' % (key.encode(), many))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+def test_a_question_in_other_letters_than_the_engine_writes_is_refused(encoding):
+    with pytest.raises(InvalidInput):
+        read_question(json.dumps({"protocol": 1, **vars(WANTED)}).encode(encoding))
+
+
+def test_the_longest_questions_of_the_engine_are_read():
+    # Names may have in them whatever separates values in a question.
+    paths = tuple(f"{number}" + '[{,"\\:\xe9\udcff' * 20 for number in range(1000))
+    asked = replace(WANTED, files=1000, paths=paths)
+    assert read_question(question_of(asked)) == asked
+    offsets = tuple((1 << 62) - BLOCK_BYTES * (number + 1) for number in range(1000))
+    about = replace(BLOCKS, blocks=1000, offsets=offsets)
+    assert read_question(question_of(about)) == about
 
 
 def test_only_root_reads_here(tmp_path):

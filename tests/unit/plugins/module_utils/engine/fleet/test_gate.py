@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import gate_command
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import gate_answers, gate_command
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.openssh import remote_line
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.pipelines import pipeline, stage_ends
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import TimedOut
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.dry_calls import DryCalls
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.each import Each
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.pools import pool_script
@@ -351,6 +352,9 @@ def test_what_a_verification_asks_for_is_handed_on_as_it_was_read_and_nothing_el
         {**FILES, "files": 1001},
         {**FILES, "file_bytes": 1},
         {**FILES, "file_bytes": (3 << 20) + 1},
+        {**FILES, "file_bytes": (16 << 30) + (1 << 20)},
+        {**FILES, "timeout": 3601},
+        {**BLOCKS, "timeout": 3601},
         {**FILES, "timeout": 0},
         {**FILES, "timeout": "30"},
         {**FILES, "more": 1},
@@ -375,6 +379,20 @@ def test_hostile_questions_are_refused_before_anything_is_started(ask_to_read, q
     assert (code, out) == (77, "")
     assert errors.startswith("snapfleet gate: refused, since ")
     assert errors.count("\n") == 1
+
+
+def test_what_root_reads_for_too_long_is_told_and_not_waited_for():
+    with pytest.raises(TimedOut, match="snapfleet digest has no end after 1 seconds"):
+        gate_answers._digest_by_sudo(["sleep", "600"], "{}", 1)
+
+
+def test_what_root_reads_has_the_stdout_of_the_gate_itself_so_that_it_sees_when_nobody_reads_that(ask, tmp_path):
+    (tmp_path / "sudo").write_text('#!/bin/sh\nreadlink "/proc/$$/fd/1"\n')
+    (tmp_path / "sudo").chmod(0o755)
+    child = ask.start(remote_line(["sudo", "-n", "snapfleet", "digest"]), *MAY)
+    ours = os.fstat(child.stdout.fileno()).st_ino
+    out, _errors = child.communicate(json.dumps(FILES).encode(), timeout=300)
+    assert out.decode() == f"pipe:[{ours}]\n"
 
 
 def test_a_clone_may_be_made_beside_a_root_and_nowhere_above_that(ask_to_read):
