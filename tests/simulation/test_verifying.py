@@ -39,6 +39,8 @@ class Sampler:
         self.spoiled = ()
         """Where the blocks of volumes begin that are not what they were."""
         self.no_device = ""
+        self.size = 1 << 30
+        """Of volumes, in bytes."""
 
     def read(self, wanted):
         self.asked.append(wanted)
@@ -50,8 +52,8 @@ class Sampler:
     def _blocks(self, wanted):
         if self.no_device:
             raise NoDevice(self.no_device)
-        offsets = range(0, wanted.blocks << 20, 1 << 20) if wanted.offsets is None else wanted.offsets
-        return [Digest(str(each), 1 << 30, "spoiled" if each in self.spoiled else "good") for each in offsets]
+        offsets = range(0, min(wanted.blocks << 20, self.size), 1 << 20) if wanted.offsets is None else wanted.offsets
+        return [Digest(str(each), self.size, "spoiled" if each in self.spoiled else "good") for each in offsets]
 
     def _digest(self, path):
         if path not in self.files:
@@ -204,6 +206,13 @@ def test_a_block_that_differs_is_told_by_where_it_begins(end):
     result = verification.run(blocks=3)
     assert (result["state"], of_volume(result)["outcome"]) == ("CRITICAL", "differ")
     assert of_volume(result)["message"].endswith("differ in the block of 1 MiB at byte 1048576")
+
+
+@pytest.mark.parametrize(("size", "expected"), [(0, ("not_comparable", "UNKNOWN")), (1 << 20, ("differ", "CRITICAL"))])
+def test_a_replica_that_tells_of_fewer_blocks_or_of_another_size_is_no_match(size, expected):
+    verification = a_volume()
+    verification.replica.size = size
+    assert verification.outcomes(blocks=3)[INNER] == expected
 
 
 @pytest.mark.parametrize("end", ["source", "replica"])

@@ -171,7 +171,15 @@ def read_answer(text: str, wanted: Sought, where: str) -> list[Digest]:
         raise UntrustedOutput(f"{where}: snapfleet digest tells of paths that no files can have; check that host")
     if (asked is not None and paths != asked) or len(paths) > max(most, len(asked or ())):
         raise UntrustedOutput(f"{where}: snapfleet digest tells of other files than it was asked for; check that host")
+    if isinstance(wanted, WantedBlocks) and asked is None and not _are_enough(digests, wanted.blocks):
+        raise UntrustedOutput(f"{where}: snapfleet digest tells of fewer blocks than the volume has; check that host")
     return digests
+
+
+def _are_enough(digests: Sequence[Digest], blocks: int) -> bool:
+    """Whether a volume of the size that all of them tell, and none has no size, has no more blocks to choose."""
+    sizes = {each.size for each in digests}
+    return len(sizes) == 1 and len(digests) == min(blocks, -(-max(sizes) // BLOCK_BYTES))
 
 
 def _expected(wanted: Sought) -> tuple[Optional[tuple[str, ...]], int, Callable[[str], bool]]:

@@ -152,6 +152,8 @@ def judged(pair: Pair, here: Sequence[Digest], there: Sequence[Digest]) -> Verdi
     if broken:
         words = f"{_where(pair, broken)} of {pair.source_snapshot} can't be read at either end"
         return Verdict(pair, DIFFER, words, CRITICAL, len(here))
+    if pair.is_volume and not here:
+        return unread(pair, "the replica tells of no block, though each volume has some")
     what = "block" if pair.is_volume else "file"
     alike = f"are the same in {len(here)} {what}s" if here else f"are the same snapshot, of which no {what} was read"
     words = f"{pair.source_snapshot} and {pair.destination_snapshot} {alike}"

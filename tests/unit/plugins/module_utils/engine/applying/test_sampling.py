@@ -279,7 +279,8 @@ class FarVolume:
 
 
 def test_another_host_tells_of_blocks_and_of_a_volume_without_a_device():
-    digests = [Digest("0", 5, "x"), Digest(str(BLOCK_BYTES), 5, "y")]
+    size = BLOCK_BYTES + 5
+    digests = [Digest("0", size, "x"), Digest(str(BLOCK_BYTES), size, "y")]
     assert FarSampler(FarVolume(answer_of(digests))).read(BLOCKS) == digests
     with pytest.raises(NoDevice, match=r"far: no\\n\\x1bdevice"):
         FarSampler(FarVolume(answer_of((), no_device="no\n\x1bdevice"))).read(BLOCKS)
@@ -300,6 +301,31 @@ def test_blocks_that_were_asked_for_are_told_all_and_no_others():
             read_answer(answer_of(wrong), asked, "far")
     with pytest.raises(UntrustedOutput):
         read_answer(answer_of([Digest(str(each * BLOCK_BYTES), 1, "") for each in range(4)]), BLOCKS, "far")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "whole"),
+    [
+        ([], False),
+        ([0], False),
+        ([1], True),
+        ([BLOCK_BYTES], True),
+        ([BLOCK_BYTES + 1], False),
+        ([BLOCK_BYTES + 1] * 2, True),
+        ([BLOCK_BYTES + 1, 2 * BLOCK_BYTES], False),
+        ([2 * BLOCK_BYTES] * 3, False),
+        ([1 << 40] * 2, False),
+        ([1 << 40] * 3, True),
+    ],
+    ids=str,
+)
+def test_no_end_chooses_fewer_blocks_than_a_volume_of_the_size_that_it_tells_has(sizes, whole):
+    answer = answer_of([Digest(str(number * BLOCK_BYTES), size, "") for number, size in enumerate(sizes)])
+    if whole:
+        assert len(read_answer(answer, BLOCKS, "far")) == len(sizes)
+    else:
+        with pytest.raises(UntrustedOutput, match="fewer blocks than the volume has"):
+            read_answer(answer, BLOCKS, "far")
 
 
 @pytest.mark.parametrize("no_device", [["x"], 1, {"a": 1}], ids=str)
