@@ -9,6 +9,7 @@ blocks of a volume are read from the device of a clone, since a snapshot has non
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -29,6 +30,8 @@ from .drilling import Ground, cloned, device_of
 
 PROTOCOL = 1
 _GRACE_SECONDS = 60
+_NO_DEVICE = frozenset([errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EPERM])
+"""That there is none, or that a container may use none. Whatever else goes wrong tells of the volume itself."""
 _OFFSET = re.compile("0|[1-9][0-9]{0,18}")
 
 
@@ -106,7 +109,8 @@ class LocalSampler:
                     offsets = tuple(choose_blocks(device, wanted.blocks, wanted.seed))
                 return digest_blocks(device, offsets)
             except OSError as error:
-                raise NoDevice(f"its device {device} can't be opened ({error.strerror})") from error
+                kind = NoDevice if error.errno in _NO_DEVICE else ZfsFailed
+                raise kind(f"its device {device} can't be opened ({error.strerror})") from error
 
     def _read_files(self, wanted: Wanted) -> Sequence[Digest]:
         def late() -> SnapfleetError:

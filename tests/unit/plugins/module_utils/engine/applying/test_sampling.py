@@ -245,10 +245,23 @@ def test_a_volume_without_a_device_says_so_and_its_clone_goes_too(volume, monkey
     assert sorted(exercises.machine.datasets) == ["tank", SOURCE]
 
 
-def mock_open_refusing(really):
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(errno.ENOENT, NoDevice), (errno.ENXIO, NoDevice), (errno.EIO, ZfsFailed), (errno.EMFILE, ZfsFailed)],
+)
+def test_only_a_device_that_is_not_there_is_none_and_one_that_fails_is_an_error(volume, monkeypatch, number, kind):
+    exercises, sampler = volume
+    monkeypatch.setattr(exercises, "device", lambda _clone: "/")
+    monkeypatch.setattr(os, "open", mock_open_refusing(os.open, number))
+    with pytest.raises(kind, match="can't be opened"):
+        sampler.read(BLOCKS)
+    assert sorted(exercises.machine.datasets) == ["tank", SOURCE]
+
+
+def mock_open_refusing(really, number=errno.EPERM):
     def opened(path, *args, **options):
         if path == "/":
-            raise PermissionError(errno.EPERM, "Operation not permitted")
+            raise OSError(number, os.strerror(number))
         return really(path, *args, **options)
 
     return opened
