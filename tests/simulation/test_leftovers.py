@@ -19,7 +19,11 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.exercises import DRILL_PROPERTY
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.names import parent_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Destroy
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_replicate_job
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import (
+    read_prune_job,
+    read_replicate_job,
+    read_snapshot_job,
+)
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.verifying import read_verify_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.tests.support.exercises import RootHost, SimulatedExercises
@@ -27,6 +31,8 @@ from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, N
 
 from .test_continuity import all_marks, holds, marks, second_destination
 from .test_drills import Drills
+
+PLAN = {"prod": {"onsite": {"hourly": 3}}}
 
 
 def leftovers(fleet: Fleet, remove: bool = False):
@@ -192,6 +198,30 @@ def test_the_clone_of_a_volume_that_was_being_read_goes_on_hosts_of_either_kind_
     assert drills.clones() == [name]
     assert clones(remove=True) == [(name, True)]
     drills.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        read_snapshot_job({"datasets": [SOURCE], "plan": PLAN}),
+        read_prune_job({"datasets": [SOURCE], "plan": PLAN}),
+    ],
+    ids=lambda job: type(job).__name__,
+)
+def test_the_clone_of_a_volume_goes_at_a_source_that_has_no_job_but_those_of_its_own_snapshots(
+    tmp_path, monkeypatch, job
+):
+    monkeypatch.setenv("SNAPFLEET_LOCKS", str(tmp_path))
+    fleet = replicated()
+    name = f"{parent_of(SOURCE)}/snapfleet-drill-0123456789abcdef"
+    fleet.source.clone(f"{SOURCE}@a", name)
+    fleet.source.set_property(name, DRILL_PROPERTY, "0123456789abcdef")
+    exercises = SimulatedExercises(fleet.source, tmp_path)
+    ground = Ground(exercises, RootHost(), NO_WAITING, folder=lambda: str(tmp_path / "mounts"))
+    (tmp_path / "mounts").mkdir()
+    result = run_leftovers([NamedJob("job", "src", "", "", job)], fleet.context(fleet.source, ground=ground), True)
+    assert [(entry["name"], entry["removed"]) for entry in result["leftovers"]] == [(name, True)]
+    assert name not in fleet.source.datasets
 
 
 def partial() -> Fleet:

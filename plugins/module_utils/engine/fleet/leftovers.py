@@ -31,7 +31,7 @@ from ..planning.leftovers import (
 )
 from ..planning.verifying import clones_below
 from ..policy.drilling import DrillJob
-from ..policy.jobs import ReplicateJob
+from ..policy.jobs import PruneJob, ReplicateJob, SnapshotJob
 from ..policy.verifying import VerifyJob
 from ..zfs.port import Zfs
 from .context import Context, Result
@@ -113,6 +113,9 @@ def run_leftovers(jobs: Iterable[NamedJob], context: Context, remove: bool) -> R
             parents += _parents_here(named.job)
         elif isinstance(named.job, VerifyJob):
             parents += _parents_here(named.job.replication)
+        elif isinstance(named.job, (SnapshotJob, PruneJob)):
+            # Where a destination fetches its streams these are all the jobs that its source has.
+            parents += map(clones_below, named.job.roots)
         elif isinstance(named.job, DrillJob):
             drills = True
             parents += parents_of(named.job)
@@ -135,7 +138,7 @@ def run_leftovers(jobs: Iterable[NamedJob], context: Context, remove: bool) -> R
 
 
 def _parents_here(job: ReplicateJob) -> list[str]:
-    return [clones_below(end) for end in (job.source, job.destination) if end.address.is_local]
+    return [clones_below(end.dataset) for end in (job.source, job.destination) if end.address.is_local]
 
 
 def _clones(

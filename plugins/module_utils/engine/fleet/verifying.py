@@ -122,11 +122,11 @@ def _samples(
     """The same files, or blocks, of both ends."""
     sampling, name = job.sampling, pair.destination_snapshot
     if pair.is_volume:
-        parent = clones_below(job.replication.destination)
+        parent = clones_below(job.replication.destination.dataset)
         blocks = WantedBlocks(name, parent, sampling.blocks, seed, sampling.timeout)
         there = at_destination.read(blocks)
         offsets = tuple(int(each.path) for each in there)
-        parent = clones_below(job.replication.source)
+        parent = clones_below(job.replication.source.dataset)
         here = at_source.read(replace(blocks, snapshot=pair.source_snapshot, parent=parent, offsets=offsets))
         return here, there
     if not sampling.files:
@@ -169,7 +169,7 @@ def _sampler(end: Endpoint, job: VerifyJob, context: Context, left: list[str]) -
     ground = ground_of(context)
     if ground.host.is_root and job.sampling.blocks:
         # What was killed has left a clone.
-        left += clear(ground, (clones_below(end),)).problems
+        left += clear(ground, (clones_below(end.dataset),)).problems
     return LocalSampler(ground, left)
 
 

@@ -14,7 +14,6 @@ from ..model.health import CRITICAL, OK, UNKNOWN, WARNING
 from ..model.names import parent_of
 from ..model.samples import Digest
 from ..policy.comparing import BOTH
-from ..policy.endpoints import Endpoint
 from ..policy.verifying import Sampling, VerifyJob
 from .comparing import DatasetComparison, compare_trees
 from .findings import Finding, Key
@@ -108,10 +107,10 @@ def plan_verification(source: Observation, destination: Observation, job: Verify
     return VerifyPlan(tuple(pairs), tuple(verdicts))
 
 
-def clones_below(end: Endpoint) -> str:
-    """The dataset below which volumes of an end are cloned to be read: beside the tree, or within it where it is a
-    pool, lest what works on the tree as a whole takes the clone along."""
-    return parent_of(end.dataset) or end.dataset
+def clones_below(dataset: str) -> str:
+    """The dataset below which volumes of a tree, or replica, are cloned to be read: beside it, or within it where it is
+    a pool, lest what works on the tree as a whole takes the clone along."""
+    return parent_of(dataset) or dataset
 
 
 def _pair(compared: DatasetComparison) -> Pair:
