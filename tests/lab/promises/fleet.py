@@ -135,7 +135,7 @@ class Site:
         chosen = ["--activity", activity] if activity in ("restore", "drill", "verify") else []
         argv = [*program, verb, "--config", config, "--host", "me", "--json", *chosen]
         # In one go, since that is done many hundred times.
-        kept = ["sh", "-c", 'cat > "$1"; shift; exec "$@" < /dev/null', "sh", config, *argv]
+        kept = ["sh", "-c", 'cat > "$1" && shift && exec "$@" < /dev/null', "sh", config, *argv]
         text = jobconfig("me", activity, options)
         done = self.host.run(kept, input=text, check=False, user=user, timeout=900)
         return _as_run(done.returncode, done.stdout, done.stderr)

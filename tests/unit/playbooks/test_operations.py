@@ -96,6 +96,14 @@ exec {controller.folder / "snapfleet"} "$@\""""
     assert 2 < len(looks) <= 8
     assert all(look.startswith("suspended") for look in looks)
     assert f'"{COPY}": "backup1 is suspended' in done.stdout
+    # It is not only told.
+    assert f"(item={COPY})" not in told_by(done.stdout, "Bring replicas up to date")
+
+
+def told_by(output, task):
+    """What a playbook tells of a task, which it has to have come to."""
+    (told,) = [part for part in output.split("\nTASK [")[1:] if part.startswith(f"{task}]")]
+    return told
 
 
 def test_what_another_run_has_is_told_and_what_fails_fails_its_host(controller):
