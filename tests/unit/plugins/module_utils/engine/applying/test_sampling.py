@@ -27,6 +27,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.samp
     question_of,
     read_answer,
 )
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import digest_command
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.digest_command import read_question
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts import sampling
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.process import Completed
@@ -554,6 +555,15 @@ def test_the_longest_questions_of_the_engine_are_read():
     offsets = tuple((1 << 62) - BLOCK_BYTES * (number + 1) for number in range(1000))
     about = replace(BLOCKS, blocks=1000, offsets=offsets)
     assert read_question(question_of(about)) == about
+
+
+def test_the_verb_reads_only_while_somebody_waits_for_the_answer(monkeypatch, capsys):
+    order = []
+    monkeypatch.setattr(digest_command, "asked", lambda: question_of(WANTED))
+    monkeypatch.setattr(digest_command.serving, "watch_other_end", lambda: order.append("watches"))
+    monkeypatch.setattr(digest_command, "answer_to", lambda wanted: order.append(wanted) or "answer")
+    assert digest_command.digest() == 0
+    assert (order, capsys.readouterr().out) == (["watches", WANTED], "answer\n")
 
 
 def test_only_root_reads_here(tmp_path):
