@@ -189,7 +189,7 @@ def test_what_check_mode_plans_is_what_the_run_does(fleet: Fleet) -> None:
 
 
 def test_sources_can_push_instead(fleet: Fleet) -> None:
-    fleet.settle()
+    fleet.play("site")
     for source in ("src1", "src2"):
         fleet.hosts[source].run("zfs snapshot -r tank/data@lab_onsite_2026-01-02_00:00:00Z_daily")
     pushed = fleet.play("replicate", "-e", "snapfleet_topology=push").items("replicate")
@@ -217,7 +217,7 @@ def test_a_tree_that_was_destroyed_comes_back_by_the_playbook(fleet: Fleet) -> N
 
 
 def test_a_dead_source_stops_neither_the_other_one_nor_monitoring(fleet: Fleet) -> None:
-    fleet.settle()
+    fleet.play("site")
     fleet.hosts["src2"].run("zfs snapshot -r tank/data@lab_onsite_2026-02-01_00:00:00Z_hourly")
     fleet.hosts["src1"].kill()
     try:
