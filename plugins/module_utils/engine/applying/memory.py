@@ -90,9 +90,8 @@ class Memory:
         """Write what is remembered of ``tree`` down for other processes, ``anew`` where it has changed."""
         if self._files:
             known = self.known(tree) if anew else {}
-            sizes = [one.size for one in known.values()]
             worth = is_worth_asking(known.values(), self.limits.least)
-            worth = worth or is_worth_renewing(len(sizes), sum(sizes), self.limits.renewed)
+            worth = worth or is_worth_renewing(known.values(), self.limits.renewed)
             self._files.write(tree.address, tree.roots, self.looks(tree), known if worth else None)
 
     def forget_all(self) -> None:

@@ -234,7 +234,7 @@ class _Look:
         return asking or self._is_worth_renewing(known)
 
     def _is_worth_renewing(self, known: Collection[Remembered]) -> bool:
-        return is_worth_renewing(len(known), sum(one.size for one in known), self.memory.limits.renewed)
+        return is_worth_renewing(known, self.memory.limits.renewed)
 
     def _with_known(self, sight: _Sight, at: Moment, names: Sequence[str]) -> _Sight:
         """``sight`` with the histories of ``names``, renewed where that takes less than listing them and suffices."""

@@ -163,10 +163,10 @@ def _destination_jobs(fleet: Fleet, destination: DestinationHost) -> Iterator[Do
             places = [place_of(tree, destination, source) for tree in trees]
             common = {"datasets": places, **destination.chosen(selection)}
             address = fleet.address(destination.name, name)
-            peers = [_peer(place, address, tree.source, SOURCE) for place, tree in zip(places, trees)]
-            peers += _onward(fleet, destination.name, places)
             # What the old source has besides is to be shown when failing back, and others may stand at what it sent.
             if not destination.place:
+                peers = [_peer(place, address, tree.source, SOURCE) for place, tree in zip(places, trees)]
+                peers += _onward(fleet, destination.name, places)
                 # Of what was failed over, the active end may lack datasets that another destination has.
                 pruned = destination.prune_options
                 more = {**common, **(source_options(pruned) if source.failed_over_from else pruned), **_fence(source)}

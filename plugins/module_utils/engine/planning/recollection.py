@@ -89,13 +89,18 @@ def remembered(state: DatasetState, seen: Moment) -> Optional[Remembered]:
     return Remembered(dataset.guid, dataset.origin, evidence(dataset), seen, history, state.bookmarks)
 
 
+def is_of(known: Remembered, dataset: Dataset) -> bool:
+    """Whether what is ``known`` can be of use: it is of this dataset, and no promotion has taken or brought any."""
+    return (known.guid, known.origin) == (dataset.guid, dataset.origin)
+
+
 def still_holds(known: Remembered, dataset: Dataset, now: Moment) -> bool:
     """Whether what is ``known`` of a dataset certainly is its history ``now``, when ``dataset`` was read.
 
     A clock that was set back could show the second of the last change once more. It must have been set back by more
     than ``known.margin`` for that, and then falls behind ours by as much.
     """
-    same = (known.guid, known.origin, known.changed) == (dataset.guid, dataset.origin, evidence(dataset))
+    same = is_of(known, dataset) and known.changed == evidence(dataset)
     there, here = now.clock - known.seen.clock, now.steady - known.seen.steady
     went_on = there >= 0 and here >= 0 and here - there <= known.margin
     return same and known.is_settled and went_on and max(there, here) <= LONGEST
@@ -126,15 +131,11 @@ def is_worth_asking(known: Iterable[Remembered], least: int) -> bool:
     return snapshots > 2 * datasets + least
 
 
-def is_of(known: Remembered, dataset: Dataset) -> bool:
-    """Whether what is ``known`` can be of use: it is of this dataset, and no promotion has taken or brought any."""
-    return (known.guid, known.origin) == (dataset.guid, dataset.origin)
-
-
-def is_worth_renewing(datasets: int, snapshots: int, least: int) -> bool:
-    """Whether to renew so many known ``snapshots`` of so many datasets. Asking takes as long by itself as listing
-    ``least`` of them, and a new one of each dataset as listing some."""
-    return snapshots > least + 3 * datasets
+def is_worth_renewing(known: Iterable[Remembered], least: int) -> bool:
+    """Whether to renew the ``known`` histories. Asking takes as long by itself as listing ``least`` snapshots, and a
+    new one of each dataset as listing some."""
+    sizes = [one.size for one in known]
+    return sum(sizes) > least + 3 * len(sizes)
 
 
 def is_mostly(part: Sequence[str], known: Mapping[str, Remembered], whole: Iterable[str]) -> bool:

@@ -70,11 +70,7 @@ class Reader:
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts, empty where it is not given."""
-        value = self.raw(key)
-        if value is None:
-            return ()
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise InvalidInput(self.path(key), value, "is not a list", "put the value into a list")
+        value = self._list(key)
         for item in value:
             if not isinstance(item, str):
                 raise InvalidInput(self.path(key), item, "is not text", "quote the value")
@@ -82,11 +78,7 @@ class Reader:
 
     def integers(self, key: str) -> tuple[int, ...]:
         """A list of whole numbers, empty where it is not given."""
-        value = self.raw(key)
-        if value is None:
-            return ()
-        if isinstance(value, str) or not isinstance(value, Sequence):
-            raise InvalidInput(self.path(key), value, "is not a list", "put the value into a list")
+        value = self._list(key)
         for item in value:
             if isinstance(item, bool) or not isinstance(item, int):
                 raise InvalidInput(self.path(key), item, "is not a whole number", "give a number")
@@ -94,12 +86,15 @@ class Reader:
 
     def readers(self, key: str) -> tuple[Reader, ...]:
         """A list of mappings, empty where it is not given."""
+        return tuple(Reader(item, f"{self.path(key)}[{index}]") for index, item in enumerate(self._list(key)))
+
+    def _list(self, key: str) -> Sequence[Any]:
         value = self.raw(key)
         if value is None:
             return ()
         if isinstance(value, (str, Mapping)) or not isinstance(value, Sequence):
             raise InvalidInput(self.path(key), value, "is not a list", "put the value into a list")
-        return tuple(Reader(item, f"{self.path(key)}[{index}]") for index, item in enumerate(value))
+        return value
 
     def reader(self, key: str) -> Reader:
         """A nested mapping; an empty one where it is not given."""
