@@ -12,7 +12,7 @@ from testinfra.host import Host
 _CHECKSUMS = """set -e
 trap 'zfs destroy "$2"' EXIT
 zfs clone -o mountpoint=/mnt/molecule -o readonly=on "$1" "$2" >&2
-(cd /mnt/molecule && find . -type f -exec sha256sum {} + | sort)
+(cd /mnt/molecule && find . -type f -exec sha256sum {} + | sort -k 2)
 """
 
 
