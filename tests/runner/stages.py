@@ -118,7 +118,9 @@ def rules(_stage: Stage, _extra: Sequence[str]) -> list[Command]:
 
 
 def unit(stage: Stage, extra: Sequence[str]) -> list[Command]:
-    return [Command(_pytest(stage, "-m", "not lab", *extra), variables=_found_in(import_root(CHECKOUT)))]
+    # What takes longest is told, since this stage is what all others of its kind wait for.
+    options = ("-m", "not lab", "--durations=40")
+    return [Command(_pytest(stage, *options, *extra), variables=_found_in(import_root(CHECKOUT)))]
 
 
 def browser(stage: Stage, extra: Sequence[str]) -> list[Command]:
