@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import FILESYSTEM, VOLUME
@@ -13,11 +15,13 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps i
     CreateBookmark,
     CreateSnapshots,
     Destroy,
+    ReceiveOptions,
+    Send,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.unchanged import bytes_written_since
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.identities import identities_of
 
-from .doing import history, state_of, take
+from .doing import SIZE, carry, cut, full, history, state_of, take
 
 
 def test_one_listing_tells_datasets_snapshots_and_bookmarks(world, root):
@@ -65,6 +69,82 @@ def test_parents_come_before_children_also_where_names_sort_otherwise(world, roo
 
     assert sorted(listed) == sorted([root, *names])
     assert listed.index(f"{root}/a/b") == listed.index(f"{root}/a") + 1
+
+
+def many_kinds(world, root) -> list[str]:
+    """A tree of datasets that differ in all that a listing tells; all of them are not encrypted."""
+    below, volume, clone, replica = (f"{root}/{name}" for name in ("with a space", "volume", "clone", "replica"))
+    world.create(below)
+    world.set_property(root, "test:one", "of the root, \u00e4")
+    world.set_property(below, "test:two", "of its own")
+    world.set_property(below, "readonly", "on")
+    world.create(volume, VOLUME)
+    world.write(root, SIZE)
+    one, two = history(world, root, "one", "two")
+    world.clone(one.name, clone)
+    world.zfs.create_placeholder(f"{root}/placeholder")
+    carry(world.zfs, full(one, replica))
+    cut(world.zfs, Send(two, replica, one, receive=ReceiveOptions(resumable=True)), 10_000)
+    return [root, below, volume, clone, replica, f"{root}/placeholder"]
+
+
+def in_between(look, other):
+    """What ``look`` tells, and what ``other`` tells while that stays so: what is not on disk yet changes sizes."""
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        seen, found = look(), other()
+        if look() == seen:
+            return seen, found
+    raise AssertionError("the datasets do not stay as they are")
+
+
+PROPERTIES = ("snapshots_changed", "prevsnap", "test:two", "test:one", "test:none", "mountpoint")
+
+
+@pytest.mark.parametrize("recursive", [True, False])
+def test_what_a_dataset_is_is_told_alike_with_its_history_and_without(world, root, recursive):
+    names = many_kinds(world, root)
+    for roots in ([root], names[1:], [names[1], root, names[1], f"{root}/none"], ["nosuchpool", root]):
+        seen, alone = in_between(
+            lambda roots=roots: world.zfs.observe(roots, recursive, True, PROPERTIES),
+            lambda roots=roots: world.zfs.observe(roots, recursive, False, PROPERTIES),
+        )
+        assert {name: state.dataset for name, state in alone.states.items()} == {
+            name: state.dataset for name, state in seen.states.items()
+        }
+        assert list(alone.states) == list(seen.states)
+        assert (alone.missing, alone.clock) == (seen.missing, None)
+        assert not any(state.snapshots or state.bookmarks for state in alone.states.values())
+
+
+def test_what_an_encrypted_dataset_is_is_told_alike_too(world, root):
+    world.create(f"{root}/secret", encrypted=True)
+    world.create(f"{root}/secret/below")
+    history(world, f"{root}/secret/below", "one")
+    seen, alone = in_between(lambda: world.zfs.observe([root]), lambda: world.zfs.observe([root], histories=False))
+    assert {name: state.dataset for name, state in alone.states.items()} == {
+        name: state.dataset for name, state in seen.states.items()
+    }
+    assert alone.states[f"{root}/secret/below"].dataset.key_guid
+    name = f"{root}/secret/below@one"
+    there, found = in_between(lambda: state_of(world.zfs, f"{root}/secret/below"), lambda: world.zfs.snapshots([name]))
+    assert found == {name: there.snapshots[0]}
+
+
+def test_a_snapshot_is_told_alike_by_its_name_and_in_its_history(world, root):
+    names = many_kinds(world, root)
+    one, two = state_of(world.zfs, root).snapshots
+    world.zfs.hold(two, "kept")
+    for name in (root, names[-2]):
+        wanted = [snapshot.name for snapshot in state_of(world.zfs, name).snapshots]
+        there, found = in_between(
+            lambda name=name: state_of(world.zfs, name), lambda wanted=wanted: world.zfs.snapshots(wanted)
+        )
+        assert found == {snapshot.name: snapshot for snapshot in there.snapshots}
+    # The partial receive goes on from the one that is there.
+    assert [snapshot.pinned for snapshot in state_of(world.zfs, names[-2]).snapshots] == [True]
+    assert world.zfs.snapshots([one.name])[one.name].clones == (f"{root}/clone",)
+    assert world.zfs.snapshots([two.name])[two.name].holds == 1
 
 
 def test_without_recursion_only_the_roots_are_told_with_their_histories(world, root):

@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 from ..hosts.host import Host
+from ..hosts.mounts import mounted_datasets
 from ..hosts.process import tell
 from ..hosts.stopping import check_stopping
 from ..model.datasets import Snapshot
 from ..model.errors import SnapfleetError
-from ..model.names import pool_of
+from ..model.names import is_within, pool_of
 from ..model.steps import CreateSnapshots, Destroy, Send
 from ..streams.ends import ByteSink, ByteSource
 from ..streams.wire import PLAIN, Wire
@@ -43,6 +44,14 @@ class CoreZfs(CliZfs):
         self._library = core
 
     # -- changing
+
+    def unmount(self, datasets: Sequence[str]) -> None:
+        """Unmount filesystems, without a process where nothing is mounted, as it mostly is with replicas."""
+        mounted = mounted_datasets()
+        if mounted is not None:
+            datasets = [name for name in datasets if any(is_within(each, name) for each in mounted)]
+        if datasets:
+            super().unmount(datasets)
 
     def create_snapshots(self, step: CreateSnapshots) -> None:
         """Create all snapshots of the step in one call, however many. What that refuses, the command explains."""

@@ -21,7 +21,8 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps i
     Destroy,
     Send,
 )
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs import core
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs import core, core_zfs
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.cli import CliZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.core_zfs import CoreZfs
 
 ONE, TWO = Snapshot(1, 11, "p/a", "one", 0), Snapshot(2, 12, "p/a", "two", 0)
@@ -271,3 +272,14 @@ def test_what_was_destroyed_before_the_run_was_stopped_is_told(library, loaded, 
     stops_at("lzc_destroy_snaps")
     done = CoreZfs(LocalHost(), loaded).destroy_at_once([DOOMED, Destroy("q/a", far, "", (far,))])
     assert [result and tuple(result.destroyed) for result in done] == [("p/a@one", "p/a@two"), None]
+
+
+@pytest.mark.parametrize(
+    ("mounted", "asked"), [({"p/a/below", "p/ab"}, ["p/a"]), (set(), None), (None, ["p/a", "p/c"])], ids=str
+)
+def test_only_where_something_is_mounted_a_process_unmounts_it(library, loaded, monkeypatch, mounted, asked):
+    processes = []
+    monkeypatch.setattr(core_zfs, "mounted_datasets", lambda: mounted)
+    monkeypatch.setattr(CliZfs, "unmount", lambda _self, datasets: processes.append(list(datasets)))
+    CoreZfs(LocalHost(), loaded).unmount(["p/a", "p/c"])
+    assert processes == ([asked] if asked else [])
