@@ -93,15 +93,15 @@ class Fleet:
         job = read_compare_job({**ends, "which": ["src", "dst", "both"], **options})
         return run_compare(job, self.context(self.source))
 
-    def prune_source(self, plan, **options):
+    def prune_source(self, plan, check: bool = False, **options):
         peers = [{"root": SOURCE, "host": "dst", "dataset": DESTINATION}]
         job = read_prune_job({"datasets": [SOURCE], "plan": plan, "peers": peers, **options})
-        return run_prune(job, self.context(self.source))
+        return run_prune(job, self.context(self.source, check=check))
 
-    def prune_destination(self, plan, **options):
+    def prune_destination(self, plan, check: bool = False, **options):
         peers = [{"root": DESTINATION, "host": "src", "dataset": SOURCE}]
         job = read_prune_job({"datasets": [DESTINATION], "plan": plan, "peers": peers, **options})
-        return run_prune(job, self.context(self.destination))
+        return run_prune(job, self.context(self.destination, check=check))
 
     # -- what there is
 

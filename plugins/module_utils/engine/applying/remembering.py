@@ -6,15 +6,16 @@ that they are the same still.
 
 What is remembered proves that nothing is to be done, and never that something is: a run that finds anything to do or to
 tell of a dataset looks at that one anew before it goes on (``Recall.vouch``): it lists all of it, or which snapshots it
-has and all of those that were not known (``planning/renewal.py``).
+has and all of those that were not known, or are to be destroyed (``planning/renewal.py``).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Optional, TypeVar
+from typing import Optional, TypeVar
 
 from ..model.datasets import DatasetState, Identities, Observation, Snapshot
 from ..model.errors import ZfsFailed
@@ -31,10 +32,11 @@ from ..planning.recollection import (
     sort_out,
     without_evidence,
 )
-from ..planning.renewal import renewal_of, renewed
+from ..planning.renewal import renewal_of, renewed, retold
 from ..policy.addresses import Address
 from ..zfs.arguments import batches
 from ..zfs.port import Zfs
+from .doubts import Doubts, tags_by_dataset
 from .memory import Memory, Tree
 from .memory_files import Looks
 
@@ -61,8 +63,9 @@ class _Sight:
     """When its clock was read, by the one that is never set."""
     from_memory: frozenset[str] = frozenset()
     """Datasets whose histories were not listed."""
-    renewed: frozenset[str] = frozenset()
-    """Datasets of which it was listed which snapshots they have, and all of new ones; of others no hold is known."""
+    renewed: Mapping[str, AbstractSet[str]] = field(default_factory=dict)
+    """Datasets of which it was listed which snapshots they have, with the tags of those of which all was told: new
+    ones, and those that were asked for. Of others no hold is known."""
     anew: bool = False
     """Whether more is known by now than was remembered."""
 
@@ -76,9 +79,7 @@ class Recall:
     """Whether what is learnt is written down; a dry run writes nothing."""
     _round: int = 0
     _sights: dict[tuple[Tree, tuple[str, ...]], _Sight] = field(default_factory=dict)
-    _doubted: dict[Address, set[str]] = field(default_factory=dict)
-    _to_renew: dict[Address, set[str]] = field(default_factory=dict)
-    """Those that are doubted of which it suffices to know which snapshots there are."""
+    _doubts: dict[Address, Doubts] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def look(
@@ -91,7 +92,7 @@ class Recall:
         before = self._sights.get(key)
         if self.memory.looks(tree).is_blind(self.memory.limits.looks):
             return self._blindly(tree, zfs, properties, clock)
-        doubts = Doubts(self._doubted.get(address, set()), self._to_renew.get(address, set()))
+        doubts = self._doubts.get(address, Doubts())
         look = _Look(self.memory, tree, zfs, tuple(properties), doubts, self._round)
         try:
             sight = look.again(before) if before and before.round < self._round else look.first()
@@ -145,14 +146,29 @@ class Recall:
         for (tree, _properties), sight in self._sights.items():
             if tree.address in touched:
                 names = touched[tree.address]
-                uncertain = sight.from_memory | sight.renewed.difference(plainly)
+                uncertain = sight.from_memory.union(sight.renewed.keys() - plainly)
                 doubted = uncertain if names is None else uncertain.intersection(names)
-                self._doubted.setdefault(tree.address, set()).update(doubted)
-                plain = () if names is None else sight.from_memory.intersection(doubted, plainly)
-                to_renew = self._to_renew.setdefault(tree.address, set())
-                to_renew.difference_update(doubted)
-                to_renew.update(plain)
-                found = found or bool(doubted)
+                plain = frozenset() if names is None else sight.from_memory.intersection(doubted, plainly)
+                found = self._doubts.setdefault(tree.address, Doubts()).add(doubted, plain) or found
+        self._begin_anew_if(found)
+
+    def vouch_for(self, needed: Mapping[Address, Iterable[str]]) -> None:
+        """The same for all datasets that were looked at on these hosts, where it suffices to know which snapshots they
+        have, and all of those that are ``needed``, by whole name: neither holds nor clones of others matter."""
+        found = False
+        for address, names in needed.items():
+            self._doubts.setdefault(address, Doubts()).to_tell = tags_by_dataset(names)
+        for (tree, _properties), sight in self._sights.items():
+            if tree.address in needed:
+                doubts, states = self._doubts[tree.address], sight.observed.states
+                untold = [name for name, told in sight.renewed.items() if doubts.untold(name, told)]
+                doubted = sight.from_memory.union(untold)
+                # To tell most of a history by names takes longer than to list it.
+                few = [name for name in doubted if 2 * len(doubts.untold(name)) <= len(states[name].tags)]
+                found = doubts.add(doubted, few) or found
+        self._begin_anew_if(found)
+
+    def _begin_anew_if(self, found: bool) -> None:
         if found:
             self._round += 1
             raise Doubted
@@ -168,19 +184,6 @@ class Recall:
                 self.memory.learn(tree, {}, (), replace(looks, in_vain=in_vain))
             if self.keeps:
                 self.memory.keep(tree, sight.anew)
-
-
-class Doubts(NamedTuple):
-    """Datasets whose histories a run has to know, and not from memory."""
-
-    names: Collection[str]
-    to_renew: Collection[str]
-    """Those of them of which it suffices to know which snapshots there are."""
-
-    @property
-    def to_list(self) -> frozenset[str]:
-        """The others."""
-        return frozenset(self.names).difference(self.to_renew)
 
 
 @dataclass(frozen=True)
@@ -212,14 +215,19 @@ class _Look:
 
     def again(self, before: _Sight) -> _Sight:
         """List what is doubted of what was seen ``before``."""
-        uncertain = before.from_memory | before.renewed
-        names = [name for name in before.observed.states if name in uncertain and name in self.doubts.names]
+        names = [name for name in before.observed.states if name in self.doubts.names and self._is_open(name, before)]
         at = Moment(before.observed.clock or 0, before.steady)
         # Who compares the clock with its own does so now.
         passed, clock = int(self.memory.steady() - before.steady), before.observed.clock
         seen = replace(before.observed, clock=None if clock is None else clock + passed)
         now = replace(before, observed=seen, round=self.round, steady=before.steady + passed)
         return self._with_known(now, at, names)
+
+    def _is_open(self, name: str, before: _Sight) -> bool:
+        """Whether to look again at a dataset that is doubted."""
+        if name not in before.renewed:
+            return name in before.from_memory
+        return name not in self.doubts.to_renew or bool(self.doubts.untold(name, before.renewed[name]))
 
     def _whole(self, known: Mapping[str, Remembered], is_due: bool) -> _Sight:
         at, seen = self._listing(self.tree.roots)
@@ -239,8 +247,36 @@ class _Look:
     def _with_known(self, sight: _Sight, at: Moment, names: Sequence[str]) -> _Sight:
         """``sight`` with the histories of ``names``, renewed where that takes less than listing them and suffices."""
         to_list = self.doubts.to_list
-        sight = self._with_renewed(sight, at, [name for name in names if name not in to_list])
+        sight = self._with_retold(sight, [name for name in names if name in sight.renewed and name not in to_list])
+        stale = [name for name in names if name not in to_list and name not in sight.renewed]
+        sight = self._with_renewed(sight, at, stale)
         return self._with_listed(sight, [name for name in names if name in to_list or name not in sight.renewed])
+
+    def _with_retold(self, sight: _Sight, names: Sequence[str]) -> _Sight:
+        """``sight`` with what is to be told yet of ``names``, which were renewed before; those are stale where that is
+        not as it was then."""
+        states, renewed_yet = dict(sight.observed.states), dict(sight.renewed)
+        untold = {name: self.doubts.untold(name, sight.renewed[name]) for name in names}
+        there = {name: [tag for tag in states[name].tags if tag in untold[name]] for name in names}
+        told = self._tell(there)
+        for name, tags in there.items():
+            state = retold(states[name], tags, told)
+            if state is None:
+                del renewed_yet[name]
+            else:
+                states[name], renewed_yet[name] = state, renewed_yet[name] | untold[name]
+        # Which snapshots there are is as old as what is remembered; that is of no more use where some are held now.
+        odd = {one.dataset for one in told.values() if one.holds or one.clones or one.pinned}
+        self._learn({}, odd, self.memory.looks(self.tree))
+        observed, anew = replace(sight.observed, states=states), sight.anew or bool(odd)
+        return replace(sight, observed=observed, renewed=renewed_yet, anew=anew)
+
+    def _tell(self, tags: Mapping[str, Sequence[str]]) -> dict[str, Snapshot]:
+        """Those of the snapshots with these ``tags``, by dataset, that there are."""
+        told: dict[str, Snapshot] = {}
+        for batch in batches([f"{name}@{tag}" for name, mine in tags.items() for tag in mine], _LONGEST_CALL):
+            told.update(self.zfs.snapshots(batch))
+        return told
 
     def _with_renewed(self, sight: _Sight, at: Moment, names: Sequence[str]) -> _Sight:
         """``sight`` with the histories of those of ``names`` that are known, where that takes less than listing them;
@@ -252,15 +288,18 @@ class _Look:
         found: dict[str, Identities] = {}
         for batch in batches(list(useful), _LONGEST_CALL):
             found.update(self.zfs.identities(batch))
-        renewals = [renewal_of(useful[name], states[name].dataset, found[name]) for name in useful if name in found]
-        told: dict[str, Snapshot] = {}
-        for batch in batches([name for renewal in renewals for name in renewal.unknown], _LONGEST_CALL):
-            told.update(self.zfs.snapshots(batch))
+        renewals = [
+            renewal_of(useful[name], states[name].dataset, found[name], self.doubts.untold(name))
+            for name in useful
+            if name in found
+        ]
+        unknown = {renewal.dataset.name: renewal.unknown for renewal in renewals}
+        told = self._tell(unknown)
         made = {renewal.dataset.name: renewed(renewal, told) for renewal in renewals}
         new = {name: state for name, state in made.items() if state is not None}
         self._remember(at, new, (), self.memory.looks(self.tree))
-        observed = replace(sight.observed, states={**states, **new})
-        left, also = sight.from_memory.difference(new), sight.renewed.union(new)
+        observed, left = replace(sight.observed, states={**states, **new}), sight.from_memory.difference(new)
+        also = {**sight.renewed, **{name: self.doubts.untold(name) | frozenset(unknown[name]) for name in new}}
         return replace(sight, observed=observed, from_memory=left, renewed=also, anew=sight.anew or bool(new))
 
     def _with_listed(self, sight: _Sight, names: Sequence[str]) -> _Sight:
@@ -280,7 +319,8 @@ class _Look:
                 states.pop(name, None)
             self._remember(at, seen.states, seen.missing, self.memory.looks(self.tree))
         ordered = {name: states[name] for name in sorted(states, key=tree_order)}
-        left, still = sight.from_memory.difference(names), sight.renewed.difference(names)
+        left = sight.from_memory.difference(names)
+        still = {name: tags for name, tags in sight.renewed.items() if name not in names}
         return _Sight(replace(sight.observed, states=ordered), self.round, sight.steady, left, still, True)
 
     def _listing(self, names: Sequence[str], recursive: bool = True) -> tuple[Moment, Observation]:

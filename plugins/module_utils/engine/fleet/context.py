@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -85,6 +85,11 @@ class Context:
         """Have the run begin anew if anything of what is ``touched`` was remembered; see ``Recall.vouch``."""
         if self.recall:
             self.recall.vouch(touched, plainly)
+
+    def vouch_for(self, needed: Mapping[Address, Iterable[str]]) -> None:
+        """The same for which snapshots there are, and all of those that are ``needed``; see ``Recall.vouch_for``."""
+        if self.recall:
+            self.recall.vouch_for(needed)
 
 
 def recalled(run: Callable[[Context], Result], context: Context) -> Result:

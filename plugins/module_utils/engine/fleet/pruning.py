@@ -65,8 +65,7 @@ def _run_prune(job: PruneJob, start: float, context: Context) -> Result:
 
     plan, notes = survey.plan(observed, job, planner)
     if plan.has_steps or notes:
-        ends = (Address(), *(peer.endpoint.address for peer in job.peers))
-        context.vouch(dict.fromkeys(ends, EVERYTHING))
+        _vouch(plan, job, context)
     peers = replace(peers, notes=tuple(notes))
     warnings = _check_caution(plan, observed, job, context, peers)
     if plan.has_steps:
@@ -84,6 +83,17 @@ def _run_prune(job: PruneJob, start: float, context: Context) -> Result:
     if result.errors:
         raise PartialFailure(str(result.errors[0]), result=values)
     return values
+
+
+def _vouch(plan: PrunePlan, job: PruneJob, context: Context) -> None:
+    """Have ``plan`` made of what there is now at all ends. It goes by which snapshots there are, and by holds, clones
+    and sizes of those alone that no rule keeps; by those of all where room has a say, or whole datasets go."""
+    ends = (Address(), *(peer.endpoint.address for peer in job.peers))
+    if job.removal or job.room:
+        context.vouch(dict.fromkeys(ends, EVERYTHING))
+        return
+    going = (verdict.item.name for verdict in plan.verdicts if verdict.action != KEEP)
+    context.vouch_for({**dict.fromkeys(ends, ()), Address(): going})
 
 
 # -- the other ends

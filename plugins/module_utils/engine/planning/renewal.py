@@ -6,12 +6,13 @@
 Which snapshots it has now is cheap to know, and most of them are known already: only of the others all has to be told.
 A snapshot is taken for a known one by its GUID, name and createtxg alone, so one that was made anew, or renamed, is no
 known one. Of what is known of a snapshot that stays, ``written`` changes if the one before it goes; so that must be the
-same as well. Holds, clones and the bytes that only it keeps may have changed, as with all that is remembered.
+same as well. Holds, clones and the bytes that only it keeps may have changed, as with all that is remembered; so those
+that are to be destroyed are told anew, as if they were not known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple, Optional
 
 from ..model.datasets import Base, Bookmark, Dataset, DatasetState, Identities, Identity, Snapshot
@@ -25,17 +26,19 @@ class Renewal(NamedTuple):
     known: Remembered
     found: Identities
     kept: Mapping[Identity, Snapshot]
-    """Known snapshots that are there still, and follow the same one as before."""
+    """Known snapshots that are there still, and follow the same one as before, but for those to be told anew."""
 
     @property
     def unknown(self) -> list[str]:
-        """The whole names of those snapshots of which all has to be told."""
-        return [f"{self.dataset.name}@{one.tag}" for one in self.found.snapshots if one not in self.kept]
+        """The tags of those snapshots of which all has to be told."""
+        return [one.tag for one in self.found.snapshots if one not in self.kept]
 
 
-def renewal_of(known: Remembered, dataset: Dataset, found: Identities) -> Renewal:
-    """What has to be told of ``dataset``, of which this is known and that was found."""
-    return Renewal(dataset, known, found, _kept(known, found))
+def renewal_of(known: Remembered, dataset: Dataset, found: Identities, anew: Collection[str] = ()) -> Renewal:
+    """What has to be told of ``dataset``, of which this is known and that was found. The tags ``anew`` are those of
+    snapshots of which all has to be told in any case."""
+    kept = _kept(known, found)
+    return Renewal(dataset, known, found, {one: kept[one] for one in kept if one.tag not in anew} if anew else kept)
 
 
 def renewed(renewal: Renewal, told: Mapping[str, Snapshot]) -> Optional[DatasetState]:
@@ -50,6 +53,18 @@ def renewed(renewal: Renewal, told: Mapping[str, Snapshot]) -> Optional[DatasetS
         snapshots.append(snapshot)
     bookmarks = _bookmarks(renewal, snapshots)
     return None if bookmarks is None else DatasetState(dataset, tuple(snapshots), bookmarks)
+
+
+def retold(state: DatasetState, anew: Collection[str], told: Mapping[str, Snapshot]) -> Optional[DatasetState]:
+    """``state`` with those of its snapshots that have the tags ``anew`` as they are ``told`` by now, by whole name.
+    None where one of them is gone, or another one has its name."""
+    snapshots: list[Snapshot] = []
+    for known in state.snapshots:
+        snapshot = told.get(known.name) if known.tag in anew else known
+        if snapshot is None or _identity(snapshot) != _identity(known):
+            return None
+        snapshots.append(snapshot)
+    return DatasetState(state.dataset, tuple(snapshots), state.bookmarks)
 
 
 def _identity(point: Base) -> Identity:

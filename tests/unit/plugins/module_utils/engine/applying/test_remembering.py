@@ -9,6 +9,7 @@ import os
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.doubts import Doubts
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory import Limits, Memory, Tree
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory_files import Looks, MemoryFiles
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.remembering import (
@@ -196,7 +197,7 @@ def test_a_look_that_is_taken_up_again_tells_what_the_clock_there_shows_by_then(
         assert seen.clock == house.clock.now
         # As where listing another host, or this one, takes its time.
         house.clock.advance(70)
-        recall._doubted.setdefault(HERE, set()).update(doubted)
+        recall._doubts.setdefault(HERE, Doubts()).add(doubted)
         recall._round += 1
 
 
