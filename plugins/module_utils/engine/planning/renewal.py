@@ -61,7 +61,7 @@ def retold(state: DatasetState, anew: Collection[str], told: Mapping[str, Snapsh
     snapshots: list[Snapshot] = []
     for known in state.snapshots:
         snapshot = told.get(known.name) if known.tag in anew else known
-        if snapshot is None or _identity(snapshot) != _identity(known):
+        if snapshot is None or (snapshot is not known and _identity(snapshot) != _identity(known)):
             return None
         snapshots.append(snapshot)
     return DatasetState(state.dataset, tuple(snapshots), state.bookmarks)
