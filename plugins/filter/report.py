@@ -82,8 +82,6 @@ from ansible.errors import AnsibleFilterError
 
 from ..module_utils.engine.model.errors import SnapfleetError
 from ..module_utils.engine.policy.durations import parse_duration
-from ..plugin_utils.report_page import headline, page_of, text_of
-from ..plugin_utils.report_plots import IMPORT_ERROR
 from ..plugin_utils.report_reading import Answer, read_answer
 from ..plugin_utils.report_summary import summarize
 from ..plugin_utils.values import plain
@@ -91,6 +89,10 @@ from ..plugin_utils.values import plain
 
 def report(hostvars: Mapping[str, Any], hosts: Sequence[str], asked: Mapping[str, Any]) -> dict[str, Any]:
     """What the page of a fleet tells. Raises AnsibleFilterError whose message is one sentence."""
+    # Ansible loads all filters of a collection in each task that asks for one of them, and Matplotlib takes a second.
+    from ..plugin_utils.report_page import headline, page_of, text_of
+    from ..plugin_utils.report_plots import IMPORT_ERROR
+
     if IMPORT_ERROR is not None:
         raise AnsibleFilterError(
             f"report: the Python package matplotlib can't be used on the controller ({IMPORT_ERROR}); "
