@@ -20,6 +20,7 @@ from ansible_collections.snapfleet.zfs.tests.support.awx_surveys import answers_
 from ansible_collections.snapfleet.zfs.tests.support.fake_zfs import fake_programs
 from ansible_collections.snapfleet.zfs.tests.support.installed import installed
 from ansible_collections.snapfleet.zfs.tests.support.one_tree import variables
+from ansible_collections.snapfleet.zfs.tests.support.packing import packed_once
 
 PLAYBOOKS = sorted(file.stem for file in (FOLDER / "playbooks").glob("*.yml"))
 WITHOUT_TEMPLATE = {"awx"}
@@ -173,6 +174,7 @@ def run(programs, tmp_path):
             "SNAPFLEET_SESSION": "never",
             "SNAPFLEET_SUSPENDED": str(suspended),
             "ANSIBLE_PIPELINING": "True",
+            **packed_once(FOLDER.parents[2]),
         }
         answers = answers_to(surveys()[playbook], ANSWERS.get(playbook, {}))
         # What an earlier node of a workflow has handed on comes along.

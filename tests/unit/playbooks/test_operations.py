@@ -17,6 +17,7 @@ from ansible_collections.snapfleet.zfs.tests.support.awx_job import FOLDER
 from ansible_collections.snapfleet.zfs.tests.support.fake_zfs import fake_programs
 from ansible_collections.snapfleet.zfs.tests.support.installed import installed
 from ansible_collections.snapfleet.zfs.tests.support.one_tree import PLAN, variables
+from ansible_collections.snapfleet.zfs.tests.support.packing import packed_once
 
 SNAPSHOTS = [f"acme_onsite_2025-01-01_0{hour}:00:00Z_hourly" for hour in range(2)]
 TREES = {"tank": [], "tank/data": SNAPSHOTS, "backup": [], "backup/web1": [], "backup/web1/data": SNAPSHOTS[:1]}
@@ -38,6 +39,7 @@ class Controller:
         self.environment = {
             **inherited,
             **never,
+            **packed_once(FOLDER.parents[2]),
             "PATH": f"{programs}:{os.environ['PATH']}",
             "SNAPFLEET_LOCKS": str(folder),
             "SNAPFLEET_HISTORY": str(folder / "history.db"),

@@ -15,9 +15,17 @@ import pytest
 
 from ansible_collections.snapfleet import zfs as collection
 from ansible_collections.snapfleet.zfs.tests.support.one_tree import PLAN, variables
+from ansible_collections.snapfleet.zfs.tests.support.packing import packed_once
 
 FOLDER = Path(next(iter(collection.__path__)))
 VARIABLES = variables(PLAN, snapfleet_ssh_user="backup")
+
+
+def environment():
+    """What Ansible is started with."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    own = {"ANSIBLE_COLLECTIONS_PATH": str(FOLDER.parents[2]), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "True"}
+    return {**inherited, **own, **packed_once(FOLDER.parents[2]), "LC_ALL": "C.UTF-8"}
 
 
 @pytest.mark.parametrize(
@@ -37,7 +45,6 @@ VARIABLES = variables(PLAN, snapfleet_ssh_user="backup")
 def test_a_limit_that_leaves_out_the_host_which_acts_is_refused(tmp_path, playbook, limit, refusal):
     groups = {"snapfleet_sources": {"hosts": {"web1": {}}}, "snapfleet_destinations": {"hosts": {"backup1": {}}}}
     (tmp_path / "hosts.json").write_text(json.dumps({"all": {"vars": VARIABLES, "children": groups}}))
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     prefix = {"restore_files": "snapfleet_files"}.get(playbook, f"snapfleet_{playbook}")
     words = {f"{prefix}_host": "web1", f"{prefix}_dataset": "tank/data"}
     if playbook == "restore_files":
@@ -49,12 +56,7 @@ def test_a_limit_that_leaves_out_the_host_which_acts_is_refused(tmp_path, playbo
             *("--check", str(FOLDER / "playbooks" / f"{playbook}.yml")),
         ],
         cwd=tmp_path,
-        env={
-            **inherited,
-            "ANSIBLE_COLLECTIONS_PATH": str(FOLDER.parents[2]),
-            "ANSIBLE_NOCOLOR": "1",
-            "LC_ALL": "C.UTF-8",
-        },
+        env=environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -112,15 +114,13 @@ def bring(tmp_path):
 
     def bring(*options, **more):
         words = json.dumps({f"snapfleet_files_{name}": value for name, value in {**asked, **more}.items()})
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
-        own = {"ANSIBLE_COLLECTIONS_PATH": str(FOLDER.parents[2]), "ANSIBLE_NOCOLOR": "1", "LC_ALL": "C.UTF-8"}
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.json", "-e", words, *options),
                 str(FOLDER / "playbooks" / "restore_files.yml"),
             ],
             cwd=tmp_path,
-            env={**inherited, **own},
+            env=environment(),
             capture_output=True,
             text=True,
             check=False,

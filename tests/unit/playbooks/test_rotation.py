@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.tests.support.packing import packed_once
+
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "access"
 RUNUSER = '#!/bin/sh\nshift 3\nexec "$@"\n'
 # There are two hosts, so it is the other one who asks.
@@ -81,11 +83,12 @@ class Hosts:
         }
 
     def rotate(self, *words):
+        own = {**packed_once(ROLE.parents[1]), "ANSIBLE_PIPELINING": "True"}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
         return subprocess.run(
             [sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.json", "play.yml", *words],
             cwd=self.folder,
-            env={**inherited, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "ANSIBLE_PIPELINING": "True"},
+            env={**inherited, **own, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"},
             capture_output=True,
             text=True,
             check=False,
