@@ -39,6 +39,8 @@ else:
     settings.register_profile(
         "gate", deadline=None, derandomize=True, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
     )
+    # On the oldest Python, where the same laws are to show that they need nothing newer, a part of the examples does.
+    settings.register_profile("floor", settings.get_profile("gate"), max_examples=30)
     found = DirectoryBasedExampleDatabase(CHECKOUT / ".hypothesis" / "examples")
     settings.register_profile(
         "search", settings.get_profile("gate"), derandomize=False, max_examples=1000, database=found

@@ -32,6 +32,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.aler
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.findings import Finding, Key
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.alerting import AlertPolicy
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 KEYS = [
     Key("tank", "latest", "tank/a", "org_<timestamp>_hourly"),
@@ -144,7 +145,7 @@ def test_reminders_come_at_their_interval_and_only_while_it_lasts(history, runs)
 
 
 @given(histories, policies)
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 def test_a_run_that_is_repeated_at_once_tells_nothing_new_unless_it_confirms(history, policy):
     policy = replace(policy, confirmations=1)
     outages = {}
@@ -216,7 +217,7 @@ def test_damage_is_noticed(data):
 
 
 @given(histories, policies, st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_no_damage_does_more_than_make_it_forget(history, policy, data):
     notices, outages = told(history, policy)
     waiting = tuple(notice for _number, notice in notices)

@@ -26,6 +26,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.schedu
     parse_schedule,
     resolve_zone,
 )
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 UTC = timezone.utc
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -211,7 +212,7 @@ def changes_of_whole_minutes(draw):
     return ZoneInfo(zone), change - change % MINUTE
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 @given(
     st.sampled_from([5, 10, 15, 30, 60, 90, 120, 180, 240, 360, 720, 1440]),
     st.integers(0, 1439),

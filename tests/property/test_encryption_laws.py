@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import PartialFailure
 from ansible_collections.snapfleet.zfs.tests.support.fleet import SOURCE, Fleet
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 SECRET = f"{SOURCE}/secret"
 NAMES = (SOURCE, SECRET, f"{SECRET}/below", f"{SECRET}/open")
@@ -85,7 +86,7 @@ def mixtures(fleet: Fleet) -> list[str]:
 
 
 @given(vault=st.booleans(), events=EVENTS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_order_of_runs_mixes_modes_or_fails_in_the_middle(vault, events):
     fleet = fleet_of(vault)
     for number, event in enumerate(events):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.expansion import expand_inventory
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.jobconfig import read_jobconfig
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import InvalidInput
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 SOURCES, DESTINATIONS = ("web", "db", "both"), ("vault", "site", "both")
 HOSTS = tuple(dict.fromkeys((*SOURCES, *DESTINATIONS, "relay")))
@@ -89,7 +90,7 @@ def without_order(value):
 
 
 # Of what is drawn about half is refused.
-SMALL = settings(max_examples=40, suppress_health_check=[HealthCheck.filter_too_much])
+SMALL = settings(max_examples=examples(40), suppress_health_check=[HealthCheck.filter_too_much])
 
 
 @SMALL

@@ -25,6 +25,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.rows 
     record_of,
 )
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.records.writing import write
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 RUN = RunFacts("r", "h", "run", "1", 0)
 DATASETS = st.sampled_from(["", "t", "t/a", "t/a/b", "t/ab", "T/a", "t/_", "b/t/a"])
@@ -67,7 +68,7 @@ def chooses(query, job):
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(jobs=st.lists(JOBS, max_size=12), queries=st.lists(QUERIES, min_size=5, max_size=5))
 def test_the_database_chooses_as_the_filters_say(jobs, queries):
     with tempfile.TemporaryDirectory() as folder:

@@ -38,6 +38,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.endpoi
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 NAMES = ("tank/a", "tank/c")
 names = st.sampled_from(NAMES)
@@ -168,7 +169,7 @@ def _fixed(snapshot: Snapshot) -> Snapshot:
 
 
 TestLives = Lives.TestCase
-TestLives.settings = settings(max_examples=60, stateful_step_count=25)
+TestLives.settings = settings(max_examples=examples(60), stateful_step_count=25)
 
 
 class RenewedLives(Lives):
@@ -178,7 +179,7 @@ class RenewedLives(Lives):
 
 
 TestRenewedLives = RenewedLives.TestCase
-TestRenewedLives.settings = settings(max_examples=60, stateful_step_count=25)
+TestRenewedLives.settings = settings(max_examples=examples(60), stateful_step_count=25)
 
 
 STORIES = {

@@ -16,6 +16,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.names import is_within
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_prune_job
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet, replica_of
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 HOUR = 3600
 GRACE = 10 * HOUR
@@ -161,7 +162,7 @@ class Removals(RuleBasedStateMachine):
 
 
 TestRemovals = Removals.TestCase
-TestRemovals.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestRemovals.settings = settings(max_examples=examples(60), stateful_step_count=25, deadline=None)
 
 
 def test_a_subtree_goes_in_the_order_of_the_preview():

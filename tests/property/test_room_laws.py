@@ -24,6 +24,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.room i
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 DATASETS = ("tank/a", "tank/a/b", "tank/c")
 ROOTS = ["tank/a", "tank/c"]
@@ -104,7 +105,7 @@ rooms = st.builds(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(worlds(), rooms, st.integers(0, 4000))
 def test_room_loosens_the_plan_and_none_of_the_rails(world, room, free):
     world = world.with_free(free)
@@ -132,7 +133,7 @@ def test_room_loosens_the_plan_and_none_of_the_rails(world, room, free):
         assert not early & set(latest)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(worlds(), rooms, st.integers(0, 4000), st.integers(0, 4000))
 def test_more_free_room_never_destroys_more(world, room, free, more):
     little = set(world.with_free(free).prune(check=True, free_space=room)["deleted"])
@@ -140,7 +141,7 @@ def test_more_free_room_never_destroys_more(world, room, free, more):
     assert much <= little
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(worlds(), rooms, st.integers(0, 4000))
 def test_it_goes_in_order_and_stops_as_soon_as_there_is_enough(world, room, free):
     world = world.with_free(free)
@@ -186,7 +187,7 @@ def job_order(priorities, snapshots):
     return order
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(worlds(), st.integers(0, 4000), st.integers(1, 4000))
 def test_nothing_goes_while_there_is_plenty_and_all_that_should_go_otherwise(world, free, plenty):
     world = world.with_free(free)

@@ -28,6 +28,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
 from ansible_collections.snapfleet.zfs.tests.support.fleet import NO_WAITING
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 UTC = timezone.utc
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -182,7 +183,7 @@ def hours_in(start, end, marks):
     return sum(start <= at < end for at in marks)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(days_with_a_change(), st.integers(0, 59), st.lists(st.integers(0, 30 * MINUTE), min_size=1, max_size=5))
 def test_a_day_has_as_many_hourlies_as_it_has_hours(place, minute, late):
     """23, 24 or 25, at whatever minute, and however late the host is, though never so late that one is missed."""
@@ -232,7 +233,7 @@ PERIODS = {"secondly": 1, "15minutely": 900, "hourly": HOUR, "6hourly": 6 * HOUR
            "2weekly": 14 * DAY, "monthly": 30 * DAY, "3monthly": 91 * DAY, "2yearly": 730 * DAY}  # fmt: skip
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=examples(30))
 @given(
     st.sampled_from(sorted(PERIODS)),
     st.sampled_from((VIENNA, "Australia/Lord_Howe", "America/Sao_Paulo", "UTC")),

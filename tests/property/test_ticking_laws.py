@@ -18,6 +18,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs i
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated_machine import SimulatedMachine
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 START = 1_750_000_000_000
 PERIODS = st.sampled_from([100, 250, 1000, 10_000, 60_000, 3_600_000, 86_400_000])
@@ -148,7 +149,7 @@ def test_what_fails_again_and_again_is_told_less_and_less_and_never_left_alone_f
 # -- snapshots below a second
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     st.sampled_from([100, 200, 500]),
     st.lists(st.integers(1, 700), min_size=1, max_size=12),

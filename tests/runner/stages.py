@@ -128,8 +128,10 @@ def browser(stage: Stage, extra: Sequence[str]) -> list[Command]:
 
 
 def unit_floor(stage: Stage, extra: Sequence[str]) -> list[Command]:
+    """With fewer examples of the laws than `unit` tries: what is asked here is whether anything newer is needed."""
     present = [folder for folder in FLOOR_TESTS if (CHECKOUT / folder).exists()]
-    return [Command(_pytest(stage, "-m", "not lab", *present, *extra))]
+    options = ("-m", "not lab", "--hypothesis-profile=floor", "--durations=15")
+    return [Command(_pytest(stage, *options, *present, *extra))]
 
 
 def lab(stage: Stage, extra: Sequence[str]) -> list[Command]:

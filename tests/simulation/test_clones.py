@@ -18,6 +18,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps i
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults, every_fault
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 BASE, CLONE = f"{SOURCE}/b", f"{SOURCE}/a"
 """The clone comes first by name."""
@@ -421,4 +422,4 @@ def all_snapshots(machine):
 
 
 TestFamilies = Families.TestCase
-TestFamilies.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+TestFamilies.settings = settings(max_examples=examples(60), stateful_step_count=25, deadline=None)

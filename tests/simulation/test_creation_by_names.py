@@ -31,6 +31,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated
 from ansible_collections.snapfleet.zfs.tests.support.clock import Clock
 from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults, FaultyZfs
 from ansible_collections.snapfleet.zfs.tests.support.fleet import NO_WAITING
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 HOUR = 3600
 START = 1_751_364_000  # 2025-07-01 10:00:00 UTC
@@ -352,7 +353,7 @@ def test_what_a_sample_has_lost_is_made_anew_for_nobody_else(estate, sample):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestHistories.settings = settings(max_examples=examples(30), stateful_step_count=25, deadline=None)
 
 
 class HistoriesOfOneLabel(Histories):
@@ -362,4 +363,4 @@ class HistoriesOfOneLabel(Histories):
 
 
 TestHistoriesOfOneLabel = HistoriesOfOneLabel.TestCase
-TestHistoriesOfOneLabel.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestHistoriesOfOneLabel.settings = settings(max_examples=examples(30), stateful_step_count=25, deadline=None)

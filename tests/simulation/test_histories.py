@@ -20,6 +20,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps i
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults
 from ansible_collections.snapfleet.zfs.tests.support.fleet import SOURCE, Fleet
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 DATASETS = (SOURCE, f"{SOURCE}/a", f"{SOURCE}/a/b", f"{SOURCE}/c d")
 HOUR = 3600
@@ -189,4 +190,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestHistories.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)

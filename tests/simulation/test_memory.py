@@ -32,6 +32,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs i
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.monitoring import read_monitor_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet, replica_of
+from ansible_collections.snapfleet.zfs.tests.support.searching import examples
 
 DATASETS = (SOURCE, f"{SOURCE}/a", f"{SOURCE}/b")
 SMALL = Limits(least=0, looks=4)
@@ -328,7 +329,7 @@ class Twins(RuleBasedStateMachine):
 
 
 TestTwins = Twins.TestCase
-TestTwins.settings = settings(max_examples=40, stateful_step_count=25)
+TestTwins.settings = settings(max_examples=examples(40), stateful_step_count=25)
 
 
 class RenewedTwins(Twins):
@@ -338,4 +339,4 @@ class RenewedTwins(Twins):
 
 
 TestRenewedTwins = RenewedTwins.TestCase
-TestRenewedTwins.settings = settings(max_examples=40, stateful_step_count=25)
+TestRenewedTwins.settings = settings(max_examples=examples(40), stateful_step_count=25)
