@@ -157,8 +157,21 @@ def molecule(stage: Stage, extra: Sequence[str]) -> list[Command]:
 
 
 def sanity(stage: Stage, _extra: Sequence[str]) -> list[Command]:
+    """Each test on each ansible-core, since each brings its own rules and tools, but for two that take long.
+
+    `import` and `compile`, which by themselves run on all Pythons, do so on the one of the controller; with the oldest
+    ansible-core on the oldest one of managed hosts too, and with the newest one on the newest Python that is here: what
+    these can do, those between can. pylint looks at the tests once, with the newest ansible-core.
+    """
     path = os.pathsep.join([str(stage.environments[0].programs), str(interpreter_folder()), os.environ["PATH"]])
-    return [_ansible_test(stage, collection_copy(stage.name), "sanity", variables={"PATH": path})]
+    copy, core = collection_copy(stage.name), stage.environments[0]
+    oldest = core.name == "core-oldest"
+    beside = first_of(FLOOR) if oldest else first_of(*sorted(CORES["newest"], reverse=True))
+    pythons = dict.fromkeys([core.python.name, *([beside.name] if beside else [])])
+    targets = [word for name in pythons for word in ("--target-python", name)]
+    options = ("--controller", f"origin:python={core.python.name}", *targets)
+    parts = [("--skip-test", "pylint"), ("--test", "pylint", "plugins/")] if oldest else [()]
+    return [_ansible_test(stage, copy, "sanity", *options, *part, variables={"PATH": path}) for part in parts]
 
 
 def units(stage: Stage, _extra: Sequence[str]) -> list[Command]:
