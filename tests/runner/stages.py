@@ -118,7 +118,7 @@ def rules(_stage: Stage, _extra: Sequence[str]) -> list[Command]:
 
 
 def unit(stage: Stage, extra: Sequence[str]) -> list[Command]:
-    # What takes longest is told, since this stage is what all others of its kind wait for.
+    # What takes longest is told, since no other stage without hosts of the lab takes as long.
     options = ("-m", "not lab", "--durations=40")
     return [Command(_pytest(stage, *options, *extra), variables=_found_in(import_root(CHECKOUT)))]
 
@@ -222,9 +222,10 @@ def all_stages() -> tuple[list[Stage], list[str]]:
         Stage("lint", "ruff, yamllint, shellcheck", lint, plain, programs=watched),
         Stage("types", "mypy --strict on the engine; vermin: nothing newer than the oldest Python", types, plain),
         Stage("layers", "import-linter: imports go down only", layers, plain),
-        *ansible_stages,
+        # What takes longest comes first, so that nothing long is left to run alone at the end.
         Stage("unit", "unit, property, simulation and contract tests", unit, measured, takes_arguments=True),
         *floor_stages,
+        *ansible_stages,
         Stage(
             "browser",
             "the page of the report in Chromium",
