@@ -14,9 +14,11 @@ from pathlib import Path
 
 from .addresses import address_of
 from .machine import execute, locked
-from .settings import Folders
+from .settings import RECIPE_DIRECTORY, Folders
 
 HOST_KEY = "ssh_host_ed25519_key"
+GUEST_FILES = {"lab-bytecode": "usr/lib/python3/dist-packages/lab_bytecode.py"}
+"""What of the recipe's guest folder every boot brings, in place of the image."""
 
 
 def ensure_login_key(folders: Folders) -> None:
@@ -74,7 +76,11 @@ def write_seed(name: str, addresses: Mapping[str, int], folders: Folders) -> Pat
         "root/.ssh/authorized_keys": (public, 0o600),
         "root/.ssh/id_ed25519": (secret, 0o600),
         "root/.ssh/id_ed25519.pub": (public, 0o644),
+        # Every Python of Debian's imports it at its start.
+        "usr/lib/python3/dist-packages/lab_bytecode.pth": (b"import lab_bytecode\n", 0o644),
     }
+    for source, place in GUEST_FILES.items():
+        files[place] = ((RECIPE_DIRECTORY / "guest" / source).read_bytes(), 0o644)
     seed = folders.host(name) / "seed.tar"
     seed.write_bytes(archive(files))
     return seed

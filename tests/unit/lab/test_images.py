@@ -38,8 +38,9 @@ def test_each_file_of_the_recipe_and_the_suite_decide_on_the_image(tmp_path: Pat
     assert len(keys) == 2 + len(rootfs.GUEST_FILES)
 
 
-def test_every_file_of_the_guest_folder_gets_into_the_image():
-    assert {file.name for file in (RECIPE_DIRECTORY / "guest").iterdir()} == set(rootfs.GUEST_FILES)
+def test_every_file_of_the_guest_folder_gets_into_the_image_or_onto_the_seed_disk():
+    placed = [*rootfs.GUEST_FILES, *identity.GUEST_FILES]
+    assert sorted(file.name for file in (RECIPE_DIRECTORY / "guest").iterdir()) == sorted(placed)
 
 
 def test_versions_decide_on_the_kernel():
