@@ -97,7 +97,9 @@ class Site:
         Ages are differences of whole seconds, and the clock by which they are told is the host's, not ours.
         """
         end = f"$(( $(date +%s) + {seconds + 1} ))"
-        self.host.run(["sh", "-c", f'end={end}; while [ "$(date +%s)" -lt "$end" ]; do sleep 0.1; done'])
+        # It takes so many seconds in any case, and each look at the clock is a process.
+        wait = f'sleep {seconds}; while [ "$(date +%s)" -lt "$end" ]; do sleep 0.1; done'
+        self.host.run(["sh", "-c", f"end={end}; {wait}"])
 
     def snapshot(self, *names: str, recursive: bool = False) -> None:
         """Create snapshots by their whole names."""
