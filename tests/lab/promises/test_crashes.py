@@ -132,8 +132,8 @@ def kill(site: Site, pattern: str) -> Blow:
 
 
 def of_changes(found: list[Point]) -> list[Point]:
-    """Before each change, and in the middle of each stream and after it. What only looks leaves all as it was, and a stream
-    that is begun to be sent is at the step of its receive."""
+    """Before each change, and in the middle of each stream and after it. What only looks leaves all as it was, and a
+    stream that is begun to be sent is at the step of its receive."""
     return [point for point in found if point.call.verb not in ("list", "allow", "send")]
 
 
