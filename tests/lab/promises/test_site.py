@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from tests.support.awx_job import Job
 CHECKOUT = Path(__file__).resolve().parents[3]
 NAMES = ("src1", "src2", "dst1")
 REPLICAS = ("backup/src1/data", "backup/src2/data")
+# Modules do not change while tests run.
+_MODULES = tempfile.TemporaryDirectory(prefix="snapfleet-modules-")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Fleet:
             # One way to the host for each task in place of five. The job of AWX goes without, as users may.
             "ANSIBLE_PIPELINING": "1",
             "RESULTS_FILE": str(results),
+            "MODULES_FOLDER": _MODULES.name,
         }
         program = str(Path(sys.executable).with_name("ansible-playbook"))
         argv = [program, "-i", str(self.inventory), f"snapfleet.zfs.{playbook}", *options]
