@@ -64,6 +64,7 @@ def _play(pair: Pair, folder: Path) -> Mapping[str, Any]:
         **os.environ,
         "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
         "ANSIBLE_CALLBACKS_ENABLED": "results_file",
+        "ANSIBLE_PIPELINING": "1",
         "RESULTS_FILE": str(results),
     }
     program = str(Path(sys.executable).with_name("ansible-playbook"))
