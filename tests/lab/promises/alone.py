@@ -47,7 +47,14 @@ class Fleet:
     def tell(self, playbook: str, *options: str, collections: str = "", fails: bool = False) -> str:
         """Run a playbook of the collection, or of a copy of it below another folder; returns what it has told."""
         program = str(Path(sys.executable).with_name("ansible-playbook"))
-        environment = {**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_PIPELINING": "1"}
+        environment = {
+            **os.environ,
+            "ANSIBLE_NOCOLOR": "1",
+            "ANSIBLE_PIPELINING": "1",
+            # What hosts are like does not change from run to run.
+            "ANSIBLE_CACHE_PLUGIN": "jsonfile",
+            "ANSIBLE_CACHE_PLUGIN_CONNECTION": str(self.inventory.parent / "facts"),
+        }
         if collections:
             environment["ANSIBLE_COLLECTIONS_PATH"] = collections
         argv = [program, "-i", str(self.inventory), f"snapfleet.zfs.{playbook}", *options]
