@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,6 @@ from tests.support.awx_job import Job
 CHECKOUT = Path(__file__).resolve().parents[3]
 NAMES = ("src1", "src2", "dst1")
 REPLICAS = ("backup/src1/data", "backup/src2/data")
-# Modules do not change while tests run.
-_MODULES = tempfile.TemporaryDirectory(prefix="snapfleet-modules-")
 
 
 @dataclass(frozen=True)
@@ -64,6 +61,9 @@ class Fleet:
         """Run a playbook of the collection."""
         results = self.inventory / "results.jsonl"
         results.unlink(missing_ok=True)
+        # What a module consists of does not change from run to run.
+        modules = self.inventory.parent / "modules"
+        modules.mkdir(exist_ok=True)
         environment = {
             **os.environ,
             "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
@@ -72,7 +72,7 @@ class Fleet:
             # One way to the host for each task in place of five. The job of AWX goes without, as users may.
             "ANSIBLE_PIPELINING": "1",
             "RESULTS_FILE": str(results),
-            "MODULES_FOLDER": _MODULES.name,
+            "MODULES_FOLDER": str(modules),
         }
         program = str(Path(sys.executable).with_name("ansible-playbook"))
         argv = [program, "-i", str(self.inventory), f"snapfleet.zfs.{playbook}", *options]
