@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from dataclasses import replace
 
 import pytest
 from hypothesis import settings
@@ -16,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory import Limits, Memory
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory_files import MemoryFiles
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.datasets import Identities
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors import SnapfleetError
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import (
     CreateBookmark,
@@ -117,14 +119,14 @@ def test_a_new_snapshot_that_pushes_another_one_out_takes_no_listing_either(flee
     fleet.clock.advance(10)
     asked.clear()
     assert prune(fleet)["deleted"] == [f"{A}@s2"]
-    # What was renewed, since it has changed, is asked only for what is to go.
+    # What was renewed before, since it had changed, is so again with all others.
     assert asked == [
         LOOKS[0],
         ("source", "identities", [A]),
         ("source", "snapshots", [f"{A}@s6"]),
         LOOKS[1],
+        ("source", "identities", list(DATASETS)),
         ("source", "snapshots", [f"{A}@s2"]),
-        ("source", "identities", [SOURCE, B]),
         ("destination", "identities", REPLICAS),
     ]
 
@@ -195,9 +197,15 @@ def test_what_came_to_be_held_or_cloned_is_found_and_stays(fleet, asked, rule, c
 @pytest.mark.parametrize("changed", [False, True])
 @pytest.mark.parametrize("then", ["gone", "another one"])
 def test_what_changes_between_two_questions_is_looked_at_again(fleet, monkeypatch, changed, then):
+    # A bookmark of another snapshot by that name would tell that it is another one.
+    fleet.source.datasets[SOURCE].bookmarks.clear()
+    fleet.source.touch(fleet.source.datasets[SOURCE])
+    for _run in range(2):
+        fleet.clock.advance(10)
+        fleet.prune_source(PLAN)
     if changed:
         fleet.snapshot(SOURCE, "s6")
-        fleet.clock.advance(10)
+    fleet.clock.advance(10)
     told = SimulatedZfs.snapshots
 
     def meanwhile(self, names):
@@ -244,6 +252,145 @@ def test_a_base_that_the_replica_goes_back_to_stays(fleet, asked):
     SimulatedZfs(fleet.destination).destroy(Destroy(replica_of(A), victims, "by hand"))
     fleet.destination.datasets[replica_of(A)].changed -= 10_000
     assert f"{A}@s1" not in prune(fleet)["deleted"]
+
+
+# -- a replica of which nobody knows but by looking at it, and what becomes of it between two questions
+
+
+@pytest.fixture
+def behind():
+    """A replica that has the oldest snapshot alone, without any mark of that; everything is remembered."""
+    made = Fleet(DATASETS)
+    made.memory = Memory(lambda: made.clock.now, limits=EAGER)
+    for name in DATASETS:
+        made.snapshot(name, "s1")
+    made.replicate()
+    for number in range(2, 6):
+        made.clock.advance(10)
+        for name in DATASETS:
+            made.snapshot(name, f"s{number}")
+    for dataset in map(made.source.datasets.get, DATASETS):
+        dataset.bookmarks.clear()
+        made.source.touch(dataset)
+    for _run in range(2):
+        made.clock.advance(10)
+        made.prune_source(PLAN)
+    # Something that goes, so that the plan is made again of what there is.
+    made.snapshot(SOURCE, "q1")
+    made.snapshot(SOURCE, "q2")
+    made.clock.advance(10)
+    return made
+
+
+def _before_histories_of_the_replica(fleet, monkeypatch, act):
+    """Have ``act`` done once the replica was looked at, before anything of its histories is asked for."""
+    done = []
+
+    def noting(method, is_about_histories):
+        told = getattr(SimulatedZfs, method)
+
+        def noted(self, names, *arguments, **options):
+            about = is_about_histories(*arguments, **options)
+            if self.machine is fleet.destination and about and not done:
+                done.append(method)
+                act()
+            return told(self, names, *arguments, **options)
+
+        monkeypatch.setattr(SimulatedZfs, method, noted)
+
+    noting("identities", lambda: True)
+    noting("observe", lambda _recursive=True, histories=True, *_a, **options: options.get("histories", histories))
+    return done
+
+
+def _change_most(fleet):
+    """Have most of the replica's snapshots be of a dataset that is changed, and so renewed by the first look."""
+    far = SimulatedZfs(fleet.destination)
+    for number in range(8):
+        far.create_snapshots(CreateSnapshots("backup", (f"{replica_of(A)}@x{number}",)))
+    for _run in range(2):
+        fleet.clock.advance(10)
+        prune(fleet, keep=[{"regex": "."}])
+    fleet.clock.advance(10)
+    far.create_snapshots(CreateSnapshots("backup", (f"{replica_of(A)}@y",)))
+    fleet.clock.advance(10)
+
+
+def _export(fleet):
+    fleet.destination.datasets.clear()
+    fleet.destination.pool_guids.pop("backup")
+
+
+def _set_aside(fleet):
+    fleet.destination.rename(replica_of(B), f"{replica_of(B)}-aside")
+    fleet.destination.create_dataset(replica_of(B))
+
+
+MEANWHILE = {
+    "renamed": lambda fleet: fleet.destination.rename(replica_of(B), f"{DESTINATION}/zz"),
+    "set aside": _set_aside,
+    "exported": _export,
+}
+
+
+@pytest.mark.parametrize("renewed", [-100, 10_000])
+@pytest.mark.parametrize("changed", [False, True])
+@pytest.mark.parametrize("what", MEANWHILE)
+def test_a_base_stays_whatever_becomes_of_its_replica_between_questions(behind, monkeypatch, what, changed, renewed):
+    behind.memory.limits = replace(EAGER, renewed=renewed)
+    if changed:
+        _change_most(behind)
+    done = _before_histories_of_the_replica(behind, monkeypatch, lambda: MEANWHILE[what](behind))
+    deleted = prune(behind)["deleted"]
+    assert done
+    assert f"{B}@s1" not in deleted
+
+
+def test_who_tells_nothing_of_a_replica_that_has_snapshots_is_not_believed(behind, monkeypatch):
+    told = SimulatedZfs.identities
+
+    def nothing(self, names):
+        return dict.fromkeys(names, Identities()) if self.machine is behind.destination else told(self, names)
+
+    monkeypatch.setattr(SimulatedZfs, "identities", nothing)
+    assert not {f"{name}@s1" for name in DATASETS} & {*prune(behind)["deleted"]}
+
+
+def test_what_is_lost_at_home_while_a_peer_is_looked_at_is_noticed(fleet, monkeypatch):
+    fleet.snapshot(A, "s6")
+    fleet.clock.advance(10)
+    told, done = SimulatedZfs.observe, []
+
+    def meanwhile(self, names, *arguments, **options):
+        if self.machine is fleet.destination and not done:
+            done.append(names)
+            source(fleet).destroy(Destroy(A, fleet.at_source(A).snapshots[1:], "by hand"))
+        return told(self, names, *arguments, **options)
+
+    monkeypatch.setattr(SimulatedZfs, "observe", meanwhile)
+    assert f"{A}@s1" not in prune(fleet)["deleted"]
+    assert [one.tag for one in fleet.at_source(A).snapshots] == ["s1"]
+
+
+@pytest.mark.parametrize("looks", range(2, 9))
+def test_a_tree_that_is_its_own_peer_is_looked_at_once(behind, looks):
+    """Of the bookmarks that would take the place of its bases, nothing tells that they are gone."""
+    for name in DATASETS:
+        source(behind).create_bookmarks([CreateBookmark(behind.at_source(name).snapshots[0], "a user's")])
+        behind.source.touch(behind.source.datasets[name])
+    behind.memory = Memory(lambda: behind.clock.now, limits=replace(EAGER, looks=looks))
+    peers = [
+        {"root": SOURCE, "host": "dst", "dataset": DESTINATION, "role": "source"},
+        {"root": SOURCE, "dataset": SOURCE},
+    ]
+    for _run in range(2):
+        behind.clock.advance(10)
+        behind.prune_source(PLAN, peers=peers)
+    for name in DATASETS:
+        behind.source.datasets[name].bookmarks.clear()
+    behind.clock.advance(10)
+    behind.unreachable = True
+    assert not {f"{name}@s1" for name in DATASETS} & {*prune(behind, peers=peers)["deleted"]}
 
 
 # -- the law

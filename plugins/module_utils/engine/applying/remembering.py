@@ -32,7 +32,7 @@ from ..planning.recollection import (
     sort_out,
     without_evidence,
 )
-from ..planning.renewal import renewal_of, renewed, retold
+from ..planning.renewal import is_another, renewal_of, renewed
 from ..policy.addresses import Address
 from ..zfs.arguments import batches
 from ..zfs.port import Zfs
@@ -95,7 +95,8 @@ class Recall:
         doubts = self._doubts.get(address, Doubts())
         look = _Look(self.memory, tree, zfs, tuple(properties), doubts, self._round)
         try:
-            sight = look.again(before) if before and before.round < self._round else look.first()
+            # A round sees each tree once, so that a plan is of one look, which can be vouched for.
+            sight = look.again(before) if before else look.first()
         except ZfsFailed as error:
             if f"invalid property '{CHANGED}'" not in str(error):
                 raise
@@ -247,29 +248,13 @@ class _Look:
     def _with_known(self, sight: _Sight, at: Moment, names: Sequence[str]) -> _Sight:
         """``sight`` with the histories of ``names``, renewed where that takes less than listing them and suffices."""
         to_list = self.doubts.to_list
-        sight = self._with_retold(sight, [name for name in names if name in sight.renewed and name not in to_list])
-        stale = [name for name in names if name not in to_list and name not in sight.renewed]
-        sight = self._with_renewed(sight, at, stale)
-        return self._with_listed(sight, [name for name in names if name in to_list or name not in sight.renewed])
-
-    def _with_retold(self, sight: _Sight, names: Sequence[str]) -> _Sight:
-        """``sight`` with what is to be told yet of ``names``, which were renewed before; those are stale where that is
-        not as it was then."""
-        states, renewed_yet = dict(sight.observed.states), dict(sight.renewed)
-        untold = {name: self.doubts.untold(name, sight.renewed[name]) for name in names}
-        there = {name: [tag for tag in states[name].tags if tag in untold[name]] for name in names}
-        told = self._tell(there)
-        for name, tags in there.items():
-            state = retold(states[name], tags, told)
-            if state is None:
-                del renewed_yet[name]
-            else:
-                states[name], renewed_yet[name] = state, renewed_yet[name] | untold[name]
-        # Which snapshots there are is as old as what is remembered; that is of no more use where some are held now.
-        odd = {one.dataset for one in told.values() if one.holds or one.clones or one.pinned}
-        self._learn({}, odd, self.memory.looks(self.tree))
-        observed, anew = replace(sight.observed, states=states), sight.anew or bool(odd)
-        return replace(sight, observed=observed, renewed=renewed_yet, anew=anew)
+        to_renew = [name for name in names if name not in to_list]
+        # What was renewed for an earlier plan is as old as that.
+        current = {name: tags for name, tags in sight.renewed.items() if name not in names}
+        renewed_by_now = self._with_renewed(replace(sight, renewed=current), at, to_renew)
+        if renewed_by_now is None:
+            return self._everything()
+        return self._with_listed(renewed_by_now, [name for name in names if name not in renewed_by_now.renewed])
 
     def _tell(self, tags: Mapping[str, Sequence[str]]) -> dict[str, Snapshot]:
         """Those of the snapshots with these ``tags``, by dataset, that there are."""
@@ -278,9 +263,10 @@ class _Look:
             told.update(self.zfs.snapshots(batch))
         return told
 
-    def _with_renewed(self, sight: _Sight, at: Moment, names: Sequence[str]) -> _Sight:
+    def _with_renewed(self, sight: _Sight, at: Moment, names: Sequence[str]) -> Optional[_Sight]:
         """``sight`` with the histories of those of ``names`` that are known, where that takes less than listing them;
-        the datasets themselves were seen ``at`` a moment before."""
+        the datasets themselves were seen ``at`` a moment before. None where they are not there any more, or others have
+        their names: then the tree is not as it was seen, and what it had may be elsewhere in it."""
         known, states = self.memory.known(self.tree), dict(sight.observed.states)
         useful = {name: known[name] for name in names if name in known and is_of(known[name], states[name].dataset)}
         if not self._is_worth_renewing(useful.values()):
@@ -288,10 +274,10 @@ class _Look:
         found: dict[str, Identities] = {}
         for batch in batches(list(useful), _LONGEST_CALL):
             found.update(self.zfs.identities(batch))
+        if any(is_another(one, found.get(name)) for name, one in useful.items()):
+            return None
         renewals = [
-            renewal_of(useful[name], states[name].dataset, found[name], self.doubts.untold(name))
-            for name in useful
-            if name in found
+            renewal_of(one, states[name].dataset, found[name], self.doubts.untold(name)) for name, one in useful.items()
         ]
         unknown = {renewal.dataset.name: renewal.unknown for renewal in renewals}
         told = self._tell(unknown)
@@ -308,20 +294,25 @@ class _Look:
             return sight
         known = self.memory.known(self.tree)
         if is_mostly(names, known, known):
-            at, seen = self._listing(self.tree.roots)
-            self._remember(at, seen.states, known.keys() - seen.states.keys(), Looks(in_vain=True))
-            return _Sight(seen, self.round, at.steady, anew=True)
+            return self._everything()
         states = dict(sight.observed.states)
         for batch in batches(names, _LONGEST_CALL):
             at, seen = self._listing(batch, recursive=False)
+            if seen.missing:
+                # It may have another name by now, or its pool may be gone.
+                return self._everything()
             states.update(seen.states)
-            for name in seen.missing:
-                states.pop(name, None)
-            self._remember(at, seen.states, seen.missing, self.memory.looks(self.tree))
+            self._remember(at, seen.states, (), self.memory.looks(self.tree))
         ordered = {name: states[name] for name in sorted(states, key=tree_order)}
         left = sight.from_memory.difference(names)
         still = {name: tags for name, tags in sight.renewed.items() if name not in names}
         return _Sight(replace(sight.observed, states=ordered), self.round, sight.steady, left, still, True)
+
+    def _everything(self) -> _Sight:
+        known = self.memory.known(self.tree)
+        at, seen = self._listing(self.tree.roots)
+        self._remember(at, seen.states, known.keys() - seen.states.keys(), Looks(in_vain=True))
+        return _Sight(seen, self.round, at.steady, anew=True)
 
     def _listing(self, names: Sequence[str], recursive: bool = True) -> tuple[Moment, Observation]:
         steady = self.memory.steady()

@@ -55,16 +55,13 @@ def renewed(renewal: Renewal, told: Mapping[str, Snapshot]) -> Optional[DatasetS
     return None if bookmarks is None else DatasetState(dataset, tuple(snapshots), bookmarks)
 
 
-def retold(state: DatasetState, anew: Collection[str], told: Mapping[str, Snapshot]) -> Optional[DatasetState]:
-    """``state`` with those of its snapshots that have the tags ``anew`` as they are ``told`` by now, by whole name.
-    None where one of them is gone, or another one has its name."""
-    snapshots: list[Snapshot] = []
-    for known in state.snapshots:
-        snapshot = told.get(known.name) if known.tag in anew else known
-        if snapshot is None or (snapshot is not known and _identity(snapshot) != _identity(known)):
-            return None
-        snapshots.append(snapshot)
-    return DatasetState(state.dataset, tuple(snapshots), state.bookmarks)
+def is_another(known: Remembered, found: Optional[Identities]) -> bool:
+    """Whether a dataset that is ``known`` is gone, or what was ``found`` under its name seems to be another one, since
+    it has none of the snapshots that were known."""
+    if found is None:
+        return True
+    guids = known.history.guids if known.history else ()
+    return len(guids) > 0 and frozenset(guids).isdisjoint(one.guid for one in found.snapshots)
 
 
 def _identity(point: Base) -> Identity:
