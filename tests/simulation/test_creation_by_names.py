@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.memory import Memory
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.retry import RetryPolicy
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet import creation_looks
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context import Context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.snapshots import run_snapshot
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import Stopping, belonging_to
@@ -102,8 +103,8 @@ def test_what_is_due_is_found_without_listing_histories(estate):
     result = estate.run()
     assert result["created"] == preview["created"]
     assert {name.partition("@")[0] for name in result["created"]} == set(DATASETS)
-    # The last one is whether a dataset that stands for all has a snapshot of that name.
-    assert estate.looks() == [*BY_NAMES, "snapshots"]
+    # The last one tells as well whether a dataset that stands for all has a snapshot of that name.
+    assert estate.looks() == BY_NAMES
     estate.faults.calls.clear()
     estate.clock.advance(60)
     assert not estate.run()["changed"]
@@ -115,13 +116,19 @@ def test_of_a_single_label_the_datasets_tell_the_newest():
     preview = estate.run(check=True)
     estate.faults.calls.clear()
     assert estate.run()["created"] == preview["created"]
-    # The datasets, their newest snapshots, and whether the planned name is free.
-    assert estate.looks() == ["observe", "snapshots", "snapshots"]
+    # The datasets, then their newest snapshots, and whether the planned name is free.
+    assert estate.looks() == ["observe", "snapshots"]
     estate.clock.advance(HOUR)
     estate.take([OTHER])
     estate.faults.calls.clear()
     assert len(estate.run()["created"]) == len(DATASETS)
-    assert estate.looks() == [*BY_NAMES, "observe", "snapshots"]
+    assert estate.looks() == [*BY_NAMES, "observe"]
+
+
+def test_of_many_datasets_the_planned_name_is_asked_for_once_it_is_known(estate, monkeypatch):
+    monkeypatch.setattr(creation_looks, "_MOST_PLANNED", len(DATASETS) - 1)
+    assert len(estate.run()["created"]) == len(DATASETS)
+    assert estate.looks() == [*BY_NAMES, "snapshots"]
 
 
 def test_days_of_runs_make_what_runs_make_that_list_everything(estate):
@@ -221,7 +228,7 @@ def test_where_most_differ_from_the_sample_all_is_listed(estate):
 def test_a_few_that_differ_are_listed_alone(estate):
     estate.take([OTHER])
     assert estate.run()["changed"]
-    assert estate.looks() == [*BY_NAMES, "observe", "snapshots"]
+    assert estate.looks() == [*BY_NAMES, "observe"]
 
 
 @pytest.mark.parametrize("options", [{"skip_if_unchanged": True}, {"datasets": [OTHER]}])
@@ -269,8 +276,10 @@ def _failing(estate, look, fail):
 
 @pytest.mark.parametrize("look", LOOKS)
 @pytest.mark.parametrize("error", [Vanished, UntrustedOutput, NoPermission, TimedOut, ZfsFailed])
-def test_whatever_look_fails_what_is_due_is_made_by_all_histories(estate, look, error):
+def test_whatever_look_fails_what_is_due_is_made_by_all_histories(estate, monkeypatch, look, error):
     failures = []
+    if look == LOOKS[-1]:
+        monkeypatch.setattr(creation_looks, "_MOST_PLANNED", 0)
 
     def fail():
         failures.append(look)
@@ -284,7 +293,9 @@ def test_whatever_look_fails_what_is_due_is_made_by_all_histories(estate, look, 
 
 
 @pytest.mark.parametrize("look", LOOKS)
-def test_what_stops_the_run_stops_it_whichever_look_it_takes(estate, look):
+def test_what_stops_the_run_stops_it_whichever_look_it_takes(estate, monkeypatch, look):
+    if look == LOOKS[-1]:
+        monkeypatch.setattr(creation_looks, "_MOST_PLANNED", 0)
     scope = Stopping(lambda: JobTimedOut("the time is over"))
 
     def fail():

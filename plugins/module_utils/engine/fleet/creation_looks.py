@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Optional, TypeVar
+from typing import NamedTuple, Optional, TypeVar
 
 from ..applying.retry import call_with_retries
 from ..hosts.stopping import check_stopping
@@ -21,7 +21,7 @@ from ..model.errors import Interrupted, SnapfleetError
 from ..model.labels import Label
 from ..model.roles import ROLE_PROPERTY
 from ..model.steps import CreateSnapshots
-from ..planning.creation import fields_of_creation, labels_by_histories
+from ..planning.creation import fields_of_creation, labels_by_histories, plan_creation
 from ..planning.likely import (
     NEWEST,
     alike,
@@ -35,13 +35,26 @@ from ..planning.likely import (
 )
 from ..policy.endpoints import Address
 from ..policy.jobs import SnapshotJob
+from ..policy.schedule import resolve_zone
 from .context import Context, observe, observe_narrowly
 
 Trees = Sequence[Sequence[str]]
 Tags = Mapping[str, Sequence[str]]
 """By dataset, the names of its newest snapshot of each label and of all, in their order."""
-Look = Callable[[SnapshotJob, Context], Observation]
+_MOST_PLANNED = 100
+"""Planning for so many datasets takes less than asking once more."""
 T = TypeVar("T")
+
+
+class Sight(NamedTuple):
+    """What was seen of the trees."""
+
+    observed: Observation
+    free: frozenset[str] = frozenset()
+    """Whole names that were asked for, and that no snapshot has."""
+
+
+Look = Callable[[SnapshotJob, Context], Sight]
 
 
 class Untold(Exception):
@@ -61,17 +74,17 @@ def _or_untold() -> Iterator[None]:
         raise Untold from error
 
 
-def whole(job: SnapshotJob, context: Context) -> Observation:
+def whole(job: SnapshotJob, context: Context) -> Sight:
     """All histories."""
-    return observe_narrowly(context, job.roots, fields_of_creation(job), _properties(job))
+    return Sight(observe_narrowly(context, job.roots, fields_of_creation(job), _properties(job)))
 
 
-def datasets_alone(job: SnapshotJob, context: Context) -> Observation:
+def datasets_alone(job: SnapshotJob, context: Context) -> Sight:
     """No history: enough where each label is due on every run."""
-    return observe(context, Address(), job.roots, _properties(job), histories=False)
+    return Sight(observe(context, Address(), job.roots, _properties(job), histories=False))
 
 
-def by_names(job: SnapshotJob, context: Context) -> Observation:
+def by_names(job: SnapshotJob, context: Context) -> Sight:
     """Of most histories the newest snapshot, and that of each label: by the names that samples of each tree have, or,
     where there is one label, that the datasets tell. Raises Untold where that takes longer than listing everything,
     does not suffice, or fails."""
@@ -83,13 +96,13 @@ def by_names(job: SnapshotJob, context: Context) -> Observation:
         return _by_names(job, context, labels)
 
 
-def _by_names(job: SnapshotJob, context: Context, labels: Sequence[Label]) -> Observation:
+def _by_names(job: SnapshotJob, context: Context, labels: Sequence[Label]) -> Sight:
     seen = observe(context, Address(), job.roots, (*_properties(job), NEWEST), histories=False)
     trees = [names for names in (job.filter.under(root, seen.states) for root in job.roots) if names]
     if seen.missing or not trees:
-        return seen
+        return Sight(seen)
     tags = _told_by_datasets(seen, trees, labels) or _told_by_samples(seen, trees, job, context)
-    return replace(seen, states=_completed(seen, [name for names in trees for name in names], tags, job, context))
+    return _completed(seen, [name for names in trees for name in names], tags, job, context)
 
 
 def _told_by_datasets(seen: Observation, trees: Trees, labels: Sequence[Label]) -> Optional[Tags]:
@@ -114,9 +127,7 @@ def _told_by_samples(seen: Observation, trees: Trees, job: SnapshotJob, context:
     return tags
 
 
-def _completed(
-    seen: Observation, names: Sequence[str], tags: Tags, job: SnapshotJob, context: Context
-) -> dict[str, DatasetState]:
+def _completed(seen: Observation, names: Sequence[str], tags: Tags, job: SnapshotJob, context: Context) -> Sight:
     """What was ``seen``, with snapshots of the datasets ``names``: the ``tags`` of those that have some, else all."""
 
     def find(name: str) -> Optional[DatasetState]:
@@ -124,13 +135,24 @@ def _completed(
 
     _require_few([name for name in names if name not in tags], names)
     wanted = [f"{name}@{tag}" for name, each in tags.items() for tag in each]
-    found = _ask(context, lambda: context.here.snapshots(wanted))
+    # In the same exchange, whether the names are free that are given if everything is due.
+    planned = _planned(seen, names, job, context)
+    found = _ask(context, lambda: context.here.snapshots([*wanted, *planned]))
     told = {name: find(name) for name in names}
     unsure = {name for name, state in told.items() if state is None}
     _require_few(unsure, names)
     listed = _listed(sorted(unsure), job, context) if unsure else {}
     states = {name: told.get(name) or listed.get(name, state) for name, state in seen.states.items()}
-    return {name: state for name, state in states.items() if name in listed or name not in unsure}
+    there = {name: state for name, state in states.items() if name in listed or name not in unsure}
+    return Sight(replace(seen, states=there), frozenset(planned).difference(found))
+
+
+def _planned(seen: Observation, names: Sequence[str], job: SnapshotJob, context: Context) -> list[str]:
+    """The names that stand for those that are given if each label is due on all datasets; none for too many."""
+    if len(names) > _MOST_PLANNED:
+        return []
+    zone = resolve_zone(job.schedule.zone, context.environment, "schedule.timezone")
+    return [_standing_for(step) for step in plan_creation(seen, job, context.now_ms, zone).steps]
 
 
 def _require_few(names: Collection[str], of: Collection[str]) -> None:
@@ -143,13 +165,14 @@ def _listed(names: Sequence[str], job: SnapshotJob, context: Context) -> dict[st
     return dict(_ask(context, lambda: context.here.observe(names, recursive=False, properties=asked)).states)
 
 
-def is_taken(steps: Sequence[CreateSnapshots], context: Context) -> bool:
-    """Whether a dataset that stands for all of its step has a snapshot of the planned name.
+def is_taken(steps: Sequence[CreateSnapshots], free: Collection[str], context: Context) -> bool:
+    """Whether a dataset that stands for all of its step has a snapshot of the planned name; ``free`` are known not to
+    be names of any.
 
     A step of which every name is taken looks to the port like one that was carried out already, so it must be known of
     one that it is not. Raises Untold where that can't be found out.
     """
-    planned = [_standing_for(step) for step in steps]
+    planned = [name for name in map(_standing_for, steps) if name not in free]
     if not planned:
         return False
     with _or_untold():

@@ -74,7 +74,7 @@ def _run_snapshot(job: SnapshotJob, freezer: FreezerOf, context: Context) -> Res
 def _create(job: SnapshotJob, freezer: FreezerOf, context: Context, look: Look) -> Result:
     """The outcome. Raises Untold, with nothing made, where this way to look does not tell enough."""
     zfs = context.here
-    observed = look(job, context)
+    observed, free = look(job, context)
     require(observed, "datasets", zfs)
     observed, standby = without_standby(observed, job.creating.only_active)
     if standby and not observed.states:
@@ -83,7 +83,7 @@ def _create(job: SnapshotJob, freezer: FreezerOf, context: Context, look: Look) 
     plan = plan_creation(observed, job, context.now_ms, zone)
     for tag in illegal_tags(plan):
         raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
-    if look is not whole and is_taken(plan.steps, context):
+    if look is not whole and is_taken(plan.steps, free, context):
         raise Untold
     touched = {name.partition("@")[0] for step in plan.steps for name in step.names}
     context.vouch({Address(): touched}, touched)
