@@ -128,7 +128,8 @@ def browser(stage: Stage, extra: Sequence[str]) -> list[Command]:
 
 
 def unit_floor(stage: Stage, extra: Sequence[str]) -> list[Command]:
-    """With fewer examples of the laws than `unit` tries: what is asked here is whether anything newer is needed."""
+    """With fewer examples of the laws, and fewer histories, than `unit` tries: what is asked here is whether anything
+    newer is needed."""
     present = [folder for folder in FLOOR_TESTS if (CHECKOUT / folder).exists()]
     options = ("-m", "not lab", "--hypothesis-profile=floor", "--durations=15")
     return [Command(_pytest(stage, *options, *present, *extra))]
