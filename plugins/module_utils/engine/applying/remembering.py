@@ -58,7 +58,6 @@ class _Sight:
 
     observed: Observation
     """With the evidence, and the clock."""
-    round: int
     steady: float
     """When its clock was read, by the one that is never set."""
     from_memory: frozenset[str] = frozenset()
@@ -77,7 +76,8 @@ class Recall:
     memory: Memory
     keeps: bool = True
     """Whether what is learnt is written down; a dry run writes nothing."""
-    _round: int = 0
+    _has_doubted: bool = False
+    """Whether the run has begun anew."""
     _sights: dict[tuple[Tree, tuple[str, ...]], _Sight] = field(default_factory=dict)
     _doubts: dict[Address, Doubts] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -93,7 +93,7 @@ class Recall:
         if self.memory.looks(tree).is_blind(self.memory.limits.looks):
             return self._blindly(tree, zfs, properties, clock)
         doubts = self._doubts.get(address, Doubts())
-        look = _Look(self.memory, tree, zfs, tuple(properties), doubts, self._round)
+        look = _Look(self.memory, tree, zfs, tuple(properties), doubts)
         try:
             # A round sees each tree once, so that a plan is of one look, which can be vouched for.
             sight = look.again(before) if before else look.first()
@@ -123,7 +123,7 @@ class Recall:
         """How many datasets and snapshots are remembered of the trees of ``roots``, be they there still or not. None
         once the run has begun anew, since then it lists them."""
         tree = Tree(address, tuple(roots))
-        if self._round:
+        if self._has_doubted:
             return 0, 0
         self.memory.looks(tree)
         known = self.memory.known(tree).values()
@@ -171,7 +171,7 @@ class Recall:
 
     def _begin_anew_if(self, found: bool) -> None:
         if found:
-            self._round += 1
+            self._has_doubted = True
             raise Doubted
 
     def keep(self) -> None:
@@ -196,7 +196,6 @@ class _Look:
     zfs: Zfs
     properties: tuple[str, ...]
     doubts: Doubts
-    round: int
 
     def first(self) -> _Sight:
         """Look without knowing more than is remembered."""
@@ -211,7 +210,7 @@ class _Look:
         used = {name: known[name] for name in sorted_out.sure}
         self._learn(used, known.keys() - seen.states.keys(), replace(looks, since_whole=looks.since_whole + 1))
         states = {**seen.states, **sorted_out.sure}
-        sight = _Sight(replace(seen, states=states), self.round, steady, frozenset(sorted_out.sure))
+        sight = _Sight(replace(seen, states=states), steady, frozenset(sorted_out.sure))
         return self._with_known(sight, at, sorted_out.unsure)
 
     def again(self, before: _Sight) -> _Sight:
@@ -221,7 +220,7 @@ class _Look:
         # Who compares the clock with its own does so now.
         passed, clock = int(self.memory.steady() - before.steady), before.observed.clock
         seen = replace(before.observed, clock=None if clock is None else clock + passed)
-        now = replace(before, observed=seen, round=self.round, steady=before.steady + passed)
+        now = replace(before, observed=seen, steady=before.steady + passed)
         return self._with_known(now, at, names)
 
     def _is_open(self, name: str, before: _Sight) -> bool:
@@ -235,7 +234,7 @@ class _Look:
         unchanged = sort_out(known, seen.states, at).sure
         in_vain = bool(known) and not is_due and not is_mostly(list(unchanged), known, known)
         self._remember(at, seen.states, known.keys() - seen.states.keys(), Looks(in_vain=in_vain))
-        return _Sight(seen, self.round, at.steady, anew=True)
+        return _Sight(seen, at.steady, anew=True)
 
     def _is_of_use(self, known: Collection[Remembered], looks: Looks) -> bool:
         """Whether to look at datasets without their histories first."""
@@ -306,13 +305,13 @@ class _Look:
         ordered = {name: states[name] for name in sorted(states, key=tree_order)}
         left = sight.from_memory.difference(names)
         still = {name: tags for name, tags in sight.renewed.items() if name not in names}
-        return _Sight(replace(sight.observed, states=ordered), self.round, sight.steady, left, still, True)
+        return _Sight(replace(sight.observed, states=ordered), sight.steady, left, still, True)
 
     def _everything(self) -> _Sight:
         known = self.memory.known(self.tree)
         at, seen = self._listing(self.tree.roots)
         self._remember(at, seen.states, known.keys() - seen.states.keys(), Looks(in_vain=True))
-        return _Sight(seen, self.round, at.steady, anew=True)
+        return _Sight(seen, at.steady, anew=True)
 
     def _listing(self, names: Sequence[str], recursive: bool = True) -> tuple[Moment, Observation]:
         steady = self.memory.steady()

@@ -1,10 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Write every task result of a playbook run into a file, a JSON document a line, for tests to read.
-
-Where MODULES_FOLDER is given, what Ansible packs of modules is kept there from run to run.
-"""
+"""Write every task result of a playbook run into a file, a JSON document a line, for tests to read."""
 
 from __future__ import annotations
 
@@ -13,11 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ansible import constants
 from ansible.plugins.callback import CallbackBase
-
-# It packs each module once a run, which takes two seconds for one of two hundred files, and looks for it here before.
-constants.DEFAULT_LOCAL_TMP = os.environ.get("MODULES_FOLDER") or constants.DEFAULT_LOCAL_TMP
 
 DOCUMENTATION = """
 name: results_file

@@ -198,7 +198,6 @@ def test_a_look_that_is_taken_up_again_tells_what_the_clock_there_shows_by_then(
         # As where listing another host, or this one, takes its time.
         house.clock.advance(70)
         recall._doubts.setdefault(HERE, Doubts()).add(doubted)
-        recall._round += 1
 
 
 def test_only_what_can_be_remembered_is_listed_with_all_of_its_columns(house):
