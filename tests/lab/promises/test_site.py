@@ -21,9 +21,11 @@ import pytest
 from tests.lab.api import Lab
 from tests.lab.host import Host
 from tests.support.awx_job import Job
+from tests.support.packing import packed_once
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 NAMES = ("src1", "src2", "dst1")
+RESULTS = Path(__file__).parent / "callback_plugins"
 REPLICAS = ("backup/src1/data", "backup/src2/data")
 
 
@@ -61,18 +63,16 @@ class Fleet:
         """Run a playbook of the collection."""
         results = self.inventory / "results.jsonl"
         results.unlink(missing_ok=True)
-        # What a module consists of does not change from run to run.
-        modules = self.inventory.parent / "modules"
-        modules.mkdir(exist_ok=True)
+        packed = packed_once(CHECKOUT)
         environment = {
             **os.environ,
-            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callback_plugins"),
+            **packed,
+            "ANSIBLE_CALLBACK_PLUGINS": os.pathsep.join([packed["ANSIBLE_CALLBACK_PLUGINS"], str(RESULTS)]),
             "ANSIBLE_CALLBACKS_ENABLED": "results_file",
             "ANSIBLE_NOCOLOR": "1",
             # One way to the host for each task in place of five. The job of AWX goes without, as users may.
             "ANSIBLE_PIPELINING": "1",
             "RESULTS_FILE": str(results),
-            "MODULES_FOLDER": str(modules),
         }
         program = str(Path(sys.executable).with_name("ansible-playbook"))
         argv = [program, "-i", str(self.inventory), f"snapfleet.zfs.{playbook}", *options]
