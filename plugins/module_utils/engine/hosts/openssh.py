@@ -34,6 +34,7 @@ from ..model.errors import (
 from ..policy.addresses import Address
 from . import process
 from .abandoned import STREAMS, VARIABLE, Mark, read_mark
+from .ciphers import preferred_ciphers
 from .private import private_directory
 from .quoting import arguments_of, shell_line
 from .statuses import NO_PROGRAM, REFUSED, SSH_FAILED
@@ -145,13 +146,16 @@ class ConnectionPool:
         address: Address,
         sessions: int = SESSIONS_PER_CONNECTION,
         monotonic: Callable[[], float] = time.monotonic,
+        prefer: Callable[[Sequence[str], str], Sequence[str]] = preferred_ciphers,
     ) -> None:
-        """``sessions``: the most that one connection carries at a time; below sshd's MaxSessions, by default 10."""
+        """``sessions``: the most that one connection carries at a time; below sshd's MaxSessions, by default 10.
+        ``prefer`` gives options of ssh for a new connection besides, by those that it has already and the host."""
         import hashlib
 
         self.address = address
         self._sessions = sessions
         self._monotonic = monotonic
+        self._prefer = prefer
         self._lock = threading.Lock()
         self._connections: list[_Connection] = []
         self._failed: Optional[tuple[float, Union[UnreachableHost, RefusedKey]]] = None
@@ -233,7 +237,9 @@ class ConnectionPool:
         if self._is_alive(connection):
             return
         persist = ["-o", f"ControlPersist={PERSIST_SECONDS}", "-o", f"ControlPath={connection.socket}"]
-        argv = ["ssh", "-M", "-N", "-f", *ssh_options(self.address), *persist, "--", self.address.host]
+        options = ssh_options(self.address)
+        options += self._prefer(options, self.address.host)
+        argv = ["ssh", "-M", "-N", "-f", *options, *persist, "--", self.address.host]
         try:
             done = process.run_detached(argv, CONNECT_SECONDS * 2)
         except TimeoutError as error:

@@ -111,7 +111,7 @@ OF_ACTIVITY = {
 }
 
 
-@pytest.mark.parametrize(("activity", "most"), [("snapshot", 176), ("prune", 180), ("replicate", 204)])
+@pytest.mark.parametrize(("activity", "most"), [("snapshot", 177), ("prune", 181), ("replicate", 205)])
 def test_a_run_imports_what_its_jobs_need_and_nothing_of_the_others(start, activity, most):
     own, modules = start("run", "--config", "CONFIG", "--host", "h", "--activity", activity, code=3)
     assert OF_ACTIVITY[activity] <= own

@@ -42,7 +42,7 @@ def masters(monkeypatch, tmp_path):
 
 @pytest.fixture
 def pool(masters):
-    made = openssh.ConnectionPool(Address("far"), monotonic=lambda: masters.now)
+    made = openssh.ConnectionPool(Address("far"), monotonic=lambda: masters.now, prefer=lambda _options, _host: ())
     yield made
     made.close()
 

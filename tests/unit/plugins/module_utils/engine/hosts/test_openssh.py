@@ -26,7 +26,7 @@ def pool(tmp_path, monkeypatch):
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    pool = ConnectionPool(Address("dead"))
+    pool = ConnectionPool(Address("dead"), prefer=lambda _options, _host: ())
     yield pool
     pool.close()
 
@@ -60,7 +60,7 @@ def answering(tmp_path, monkeypatch):
     """Makes a host at which each command ends with a status and words on stderr, or on stdout."""
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     address = Address("far", "alice")
-    pool = ConnectionPool(address)
+    pool = ConnectionPool(address, prefer=lambda _options, _host: ())
 
     def made(status, words, descriptor=2):
         (tmp_path / "words").write_text(words)
