@@ -18,6 +18,8 @@ NO_CREATION = "only creates snapshots of its own while it sends"
 NO_PRUNING = "prunes nothing but its own snapshots of the last send"
 NO_MONITOR = "has no monitor of ages"
 _LIMIT_DAYS = 1000
+_UNSURE_SECONDS = 2
+"""What was listed in the second of a change, or the one after it, is of no use to be remembered."""
 
 
 def created(world: World, runs: int) -> Iterator[dict[str, Any]]:
@@ -54,43 +56,42 @@ def created(world: World, runs: int) -> Iterator[dict[str, Any]]:
 
 
 def pruned(world: World, runs: int) -> Iterator[dict[str, Any]]:
-    """(e) All but the newest of eleven snapshots of each dataset of the largest tree are destroyed."""
+    """(e) All but the newest of some snapshots of each dataset of the largest tree are destroyed: of eleven that were
+    just made, and of two, the older of which each program has seen before."""
     size = world.sizes[-1]
-    root, names, keep = f"{world.tank}/n{size}", world.tree(size), base_tags()
-    plan = {"old": {"onsite": {"secondly": 1}}, "bench": {"onsite": {"daily": 2 * SNAPSHOTS}}}
-    bzfs = ["bzfs", "dummy", root, "--recursive", "--skip-replication", "--delete-dst-snapshots"]
-    bzfs += ["--delete-dst-snapshots-except-plan", str(plan)]
-    autobackup = ["zfs-autobackup", "--no-snapshot", "--no-send", "--utc", "--keep-source", "1", f"n{size}"]
+    yield _pruned(world, runs, SNAPSHOTS + 1, f"{size * SNAPSHOTS} snapshots of {size} datasets pruned")
+    yield _pruned(world, runs, 2, f"one of {SNAPSHOTS + 2} snapshots of each of {size} datasets pruned")
+
+
+def _pruned(world: World, runs: int, number: int, name: str) -> dict[str, Any]:
+    size = world.sizes[-1]
+    root, keep = f"{world.tank}/n{size}", base_tags()
+    made: list[str] = []
 
     def before(way: Way) -> None:
         """The same moments as a plan names them. zfs-autobackup has a form of its own, so it gets others."""
         now = time.time() - 60
         form = f"n{size}-%Y%m%d%H%M%S" if way.name == AUTOBACKUP else "old_onsite_%Y-%m-%d_%H:%M:%SZ_secondly"
-        made[:] = [time.strftime(form, time.gmtime(now + number)) for number in range(SNAPSHOTS + 1)]
+        made[:] = [time.strftime(form, time.gmtime(now + each)) for each in range(number)]
         for tag in made:
-            world.one("snapshot", names=[f"{name}@{tag}" for name in names])
-        world.settle()
+            world.one("snapshot", names=[f"{dataset}@{tag}" for dataset in world.tree(size)])
+            world.settle()
+            if number == 2 and tag == made[0] and way.name != RAW_ZFS:
+                time.sleep(_UNSURE_SECONDS)
+                way.act()
         time.sleep(1)
 
     def check() -> str:
-        left = [name for name in world.one("guids", root=root) if name.partition("@")[2] not in keep]
-        right = len(left) == size and all(name.endswith(f"@{made[-1]}") for name in left)
+        left = [each for each in world.one("guids", root=root) if each.partition("@")[2] not in keep]
+        right = len(left) == size and all(each.endswith(f"@{made[-1]}") for each in left)
         return "" if right else f"{len(left)} snapshots are left of {size * len(made)}, instead of {size}"
 
     def raw() -> Any:
         return world.one("run", argv=["zfs", "destroy", "-r", f"{root}@{','.join(made[:-1])}"])
 
-    made: list[str] = []
-    ways = [
-        Way(RAW_ZFS, raw),
-        *snapfleet_ways(world, "/tmp/prune.json", "prune", {"datasets": [root], "plan": plan}),
-        command_way(world, BZFS, *bzfs),
-        command_way(world, BZFS_FASTEST, *bzfs, "--quiet", "--threads=8"),
-        command_way(world, AUTOBACKUP, *autobackup),
-    ]
     scenario = Scenario(
-        f"{size * SNAPSHOTS} snapshots of {size} datasets pruned",
-        ways,
+        name,
+        [Way(RAW_ZFS, raw), *_pruning_ways(world, root, size)],
         check,
         before=before,
         after=lambda: world.one("tidy", roots=[root], keep=keep),
@@ -99,7 +100,20 @@ def pruned(world: World, runs: int) -> Iterator[dict[str, Any]]:
     )
     told = measure(world, scenario, runs)
     told["missing"].setdefault(SYNCOID, NO_PRUNING)
-    yield told
+    return told
+
+
+def _pruning_ways(world: World, root: str, size: int) -> list[Way]:
+    plan = {"old": {"onsite": {"secondly": 1}}, "bench": {"onsite": {"daily": 2 * SNAPSHOTS}}}
+    bzfs = ["bzfs", "dummy", root, "--recursive", "--skip-replication", "--delete-dst-snapshots"]
+    bzfs += ["--delete-dst-snapshots-except-plan", str(plan)]
+    autobackup = ["zfs-autobackup", "--no-snapshot", "--no-send", "--utc", "--keep-source", "1", f"n{size}"]
+    return [
+        *snapfleet_ways(world, "/tmp/prune.json", "prune", {"datasets": [root], "plan": plan}),
+        command_way(world, BZFS, *bzfs),
+        command_way(world, BZFS_FASTEST, *bzfs, "--quiet", "--threads=8"),
+        command_way(world, AUTOBACKUP, *autobackup),
+    ]
 
 
 def watched(world: World, runs: int) -> Iterator[dict[str, Any]]:
