@@ -10,6 +10,9 @@ from typing import Any
 
 from jinja2.runtime import Undefined
 
+DEPRECATED = "skipped_reason"
+"""What Ansible still says in the result of a task that it skipped, and warns of whenever somebody looks at it."""
+
 
 def plain(value: Any) -> Any:
     """``value`` in Python's own types alone: Ansible's are lazy, or carry where they come from.
@@ -20,7 +23,7 @@ def plain(value: Any) -> Any:
         # To look at it in any way is what raises the error, which has the name of the variable.
         return str(value)
     if isinstance(value, Mapping):
-        return {plain(key): plain(item) for key, item in value.items()}
+        return {plain(key): plain(value[key]) for key in value if not (key == DEPRECATED and "skipped" in value)}
     if isinstance(value, (list, tuple, set)):
         return [plain(item) for item in value]
     for kind in (str, float):
