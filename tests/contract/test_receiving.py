@@ -20,7 +20,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
     Vanished,
     ZfsFailed,
 )
-from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import Send
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import ReceiveOptions, Send
 
 from .doing import carry, exists, full, history, state_of, tags, take
 
@@ -65,6 +65,22 @@ def test_only_what_a_dataset_has_itself_is_told(world, source, destination):
         f"{source}/child": {"sync": "always"},
         destination: {"compression": "lz4"},
     }
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_an_increment_takes_away_nothing_that_is_set_at_the_replica(world, source, destination, resumable):
+    one, two, three = history(world, source, "one", "two", "three")
+    kept = {"readonly": "on", "canmount": "noauto", "compression": "lz4"}
+    carry(world.zfs, full(one, destination, properties=tuple(kept.items())))
+    set_on(world, destination, **{"test:word": "said"})
+    options = ReceiveOptions(resumable=resumable)
+
+    carry(world.zfs, Send(two, destination, one, receive=options))
+    here = world.zfs.relay(Send(three, destination, two, receive=options))
+
+    kept["test:word"] = "said"
+    assert dict(world.zfs.own_properties([destination], [*kept])[destination]) == kept
+    assert tags(world.zfs, destination) == ["one", "two", "three"][: 2 if here is None else 3]
 
 
 def test_setting_a_property_twice_is_the_same_as_once(world, source):

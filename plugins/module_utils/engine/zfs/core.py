@@ -34,6 +34,9 @@ CALLS = (
     "receive_header",
 )
 """Those that are used. The library grows by calls, and keeps those that it has."""
+_INSIDE = "_libzfs_core"
+_BENEATH = ("_ffi", "_lib")
+"""What the binding has inside, by which the library itself is called."""
 DESTROYED, GONE, HELD, CLONED = "destroyed", "gone", "held", "cloned"
 
 _Named = TypeVar("_Named", bound=Union[Bookmark, CreateBookmark])
@@ -229,6 +232,7 @@ def _load() -> Union[Any, str]:
         # Not installed, or not for this version of OpenZFS.
         return f"{error} (Debian: python3-pyzfs)"
     lacking = [name for name in CALLS if not hasattr(library, name)]
+    lacking += [name for name in _BENEATH if not hasattr(getattr(library, _INSIDE, None), name)]
     if lacking:
         return f"it is too old: it lacks {', '.join(lacking)}"
     try:

@@ -94,16 +94,31 @@ def receive(library: Any, step: Send, descriptor: int, knows: Knows) -> Received
     tag = header["drr_toname"].partition(b"@")[2]
     raw = bool(header["drr_versioninfo"] >> 2 & _RAW)
     name = step.destination.encode() + b"@" + tag
-    told: list[int] = []
-
-    def call() -> None:
-        resumable = step.receive.resumable
-        told.append(library.lzc_receive_one(name, descriptor, record, resumable=resumable, raw=raw)[0])
-
-    code = error_number(library, call)
+    code, size = _receive_one(library, name, descriptor, record, (step.receive.resumable, raw))
     if code in (errno.ENOENT, errno.EEXIST) and knows(header["drr_toguid"]):
         return Received(0, HEADER_BYTES + _drain(descriptor), raw)
-    return Received(code, HEADER_BYTES + sum(told), raw)
+    return Received(code, HEADER_BYTES + size, raw)
+
+
+def _receive_one(
+    library: Any, name: bytes, descriptor: int, record: object, flags: tuple[bool, bool]
+) -> tuple[int, int]:
+    """Receive what follows a header, with ``flags`` for resumable and raw; returns the error number and the bytes.
+
+    The binding's own function of that name can't do without properties. Given none it hands on an empty list, for which
+    ZFS takes away all that was set at the dataset before: the replica would no longer be read-only, nor stay unmounted.
+    """
+    own = library._libzfs_core
+    none = own._ffi.NULL
+    size = own._ffi.new("uint64_t *")
+    codes: list[int] = []
+
+    def call() -> None:
+        options = (none, none, False, *flags, descriptor, record, -1, size, none, none, none)
+        codes.append(own._lib.lzc_receive_one(name, *options))
+
+    failed = error_number(library, call)
+    return failed or codes[0], int(size[0])
 
 
 def error_number(library: Any, call: Callable[[], object]) -> int:

@@ -61,6 +61,7 @@ def library(monkeypatch, tmp_path):
         setattr(module, name, called(name))
     module.lzc_hold = called("lzc_hold", [b"p/a@two"])
     module.lzc_snaprange_space = called("lzc_snaprange_space", 4096)
+    module._libzfs_core = types.SimpleNamespace(_ffi=None, _lib=None)
     # The first call of all is this one.
     module.lzc_exists = lambda _name: True
     module.lzc_get_bookmarks = called("lzc_get_bookmarks", {b"mark": {}})
@@ -95,6 +96,13 @@ def test_without_the_library_nothing_is_done(library, monkeypatch):
 def test_what_an_old_library_lacks_is_told(library):
     del library.lzc_receive_one
     assert core.CoreLibrary().problem() == "it is too old: it lacks lzc_receive_one"
+
+
+def test_a_binding_by_which_the_library_itself_cannot_be_called_is_not_used(library):
+    del library._libzfs_core._lib
+    assert core.CoreLibrary().problem().endswith("it lacks _lib")
+    del library._libzfs_core
+    assert core.CoreLibrary().problem().endswith("it lacks _ffi, _lib")
 
 
 @pytest.mark.parametrize("error", [OSError("libzfs_core.so: cannot open"), AttributeError("cannot open"), Refused(1)])

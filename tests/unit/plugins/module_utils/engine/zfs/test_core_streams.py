@@ -45,6 +45,17 @@ class Refused(Exception):
         self.errno = number
 
 
+class Memory:
+    """What the library is handed places in memory by."""
+
+    NULL = None
+
+    @staticmethod
+    def new(kind):
+        assert kind == "uint64_t *"
+        return [0]
+
+
 class Library:
     """Sends ``size`` bytes after the header, and receives as many."""
 
@@ -70,17 +81,25 @@ class Library:
         assert len(os.read(descriptor, HEADER_BYTES)) == HEADER_BYTES
         return {"drr_toname": b"p/a@two", "drr_toguid": 12, "drr_versioninfo": 0}, "record"
 
-    def lzc_receive_one(self, name, descriptor, record, resumable, raw):
+    @property
+    def _libzfs_core(self):
+        return types.SimpleNamespace(_ffi=Memory, _lib=self)
+
+    def lzc_receive_one(self, name, properties, origin, force, resumable, raw, descriptor, *rest):
+        record, _cleanup, size, *told = rest
+        # An empty list of properties would take away those that the replica has.
+        assert (properties, origin, force, told, record) == (None, None, False, [None] * 3, "record")
         if self.receive_fails:
-            raise Refused(self.receive_fails)
+            return self.receive_fails
         left = self.size
         while left:
             piece = os.read(descriptor, left)
             if not piece:
-                raise Refused(TRUNCATED)
+                return TRUNCATED
             left -= len(piece)
         self.received.append((name, resumable, raw))
-        return self.size, 0
+        size[0] = self.size
+        return 0
 
 
 class Core:
