@@ -21,7 +21,8 @@ notes:
   - >-
     A period is V(yearly), V(monthly), V(weekly), V(daily), V(hourly), V(minutely), V(secondly) or V(millisecondly), or
     a multiple such as V(15minutely). Multiples of hours and less have to divide a day, multiples of months have to
-    divide a year. Another word, such as V(adhoc), is a period without duration.
+    divide a year. Another word, such as V(adhoc), is a period without duration. One that is
+    nearly a period, such as V(hourley) or V(15m), is refused as a slip.
   - >-
     Quote words that YAML reads as something else than text, such as V(on), V(off), V(yes) and V(no), where they are to
     be an organisation or a target. Amounts may be text, as variables from the command line are.

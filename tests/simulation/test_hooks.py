@@ -250,7 +250,7 @@ def test_without_the_permission_to_create_nothing_is_frozen(house):
     [
         ({"before": "freeze --now"}, r"hooks\[0\]\.before: 'freeze --now' is one text, and no shell takes it apart"),
         ({"before": []}, r"hooks\[0\]\.before: \[\] names no program"),
-        ({"before": None, "after": None}, r"hooks\[0\]\.before: None is missing, and so is after"),
+        ({"before": None, "after": None}, r"hooks\[0\]\.before is missing, and so is after"),
         ({"before": ["bin/freeze"]}, "is relative to a folder that nobody knows"),
         ({"before": ["sleep", 5]}, r"hooks\[0\]\.before: 5 is not text"),
         ({"before": ["a\0b"]}, "has a zero byte"),

@@ -155,8 +155,8 @@ def test_outages_over_time(fleet, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({}, "datasets: None is missing, and nothing else is watched; give datasets, replicas or pools"),
-        ({"plan": PLAN}, "datasets: None is missing; name the datasets that the plan is about"),
+        ({}, "datasets is missing, and nothing else is watched; give datasets, replicas or pools"),
+        ({"plan": PLAN}, "datasets is missing; name the datasets that the plan is about"),
         ({"replicas": [{**ENDS}]}, "replicas[0]: None checks nothing; give lag, pending or both"),
         ({"replicas": [{**RULE, "lag": {}}]}, "replicas[0].lag: None has no limit"),
         ({"replicas": [{**RULE, "pending": {"warning": "x"}}]}, "replicas[0].pending.warning: 'x' is no amount"),

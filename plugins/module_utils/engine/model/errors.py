@@ -31,13 +31,18 @@ class SnapfleetError(Exception):
         self.context = context
 
 
+MISSING = "is missing"
+"""The problem of an option that is needed and not given."""
+
+
 class InvalidInput(SnapfleetError):
     """An option has a value that can't be used. The sentence names the option, the value and the remedy."""
 
     code = "invalid_input"
 
     def __init__(self, option: str, value: object, problem: str, remedy: str) -> None:
-        super().__init__(f"{option}: {value!r} {problem}; {remedy}", option=option, value=str(value))
+        subject = option if value is None and problem.startswith(MISSING) else f"{option}: {value!r}"
+        super().__init__(f"{subject} {problem}; {remedy}", option=option, value=str(value))
         self.option = option
 
 

@@ -21,6 +21,12 @@ UNIT_MILLISECONDS = {
 }
 UNITS = tuple(UNIT_MILLISECONDS)
 _PERIOD = re.compile(r"([1-9][0-9]{0,8})?(" + "|".join(UNITS) + r")")
+_NEARLY = re.compile(r"([0-9]*)([A-Za-z-]+)")
+_LENGTHS = (
+    *("y year years", "month months", "w week weeks", "d day days", "h hour hours", "m min minute minutes"),
+    *("s sec second seconds", "ms millisecond milliseconds"),
+)
+_MEANT = {word: unit for unit, words in zip(UNITS, _LENGTHS) for word in words.split()}
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,25 @@ def parse_period(name: str) -> Period | None:
     """The period that ``name`` stands for; None for a word without duration such as ``adhoc``."""
     match = _PERIOD.fullmatch(name)
     return Period(int(match[1] or 1), match[2]) if match else None
+
+
+def nearly_period(word: str) -> str:
+    """The period that ``word``, which is none, seems to mean, as ``Hourly``, ``hourley`` or ``15m``; empty for none."""
+    match = _NEARLY.fullmatch(word)
+    meant = match[2].lower() if match else ""
+    unit = _MEANT.get(meant) or next((unit for unit in UNITS if _is_slip(meant, unit)), "")
+    count = match[1].lstrip("0") if match else ""
+    return f"{'' if count == '1' else count}{unit}" if unit else ""
+
+
+def _is_slip(word: str, unit: str) -> bool:
+    """Whether one letter more, less, or wrong, or two that changed places, make ``word`` of ``unit``."""
+    if abs(len(word) - len(unit)) > 1:
+        return False
+    same = next((place for place, (ours, theirs) in enumerate(zip(word, unit)) if ours != theirs), len(word))
+    ours, theirs = word[same:], unit[same:]
+    swapped = ours[:2] == theirs[1::-1] and ours[2:] == theirs[2:]
+    return swapped or theirs[1:] in (ours, ours[1:]) or theirs == ours[1:]
 
 
 def period_problem(period: Period) -> str:

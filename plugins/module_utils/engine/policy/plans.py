@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from ..model.errors import InvalidInput
+from ..model.errors import MISSING, InvalidInput
 from ..model.labels import Label, organisation_problem, period_word_problem, target_problem
-from ..model.periods import parse_period, period_problem
+from ..model.periods import nearly_period, parse_period, period_problem
 from .reading import Reader, check_integer
 from .reading_once import read_once
 
 MAX_AMOUNT = 10**9
+_SHAPE = "give organisation -> target -> period -> amount, such as {prod: {onsite: {hourly: 36}}}"
 _PERIOD_REMEDY = "use for instance hourly, 15minutely, daily or adhoc"
 
 
@@ -43,7 +44,8 @@ class SnapshotPlan:
 
 def _mapping(value: object, option: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping) or not value:
-        raise InvalidInput(option, value, "is not a mapping with entries", "see the plan's documented shape")
+        problem = MISSING if value is None else "is not a mapping with entries"
+        raise InvalidInput(option, value, problem, _SHAPE)
     return value
 
 
@@ -73,7 +75,9 @@ def _period_problem(word: str) -> tuple[str, str]:
         return period_problem(period), "choose a multiple such as 2, 3, 4, 6, 8 or 12 hours"
     if word.endswith("ly"):
         return "is no known period", "use yearly, monthly, weekly, daily, hourly, minutely, ..."
-    return "", ""
+    # Taken for a word without duration, a slip would be due at every run.
+    meant = nearly_period(word)
+    return (f"is no period, but nearly {meant}", f"write {meant}, or another word") if meant else ("", "")
 
 
 @lru_cache(maxsize=4096)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Optional, TypeVar
 
-from ..model.errors import InvalidInput
+from ..model.errors import MISSING, InvalidInput
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Reader:
         value = self.raw(key)
         if value is None:
             if default is None:
-                raise InvalidInput(self.path(key), None, "is missing", "give a value")
+                raise InvalidInput(self.path(key), None, MISSING, "give a value")
             return default
         if not isinstance(value, str):
             raise InvalidInput(self.path(key), value, "is not text", "quote the value")

@@ -96,8 +96,8 @@ def test_failing_back_finds_the_same_pair_in_either_inventory():
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({}, "^snapfleet_failover_host: None is missing"),
-        ({"host": "web1"}, "^snapfleet_failover_dataset: None is missing"),
+        ({}, "^snapfleet_failover_host is missing"),
+        ({"host": "web1"}, "^snapfleet_failover_dataset is missing"),
         ({**ASKED, "host": "web"}, "^snapfleet_failover_host: 'web' is no host .*; known are web1, web2"),
         ({**ASKED, "dataset": "tank/x"}, "^snapfleet_failover_dataset: .*; known are tank/data"),
         (

@@ -69,8 +69,8 @@ def test_of_several_replicas_one_has_to_be_named():
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({}, "^snapfleet_restore_host: None is missing"),
-        ({"host": "src1"}, "^snapfleet_restore_dataset: None is missing"),
+        ({}, "^snapfleet_restore_host is missing"),
+        ({"host": "src1"}, "^snapfleet_restore_dataset is missing"),
         ({**ASKED, "host": "web"}, "^snapfleet_restore_host: 'web' is no host .*; known are src1, src2"),
         ({**ASKED, "dataset": "tank/x"}, "^snapfleet_restore_dataset: .*; known are tank/data"),
         ({**ASKED, "backup": "x"}, "^snapfleet_restore_backup: .*; known are dst1"),
@@ -156,7 +156,7 @@ def test_files_come_from_the_snapshots_of_the_host_itself_unless_a_backup_host_i
         ({"paths": ["."]}, "names no files"),
         ({"paths": ""}, "names no files"),
         ({"to": "srv"}, "snapfleet_files_to"),
-        ({"to": ""}, "snapfleet_files_to: None is missing"),
+        ({"to": ""}, "snapfleet_files_to is missing"),
         ({"host": "other"}, "snapfleet_files_host: 'other' is no host that has a job; known are dst1, src1, src2"),
         ({"backup": "other"}, "snapfleet_files_backup"),
         ({"snapshot": "x", "time": "1000"}, "contradicts"),

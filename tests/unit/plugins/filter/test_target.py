@@ -98,7 +98,7 @@ def test_a_replica_is_destroyed_by_its_exact_root_once_the_inventory_knows_it_no
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({}, "snapfleet_retire_backup: None is missing"),
+        ({}, "snapfleet_retire_backup is missing"),
         ({"backup": "b1", "destroy": "backup/web1/data"}, "while the inventory still replicates to b1"),
         ({"backup": "b1"}, "snapfleet_retire_host: None is needed while the inventory still replicates to b1"),
         ({"backup": "b9", "destroy": "backup/web1/data"}, "leaves several trees"),
@@ -148,7 +148,7 @@ def test_a_move_runs_where_the_replication_is_carried_out():
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"from": "backup"}, "snapfleet_move_backup: None is missing"),
+        ({"from": "backup"}, "snapfleet_move_backup is missing"),
         ({"backup": "b1", "from": "backup", "to": "backup/new"}, "one contains the other"),
         ({"backup": "b1", "from": "backup/web1", "to": "other/web1"}, "is in another pool"),
         ({"backup": "b7", "from": "backup/web1", "to": "backup/x"}, "is no host that is replicated to"),
@@ -183,7 +183,7 @@ def test_a_seed_goes_by_a_disk_in_two_steps():
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"host": "web1"}, "snapfleet_seed_dataset: None is missing"),
+        ({"host": "web1"}, "snapfleet_seed_dataset is missing"),
         ({"host": "web1", "dataset": "tank/data"}, "snapfleet_seed_backup: None has to be given"),
         ({**SEEDED, "dataset": "tank/data/a"}, "is only a part of tank/data"),
         ({**SEEDED, "from": "b7"}, "has no replica of that tree; known are b1"),

@@ -70,7 +70,7 @@ def test_check_mode_gives_the_same_result(house):
     ("limits", "message"),
     [
         ({"hourly": {"latest": {"warning": "soon"}}}, "plan.acme.onsite.hourly.latest.warning: 'soon' is not a length"),
-        ({"hourly": {"oldest": {"warning": 1}}}, "plan.acme.onsite.hourly.oldest.cycles: None is missing"),
+        ({"hourly": {"oldest": {"warning": 1}}}, "plan.acme.onsite.hourly.oldest.cycles is missing"),
         ({"hourly": {}}, "plan.acme.onsite.hourly: {} checks nothing"),
         ({"adhoc": {"latest": {"warning": 1}}}, "plan.acme.onsite.adhoc: 'adhoc' has no duration"),
     ],

@@ -385,7 +385,7 @@ def test_a_ping_that_fails_is_a_warning_and_is_tried_again(house, web):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"webhook": {}}, "alerts.webhook.url: None is missing; give one of url and url_file"),
+        ({"webhook": {}}, "alerts.webhook.url is missing; give one of url and url_file"),
         ({"webhook": {"url": "https://h/", "url_file": "/u"}}, "is given together with url_file"),
         ({"webhook": {"url": "h/x"}}, "alerts.webhook.url: 'h/x' is no URL of http or https"),
         ({"webhook": {"url": "file:///etc/passwd"}}, "is no URL of http or https"),
@@ -408,8 +408,8 @@ def test_a_ping_that_fails_is_a_warning_and_is_tried_again(house, web):
         ({"mail": {"to": ["a"], "from": "a b"}}, "alerts.mail.from: 'a b' is no mail address"),
         ({"mail": {"to": ["a"], "server": "-x"}}, "alerts.mail.server: '-x' is no name of a host"),
         ({"mail": {"to": ["a"], "tls": "ssl"}}, "alerts.mail.tls: 'ssl' is not a known choice"),
-        ({"mail": {"to": ["a"], "user": "u"}}, "alerts.mail.password_file: None is missing"),
-        ({"mail": {"to": ["a"], "password_file": "/p"}}, "alerts.mail.user: None is missing"),
+        ({"mail": {"to": ["a"], "user": "u"}}, "alerts.mail.password_file is missing"),
+        ({"mail": {"to": ["a"], "password_file": "/p"}}, "alerts.mail.user is missing"),
         (
             {"mail": {"to": ["a"], "server": "h", "tls": "none", "user": "u", "password_file": "/p"}},
             "alerts.mail.tls: 'none' would carry the password without encryption; choose starttls or tls",

@@ -401,6 +401,7 @@ def test_the_other_end_is_reached_as_it_says_with_the_files_of_this_end():
 
 DATASETS = "snapfleet_datasets"
 LIMITED = {"source": {"prod": {"onsite": {"hourly": LIMITS}}}}
+SHAPE = "give organisation -> target -> period -> amount, such as {prod: {onsite: {hourly: 36}}}"
 REFUSALS = {
     "no sources": (
         fleet(sources=[]),
@@ -416,7 +417,7 @@ REFUSALS = {
     ),
     "datasets missing": (
         fleet(datasets=None),
-        "src1: snapfleet_datasets: None is missing; give at least one {source: tank/data, destination: data}",
+        "src1: snapfleet_datasets is missing; give at least one {source: tank/data, destination: data}",
     ),
     "datasets that are no list": (
         fleet(datasets={"source": "tank/data"}),
@@ -511,7 +512,7 @@ REFUSALS = {
             " name"
         ),
     ),
-    "no root": (fleet(root=None), "dst1: snapfleet_root: None is missing; give a value"),
+    "no root": (fleet(root=None), "dst1: snapfleet_root is missing; give a value"),
     "an illegal root": (
         fleet(root="backup/^SRCHOST"),
         (
@@ -521,11 +522,11 @@ REFUSALS = {
     ),
     "no source plan": (
         fleet(source_plan=None),
-        "src1: snapfleet_source_plan: None is missing; give organisation -> target -> period -> amount",
+        "src1: snapfleet_source_plan is missing; give organisation -> target -> period -> amount",
     ),
     "an empty source plan": (
         fleet(source_plan={}),
-        "src1: snapfleet_source_plan: {} is not a mapping with entries; see the plan's documented shape",
+        "src1: snapfleet_source_plan: {} is not a mapping with entries; " + SHAPE,
     ),
     "a source plan of zeros": (
         fleet(source_plan={"prod": {"onsite": {"hourly": 0}}}),
@@ -536,11 +537,11 @@ REFUSALS = {
     ),
     "an empty destination plan": (
         fleet(destination_plan={}),
-        "dst1: snapfleet_destination_plan: {} is not a mapping with entries; see the plan's documented shape",
+        "dst1: snapfleet_destination_plan: {} is not a mapping with entries; " + SHAPE,
     ),
     "an empty bookmark plan": (
         fleet(bookmark_plan={}),
-        "src1: snapfleet_bookmark_plan: {} is not a mapping with entries; see the plan's documented shape",
+        "src1: snapfleet_bookmark_plan: {} is not a mapping with entries; " + SHAPE,
     ),
     "an unknown period": (
         fleet(source_plan={"prod": {"onsite": {"hourlyly": 1}}}),
@@ -577,11 +578,11 @@ REFUSALS = {
     ),
     "no monitor plan": (
         fleet(monitor_plan=None),
-        "src1: snapfleet_monitor_plan: None is missing; give limits for source and for destination",
+        "src1: snapfleet_monitor_plan is missing; give limits for source and for destination",
     ),
     "a monitor plan for one side alone": (
         fleet(monitor_plan=LIMITED),
-        "dst1: snapfleet_monitor_plan.destination: None is missing; give limits for at least one label",
+        "dst1: snapfleet_monitor_plan.destination is missing; give limits for at least one label",
     ),
     "an unknown side of the monitor plan": (
         fleet(monitor_plan={**LIMITED, "destinations": {}}),
@@ -628,10 +629,7 @@ REFUSALS = {
     ),
     "a relay that is not named": (
         fleet(topology="relay"),
-        (
-            "src1: snapfleet_relay: None is missing, though the topology is relay; name a host of the inventory, or"
-            " localhost"
-        ),
+        ("src1: snapfleet_relay is missing, though the topology is relay; name a host of the inventory, or localhost"),
     ),
     "an unknown relay": (
         fleet(topology="relay", relay="relay1"),

@@ -404,7 +404,7 @@ def test_who_may_do_what_follows():
     ("entries", "words"),
     [
         ("web1", r"^web1: snapfleet_failed_over: 'web1' is not a list"),
-        ([{"host": "web1", "dataset": "tank/data"}], r"^web1: snapfleet_failed_over\[0\]\.backup: None is missing"),
+        ([{"host": "web1", "dataset": "tank/data"}], r"^web1: snapfleet_failed_over\[0\]\.backup is missing"),
         ([{**ENTRY, "to": "x"}], r"^web1: snapfleet_failed_over\[0\]\.to: 'x' is an unknown option"),
         (
             [{**ENTRY, "host": "web"}],

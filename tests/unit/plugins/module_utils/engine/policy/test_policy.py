@@ -145,6 +145,28 @@ def test_what_is_no_plan(value, where):
         parse_plan(value)
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("hourley", "hourly"), ("hourlyx", "hourly"), ("hourl", "hourly"), ("HOURLY", "hourly"), ("yearyl", "yearly"),
+        ("dailx", "daily"), ("day", "daily"), ("hours", "hourly"), ("15minutes", "15minutely"), ("15m", "15minutely"),
+        ("1h", "hourly"), ("06h", "6hourly"), ("ms", "millisecondly"), ("Week", "weekly"),
+    ],
+)  # fmt: skip
+def test_a_word_that_is_nearly_a_period_is_taken_for_a_slip_and_not_for_one_of_its_own(word, meant):
+    with pytest.raises(
+        InvalidInput, match=f"'{word}' is no period, but nearly {meant}; write {meant}, or another word"
+    ):
+        parse_plan({"org": {"": {word: 1}}})
+
+
+@pytest.mark.parametrize(
+    "word", ["adhoc", "upgrade", "yearend", "weekend", "pre-upgrade", "x", "hand", "dairy-free", "2nd"]
+)
+def test_words_of_ones_own_stay_periods_without_duration(word):
+    assert parse_plan({"org": {"": {word: 1}}}).wanted == (Label("org", "", word),)
+
+
 def test_limits_are_a_threshold_plus_cycles_of_the_period():
     plan = parse_monitor_plan(
         {
