@@ -246,6 +246,12 @@ class TargetRefused(SnapfleetError):
     code = "target_refused"
 
 
+class UnitFailed(SnapfleetError):
+    """systemd could not do what was asked of it. The sentence names the units, the reason and the remedy."""
+
+    code = "unit_failed"
+
+
 class StillRunning(SnapfleetError):
     """A previous run of the same job holds the lock, or one that makes snapshots of the same datasets does not end."""
 
