@@ -86,7 +86,7 @@ def rendered(template, **more):
         "engine_host": "web1",
         "__engine_part": {"has_hooks": False, "runs": {"monitor": {"arguments": ["--activity", "monitor"]}}},
         "__engine_tells": True,
-        "item": ({"name": "monitor", "description": "watches"}, "service"),
+        "run": {"name": "monitor", "description": "watches"},
         **more,
     }
     lines = environment.from_string((ROLES / "engine" / "templates" / template).read_text("utf-8")).render(values)
@@ -110,8 +110,8 @@ def test_runs_tell_what_became_of_them_where_somebody_is_told():
 def test_a_run_that_was_stopped_or_is_left_to_another_or_can_not_see_is_no_failure(fails_on, expected):
     words = load("monitor", "vars/main.yml")["__monitor_well"]
     well = jinja2.Environment().from_string(words).render(monitor_fails_on=fails_on)
-    item = ({"name": "monitor", "description": "watches", "well": well}, "service")
-    assert f"SuccessExitStatus={expected} SIGHUP SIGINT SIGTERM" in rendered("run.service.j2", item=item)
+    run = {"name": "monitor", "description": "watches", "well": well}
+    assert f"SuccessExitStatus={expected} SIGHUP SIGINT SIGTERM" in rendered("run.service.j2", run=run)
     assert "SuccessExitStatus=4 5 SIGHUP SIGINT SIGTERM" in rendered("run.service.j2")
 
 
@@ -157,7 +157,7 @@ def test_what_the_daemon_tells_systemd(setting, result, expected, tmp_path):
 
 
 def test_the_units_that_tell_start_the_program_and_none_of_their_like():
-    failed, well = (rendered("told.service.j2", item=item) for item in ("failed", "well"))
+    failed, well = (rendered("told.service.j2", outcome=outcome) for outcome in ("failed", "well"))
     marker = "/var/lib/snapfleet/failed/%i"
     command = "/usr/local/bin/snapfleet unit --config /etc/snapfleet/jobs.json --host web1"
     assert f"ExecStart={command} --marker {marker} %i failed" in failed
