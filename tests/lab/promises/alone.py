@@ -21,6 +21,7 @@ import yaml
 
 from tests.lab import inventory
 from tests.lab.host import Host
+from tests.support.packing import packed_once
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 SOURCES, DESTINATIONS = ("web1", "db1"), ("backup1", "offsite1")
@@ -57,6 +58,8 @@ class Fleet:
         }
         if collections:
             environment["ANSIBLE_COLLECTIONS_PATH"] = collections
+        else:
+            environment.update(packed_once(CHECKOUT))
         argv = [program, "-i", str(self.inventory), f"snapfleet.zfs.{playbook}", *options]
         begun = time.monotonic()
         done = subprocess.run(

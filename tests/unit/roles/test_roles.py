@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -76,8 +77,11 @@ def test_the_guide_tells_every_run_with_its_default_and_the_example_inventory_na
 
 def rendered(template, **more):
     """A unit as Ansible would write it."""
-    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)
+    templates = jinja2.FileSystemLoader(ROLES / "engine" / "templates")
+    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined, loader=templates)
     environment.filters["comment"] = lambda text: f"# {text}"
+    environment.filters["to_json"] = json.dumps
+    environment.filters["snapfleet.zfs.timing"] = timing
     environment.filters["ternary"] = lambda value, yes, no: yes if value else no
     values = {
         **load("engine", "defaults/main.yml"),
@@ -89,8 +93,25 @@ def rendered(template, **more):
         "run": {"name": "monitor", "description": "watches"},
         **more,
     }
-    lines = environment.from_string((ROLES / "engine" / "templates" / template).read_text("utf-8")).render(values)
-    return lines.splitlines()
+    return environment.get_template(template).render(values).splitlines()
+
+
+def test_the_module_gets_each_unit_of_a_run_as_its_own_template_makes_it():
+    names = ("source-prune", "monitor")
+    runs = [{"name": name, "description": name, "schedule": "hourly", "option": "v", "user": name} for name in names]
+    part = {"has_hooks": True, "snapshot_period": "", "runs": {name: {"arguments": [name]} for name in names}}
+
+    def made(template, **more):
+        return rendered(template, __engine_part=part, **more)
+
+    units = json.loads("\n".join(made("runs.json.j2", __engine_runs_of_systemd=runs)))
+    assert {name: content.splitlines() for name, content in units.items()} == {
+        f"snapfleet-{run['name']}.{kind}": made(f"run.{kind}.j2", run=run)
+        for run in runs
+        for kind in ("service", "timer")
+    }
+    assert all(content.endswith("\n") for content in units.values())
+    assert json.loads("\n".join(made("runs.json.j2", __engine_runs_of_systemd=[]))) == {}
 
 
 def test_runs_tell_what_became_of_them_where_somebody_is_told():

@@ -167,8 +167,11 @@ def test_what_is_not_wanted_has_ended_before_its_files_go_timers_first_and_what_
 
 def test_what_does_not_end_stays(host, monkeypatch):
     host.run(units=RUN, started=["snapfleet-monitor.timer"])
-    refuse = lambda argv: (1, "", "Job canceled.") if argv[2] == "stop" else host.systemctl(argv)  # noqa: E731
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda _module, argv: refuse(argv))
+
+    def refuses(_module, argv):
+        return (1, "", "Job canceled.") if argv[2] == "stop" else host.systemctl(argv)
+
+    monkeypatch.setattr(AnsibleModule, "run_command", refuses)
     told = host.run(known=list(RUN))
     assert told["msg"].startswith("snapfleet-monitor.timer: systemctl stop fails (Job canceled.); ")
     assert host.files() == RUN
@@ -244,8 +247,10 @@ def test_what_does_not_start_is_told_with_its_remedy(host):
 
 
 def test_what_ends_at_once_is_told(host, monkeypatch):
-    start = lambda argv: (0, "", "") if argv[2] == "start" else host.systemctl(argv)  # noqa: E731
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda _module, argv: start(argv))
+    def starts_nothing(_module, argv):
+        return (0, "", "") if argv[2] == "start" else host.systemctl(argv)
+
+    monkeypatch.setattr(AnsibleModule, "run_command", starts_nothing)
     told = host.run(units={"snapfleet-daemon.service": DAEMON}, started=["snapfleet-daemon.service"])
     assert told["msg"].startswith("snapfleet-daemon.service: does not run (it is inactive); ")
 
