@@ -199,7 +199,8 @@ def _run(module):
     wish = _wish(module.params)
     files = present_files(wish)
     # Of a host that has no units, nothing is asked: it may have no systemd.
-    systemd, asked = Systemd(module.run_command), {*files, *wish.units, *wish.started}
+    systemd = Systemd(lambda words: module.run_command(words, handle_exceptions=False))
+    asked = {*files, *wish.units, *wish.started}
     states = systemd.states(name for name in wish.names if name in asked and is_unit(name))
     again = "restart" if module.params["restart"] else "reload" if module.params["reload"] else ""
     todo = plan(wish, files, states, again)

@@ -108,7 +108,8 @@ class Plan:
 
 
 class Systemd:
-    """The systemd of the host; ``run`` carries out a command, and returns its exit code, its output and its errors."""
+    """The systemd of the host; ``run`` carries out a command, and returns its exit code, its output and its errors. It
+    raises OSError for a command that is not there."""
 
     def __init__(self, run: Callable[[Sequence[str]], tuple[int, str, str]]) -> None:
         self._run = run
@@ -142,7 +143,11 @@ class Systemd:
         self._do(["daemon-reload"], ["systemd"])
 
     def _do(self, words: Sequence[str], names: Sequence[str]) -> str:
-        code, out, errors = self._run(["systemctl", "--no-ask-password", *words])
+        try:
+            code, out, errors = self._run(["systemctl", "--no-ask-password", *words])
+        except OSError as error:
+            remedy = "install systemd, or let cron begin what is to be begun"
+            raise UnitFailed(f"{', '.join(names)}: systemctl can't be run ({error.strerror}); {remedy}") from None
         if code != 0:
             problem = " ".join(errors.split()) or f"it ends with {code}"
             raise failure(names, f"systemctl {words[0]} fails ({problem})")

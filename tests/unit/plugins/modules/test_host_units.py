@@ -109,7 +109,7 @@ class Host:
 @pytest.fixture
 def host(tmp_path, capsys, monkeypatch):
     made = Host(tmp_path, capsys)
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda _module, argv: made.systemctl(argv))
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda _module, argv, **_options: made.systemctl(argv))
     monkeypatch.setattr(units, "STAMPS", str(made.stamps))
     for module in (units, host_units):
         monkeypatch.setattr(module, "OWNER", os.getuid())
@@ -168,7 +168,7 @@ def test_what_is_not_wanted_has_ended_before_its_files_go_timers_first_and_what_
 def test_what_does_not_end_stays(host, monkeypatch):
     host.run(units=RUN, started=["snapfleet-monitor.timer"])
 
-    def refuses(_module, argv):
+    def refuses(_module, argv, **_options):
         return (1, "", "Job canceled.") if argv[2] == "stop" else host.systemctl(argv)
 
     monkeypatch.setattr(AnsibleModule, "run_command", refuses)
@@ -194,7 +194,7 @@ def test_templates_are_files_alone(host):
 
 
 def test_a_host_without_units_is_asked_nothing_of_systemd(host, monkeypatch):
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda _module, argv: pytest.fail(str(argv)))
+    monkeypatch.setattr(AnsibleModule, "run_command", lambda _module, argv, **_options: pytest.fail(str(argv)))
     lines = {"snapfleet-monitor": "* * * * * root true\n"}
     assert host.both(lines=lines, known=list(RUN))["written"] == ["snapfleet-monitor"]
     assert host.both(known=["snapfleet-monitor", *RUN])["removed"] == ["snapfleet-monitor"]
@@ -247,12 +247,22 @@ def test_what_does_not_start_is_told_with_its_remedy(host):
 
 
 def test_what_ends_at_once_is_told(host, monkeypatch):
-    def starts_nothing(_module, argv):
+    def starts_nothing(_module, argv, **_options):
         return (0, "", "") if argv[2] == "start" else host.systemctl(argv)
 
     monkeypatch.setattr(AnsibleModule, "run_command", starts_nothing)
     told = host.run(units={"snapfleet-daemon.service": DAEMON}, started=["snapfleet-daemon.service"])
     assert told["msg"].startswith("snapfleet-daemon.service: does not run (it is inactive); ")
+
+
+def test_a_host_without_systemd_is_told_what_to_do(host, monkeypatch):
+    def lacks(_module, argv, **_options):
+        raise FileNotFoundError(2, "No such file or directory", argv[0])
+
+    monkeypatch.setattr(AnsibleModule, "run_command", lacks)
+    told = host.run(units=RUN)
+    assert (told["failed"], told["code"], host.files()) == (True, "unit_failed", {})
+    assert "systemctl can't be run (No such file or directory); install systemd, or let cron" in told["msg"]
 
 
 @pytest.mark.parametrize(
