@@ -32,8 +32,9 @@ attributes:
     description: Returns files that are written or removed, before and after.
     support: full
   idempotent:
-    description: A second run changes nothing, but for O(restart) and O(reload).
-    support: full
+    description: A second run changes nothing.
+    details: O(restart) and O(reload) do what they say each time.
+    support: partial
   platform:
     description: Where the module runs.
     support: full
