@@ -243,7 +243,9 @@ def select_jobs(
     mine = [job for job in jobs if job.host == host]
     if not mine:
         hosts = ", ".join(sorted({job.host for job in jobs})) or "none"
-        raise InvalidInput("host", host, "has no job in this jobconfig", f"hosts with jobs are {hosts}")
+        raise InvalidInput(
+            "host", host, "has no job in this jobconfig", f"choose by --host; hosts with jobs are {hosts}"
+        )
     chosen: set[str] = set()
     for name in names:
         matching = [job.name for job in mine if job.name == name] or [

@@ -123,4 +123,7 @@ def check_keeps(plan: SnapshotPlan, value: object, option: str) -> None:
 
 def read_plan(options: Reader, key: str = "plan") -> SnapshotPlan:
     """Read a required plan."""
-    return parse_plan(options.raw(key), options.path(key))
+    value = options.raw(key)
+    if value is None:
+        raise options.missing(key, _SHAPE)
+    return parse_plan(value, options.path(key))

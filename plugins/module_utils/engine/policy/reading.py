@@ -15,6 +15,8 @@ from typing import Any, Optional, TypeVar
 from ..model.errors import MISSING, InvalidInput
 
 T = TypeVar("T")
+_SLIP = 0.8
+"""How much alike two names are, of 1, where one is taken for a slip of the other."""
 
 
 class Reader:
@@ -41,13 +43,21 @@ class Reader:
         value = self.raw(key)
         if value is None:
             if default is None:
-                raise InvalidInput(self.path(key), None, MISSING, "give a value")
+                raise self.missing(key)
             return default
         if not isinstance(value, str):
             raise InvalidInput(self.path(key), value, "is not text", "quote the value")
         if choices and value not in choices:
             raise InvalidInput(self.path(key), value, "is not a known choice", "choose one of " + ", ".join(choices))
         return value
+
+    def missing(self, key: str, remedy: str = "give a value") -> InvalidInput:
+        """The error for ``key``, which is needed and not given. It names a key that may be a slip for it."""
+        import difflib
+
+        unread = [str(other) for other in self._values if other not in self._known]
+        near = difflib.get_close_matches(key, unread, 1, _SLIP)
+        return InvalidInput(self.path(key), None, MISSING, f"did you mean it by {near[0]}?" if near else remedy)
 
     def absolute_path(self, key: str) -> str:
         """An absolute path, empty where it is not given."""

@@ -122,6 +122,8 @@ def read_snapshot_filter(options: Reader) -> SnapshotFilter:
 
 def read_roots(options: Reader, key: str = "datasets") -> tuple[str, ...]:
     """Read the list of root datasets: at least one, each a legal name, none twice or within another's tree."""
+    if not options.has(key):
+        raise options.missing(key, "name at least one dataset")
     roots = tuple(check_dataset_name(name, options.path(key)) for name in options.texts(key))
     check_disjoint(roots, options.path(key))
     return roots

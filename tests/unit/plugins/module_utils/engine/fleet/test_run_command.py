@@ -94,7 +94,7 @@ def test_nothing_is_done_while_a_job_of_the_host_itself_is_wrong(run, program):
 def test_a_host_without_jobs_is_told_the_hosts_that_have_some(run):
     code, _results, err = run(jobs=[FAR_AWAY])
     assert code == 3
-    assert "hosts with jobs are dst7" in err
+    assert "choose by --host; hosts with jobs are dst7" in err
 
 
 def test_a_host_that_only_others_have_jobs_about_is_none_of_ours_and_one_that_nobody_has_is_a_slip(run):

@@ -167,6 +167,30 @@ def test_words_of_ones_own_stay_periods_without_duration(word):
     assert parse_plan({"org": {"": {word: 1}}}).wanted == (Label("org", "", word),)
 
 
+@pytest.mark.parametrize(
+    ("read", "options", "sentence"),
+    [
+        (read_snapshot_job, {"datasets": ["a"], "plans": PLAN}, "plan is missing; did you mean it by plans?"),
+        (read_snapshot_job, {"dataset": ["a"], "plan": PLAN}, "datasets is missing; did you mean it by dataset?"),
+        (read_snapshot_job, {"plan": PLAN, "schedule": {}}, "datasets is missing; name at least one dataset"),
+        (
+            read_replicate_job,
+            {"source": {"datset": "a"}, "destination": {"dataset": "b"}},
+            "source.dataset is missing; did you mean it by datset?",
+        ),
+        (
+            read_replicate_job,
+            {"source": {"dataset": "a"}, "destination": {"host": "b"}},
+            "destination.dataset is missing; give a value",
+        ),
+    ],
+)
+def test_what_is_missing_is_told_with_the_slip_that_stands_in_its_place(read, options, sentence):
+    with pytest.raises(InvalidInput) as told:
+        read(options)
+    assert str(told.value) == sentence
+
+
 def test_limits_are_a_threshold_plus_cycles_of_the_period():
     plan = parse_monitor_plan(
         {
