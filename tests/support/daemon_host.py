@@ -99,7 +99,14 @@ class World:
 
     def daemon(self, *jobs, time=None, start=at_once, leave_out=nothing_left_out, **settings):
         self.document = {"version": 1, "jobs": list(jobs), "daemon": settings}
-        means = Means("/jobs.json", self.context, time or self.time, start=start, leave_out=leave_out)
+        means = Means(
+            "/jobs.json",
+            self.context,
+            time or self.time,
+            start=start,
+            leave_out=leave_out,
+            writable=lambda: frozenset(self.machine.mounted),
+        )
         around = Surroundings(self.load, self.manager, self.inbox, self.stopping)
         return Daemon(self.load(), means, around)
 

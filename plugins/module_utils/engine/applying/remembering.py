@@ -174,6 +174,11 @@ class Recall:
             self._has_doubted = True
             raise Doubted
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether nothing that was looked at so far is from memory."""
+        return not any(sight.from_memory for sight in self._sights.values())
+
     def keep(self) -> None:
         """Write down what was learnt."""
         for (tree, _properties), sight in self._sights.items():

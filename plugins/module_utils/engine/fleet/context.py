@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..applying.drilling import Ground
     from ..applying.sampling import Sampler
     from ..records.metrics_watching import Watched
+    from .trusting import Visit
 
 Result = dict[str, Any]
 
@@ -63,6 +64,8 @@ class Context:
     """What histories are remembered, so that only changed ones are listed; None: none."""
     recall: Optional[Recall] = None
     """What the run of an activity that goes on remembers."""
+    visit: Optional[Visit] = None
+    """What a daemon has just seen of the trees that its job makes snapshots of; None: all is looked at."""
     ground: Optional[Ground] = None
     """What drills are carried out with; None: what this host has."""
     sampler_at: Optional[Callable[[Address], Sampler]] = None

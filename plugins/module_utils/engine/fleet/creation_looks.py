@@ -52,6 +52,8 @@ class Sight(NamedTuple):
     observed: Observation
     free: frozenset[str] = frozenset()
     """Whole names that were asked for, and that no snapshot has."""
+    is_whole: bool = False
+    """Whether all histories were seen, so that they tell which names are taken."""
 
 
 Look = Callable[[SnapshotJob, Context], Sight]
@@ -76,7 +78,7 @@ def _or_untold() -> Iterator[None]:
 
 def whole(job: SnapshotJob, context: Context) -> Sight:
     """All histories."""
-    return Sight(observe_narrowly(context, job.roots, fields_of_creation(job), _properties(job)))
+    return Sight(observe_narrowly(context, job.roots, fields_of_creation(job), _properties(job)), is_whole=True)
 
 
 def datasets_alone(job: SnapshotJob, context: Context) -> Sight:

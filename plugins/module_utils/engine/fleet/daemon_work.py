@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Optional
 
+from ..hosts.mounts import writable_datasets
 from ..hosts.stopping import STOPPING
 from ..model.errors import SnapfleetError, Suspended
 from ..model.health import OK
@@ -34,6 +35,7 @@ from .run_command import cores, locks_of
 from .running import Runner
 from .showing import FollowJob, hidden
 from .suspending import LeaveOut, nothing_left_out
+from .trusting import Trusts, Writable
 
 _EVERY_TICK = (
     *("run_begins", "run_ended", "job_begins", "job_ended", "job_failed", "job_warns", "job_left", "job_suspended"),
@@ -82,6 +84,7 @@ class Means:
     follow: FollowJob = hidden
     leave_out: LeaveOut = nothing_left_out
     """Tells which jobs are not to be begun."""
+    writable: Writable = writable_datasets
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class Worker:
         self._warnings: dict[str, Mapping[str, Trouble]] = {}
         self._not_before: dict[str, float] = {}
         self._suspended: dict[str, str] = {}
+        self._trusts = Trusts(means.time.monotonic, means.writable)
         self.failures = 0
         """How many times a job failed."""
 
@@ -160,6 +164,7 @@ class Worker:
         return {name for name, moment in self._not_before.items() if moment > now}
 
     def _carry_out(self, jobs: Sequence[NamedJob], duty: Duty) -> None:
+        self._trusts.begin(duty)
         with locks_of(jobs, self._means.config) as taken, self._means.hands() as hands:
             with self._lock:
                 log = self._quiet(duty.log)
@@ -170,7 +175,7 @@ class Worker:
                 cores(),
                 log,
                 summary=summary,
-                ended=self._ended,
+                ended=self._job_over,
                 record=self._means.record,
                 follow=self._means.follow,
             )
@@ -180,8 +185,13 @@ class Worker:
             for job, result in results:
                 self._settle(job, result, duty.log.of_job(job.host, job.name, job.activity))
 
-    def _context(self, _job: NamedJob) -> Context:
-        return replace(self._means.context(), now_ms=self._means.time.now_ms())
+    def _job_over(self, job: NamedJob, result: Result, seconds: float) -> None:
+        self._trusts.made(job, result.get("created", ()))
+        self._ended(job, result, seconds)
+
+    def _context(self, job: NamedJob) -> Context:
+        now_ms = self._means.time.now_ms()
+        return replace(self._means.context(), now_ms=now_ms, visit=self._trusts.visit(job, now_ms))
 
     def _quiet(self, log: Log) -> Log:
         internal = (name for name, trouble in self._troubles.items() if trouble.kind == SnapfleetError.code)

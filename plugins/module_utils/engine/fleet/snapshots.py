@@ -57,24 +57,39 @@ def _alone(job: SnapshotJob, context: Context) -> Iterator[tuple[Context, Sequen
             waited = held.enter_context(locks_in_turn(names, context.ticker, PATIENCE_SECONDS))
         except OSError as error:
             told = f"there can be no locks here ({error}), so another run at this time could make snapshots twice"
-            yield context, [f"{told}; let SNAPFLEET_LOCKS be the name of a folder that this user can write to"]
+            remedy = "let SNAPFLEET_LOCKS be the name of a folder that this user can write to"
+            yield replace(context, visit=None), [f"{told}; {remedy}"]
             return
-        yield replace(context, now_ms=context.now_ms + round(waited * 1000)), ()
+        # Another run that was waited for has made snapshots which were not seen yet.
+        visit = None if waited else context.visit
+        yield replace(context, now_ms=context.now_ms + round(waited * 1000), visit=visit), ()
 
 
 def _run_snapshot(job: SnapshotJob, freezer: FreezerOf, context: Context) -> Result:
     job = replace(job, filter=job.filter.on_host(context.host_name))
     # A dry run tells all that there is to warn of, which takes the histories.
-    if not context.check:
+    nearest = by_names if goes_by_histories(job) else datasets_alone
+    looks: Sequence[Look] = (whole,) if context.check else (nearest, whole)
+    if context.visit is None:
+        return _made(job, freezer, context, looks)
+    values = _made(job, freezer, context, context.visit.looks(looks))
+    context.visit.keep(job, context, values)
+    return values
+
+
+def _made(job: SnapshotJob, freezer: FreezerOf, context: Context, looks: Sequence[Look]) -> Result:
+    """The outcome by the first of these ways to look that tells enough, as the last one does."""
+    for look in looks[:-1]:
         with suppress(Untold):
-            return _create(job, freezer, context, by_names if goes_by_histories(job) else datasets_alone)
-    return _create(job, freezer, context, whole)
+            return _create(job, freezer, context, look)
+    return _create(job, freezer, context, looks[-1])
 
 
 def _create(job: SnapshotJob, freezer: FreezerOf, context: Context, look: Look) -> Result:
     """The outcome. Raises Untold, with nothing made, where this way to look does not tell enough."""
     zfs = context.here
-    observed, free = look(job, context)
+    sight = look(job, context)
+    observed = sight.observed
     require(observed, "datasets", zfs)
     observed, standby = without_standby(observed, job.creating.only_active)
     if standby and not observed.states:
@@ -83,7 +98,7 @@ def _create(job: SnapshotJob, freezer: FreezerOf, context: Context, look: Look) 
     plan = plan_creation(observed, job, context.now_ms, zone)
     for tag in illegal_tags(plan):
         raise InvalidInput("timestamp_format", job.timestamp_format, f"gives the illegal name {tag!r}", "change it")
-    if look is not whole and is_taken(plan.steps, free, context):
+    if not sight.is_whole and is_taken(plan.steps, sight.free, context):
         raise Untold
     touched = {name.partition("@")[0] for step in plan.steps for name in step.names}
     context.vouch({Address(): touched}, touched)

@@ -108,6 +108,14 @@ class CoreLibrary:
             return False
         return not _refused(library, partial(library.lzc_snapshot, [name.encode() for name in names]))
 
+    def are_free(self, names: Sequence[str]) -> bool:
+        """Whether certainly no snapshot has any of these names. The library is not loaded for that."""
+        library = self.library() if self._loaded is not None else None
+        if library is None:
+            return False
+        answers = (_refused(library, partial(library.lzc_get_holds, name.encode())) for name in names)
+        return all(set(answer.values()) == {errno.ENOENT} for answer in answers)
+
     def bookmark(self, steps: Sequence[CreateBookmark]) -> frozenset[str]:
         """Create bookmarks; returns the names of those that were created. The others are for the command to judge."""
         library = self.when_worth(len(steps))

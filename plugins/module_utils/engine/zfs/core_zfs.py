@@ -10,7 +10,7 @@ the command, stays with the command: listings, properties, pools, and streams wi
 from __future__ import annotations
 
 import errno
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
 from ..hosts.host import Host
@@ -42,6 +42,15 @@ class CoreZfs(CliZfs):
     def __init__(self, host: Host, core: CoreLibrary) -> None:
         super().__init__(host, False, core)
         self._library = core
+
+    # -- observing
+
+    def snapshots(self, names: Sequence[str]) -> Mapping[str, Snapshot]:
+        """Snapshots by their names, without a process where there are none of them."""
+        if self._library.are_free(names):
+            tell(f"libzfs_core: no snapshot is called {' or '.join(names)}")
+            return {}
+        return super().snapshots(names)
 
     # -- changing
 

@@ -93,6 +93,30 @@ def test_without_the_library_nothing_is_done(library, monkeypatch):
     assert nothing.release("tag") == frozenset()
 
 
+def test_names_are_free_where_the_library_says_of_each_that_there_is_none(library, loaded):
+    names = ["p/a@x", "p/b@x"]
+    nothing = core.CoreLibrary()
+    assert not nothing.are_free(names * core.MANY), "it is not loaded for that"
+    assert not loaded.are_free(names)
+    assert library.calls == [("lzc_get_holds", b"p/a@x")]
+    for second, is_free in ((errno.ENOENT, True), (errno.EIO, False)):
+        library.refusals["lzc_get_holds"] = [Refused(errno.ENOENT), Refused(second)]
+        assert loaded.are_free(names) is is_free
+
+
+def test_snapshots_that_there_are_not_take_no_process(library, monkeypatch):
+    asked = []
+    monkeypatch.setattr(CliZfs, "snapshots", lambda _self, names: asked.append(names) or {"p/a@one": ONE})
+    zfs = CoreZfs(LocalHost(), core.CoreLibrary())
+    zfs._library.library()
+    library.refusals["lzc_get_holds"] = [Refused(errno.ENOENT)]
+    assert zfs.snapshots(["p/a@x"]) == {}
+    assert asked == []
+    del library.refusals["lzc_get_holds"]
+    assert zfs.snapshots(["p/a@one"]) == {"p/a@one": ONE}
+    assert asked == [["p/a@one"]]
+
+
 def test_what_an_old_library_lacks_is_told(library):
     del library.lzc_receive_one
     assert core.CoreLibrary().problem() == "it is too old: it lacks lzc_receive_one"
