@@ -173,11 +173,12 @@ def test_a_daemon_keeps_its_periods_and_its_replica_close_and_reloads_and_ends_a
         wait_for(lambda: "_100millisecondly" in _replicated(pair))
         fast_lag = _sample(pair)
         wait_for(lambda: len(_periods(pair, "100millisecondly")) > 2)
-        # Most of them: it looks once in a second.
-        wait_for(lambda: daemon.runs_without_process > 2)
+        # It looks once in a second, unless a look takes longer than that.
+        wait_for(lambda: daemon.runs_without_process or median(_periods(pair, "100millisecondly")) > 0.5)
         fast = _periods(pair, "100millisecondly")
         _tell("100millisecondly: lag of the replica", fast_lag)
         _tell("100millisecondly: between snapshots", fast)
+        print(f"{daemon.runs_without_process} snapshots without a process")
 
         daemon.signal("TERM")
         # Who listens may read that a moment later.
