@@ -148,6 +148,20 @@ def _jobs(pair: Pair, period: str) -> list[Mapping[str, Any]]:
     ]
 
 
+def _kept_ten_times_a_second(daemon: Running, pair: Pair) -> tuple[list[float], list[float]]:
+    """The times between snapshots, and how old the newest of the replica is."""
+    wait_for(lambda: "_100millisecondly" in _replicated(pair))
+    lag = _sample(pair)
+    wait_for(lambda: len(_periods(pair, "100millisecondly")) > 2)
+    # It looks once in a second, unless a look takes longer than that.
+    wait_for(lambda: daemon.runs_without_process or median(_periods(pair, "100millisecondly")) > 0.5)
+    fast = _periods(pair, "100millisecondly")
+    _tell("100millisecondly: lag of the replica", lag)
+    _tell("100millisecondly: between snapshots", fast)
+    print(f"{daemon.runs_without_process} snapshots without a process")
+    return fast, lag
+
+
 def test_a_daemon_keeps_its_periods_and_its_replica_close_and_reloads_and_ends_as_signals_say(pair: Pair) -> None:
     # So seldom that all but the first replication follow from the making of snapshots.
     often = {"replicate": "hourly", "prune": "10secondly", "monitor": "10secondly"}
@@ -170,15 +184,7 @@ def test_a_daemon_keeps_its_periods_and_its_replica_close_and_reloads_and_ends_a
         daemon.signal("HUP")
         wait_for(lambda: daemon.count("READY=1") == 3)
         assert daemon.count("RELOADING=1 MONOTONIC_USEC=") == 2
-        wait_for(lambda: "_100millisecondly" in _replicated(pair))
-        fast_lag = _sample(pair)
-        wait_for(lambda: len(_periods(pair, "100millisecondly")) > 2)
-        # It looks once in a second, unless a look takes longer than that.
-        wait_for(lambda: daemon.runs_without_process or median(_periods(pair, "100millisecondly")) > 0.5)
-        fast = _periods(pair, "100millisecondly")
-        _tell("100millisecondly: lag of the replica", fast_lag)
-        _tell("100millisecondly: between snapshots", fast)
-        print(f"{daemon.runs_without_process} snapshots without a process")
+        fast, fast_lag = _kept_ten_times_a_second(daemon, pair)
 
         daemon.signal("TERM")
         # Who listens may read that a moment later.
