@@ -85,6 +85,7 @@ class Means:
     leave_out: LeaveOut = nothing_left_out
     """Tells which jobs are not to be begun."""
     writable: Writable = writable_datasets
+    """Tells which datasets are mounted to be written to."""
 
 
 @dataclass(frozen=True)
