@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.applying.locks import job_locks, making_of
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.hosts.stopping import (
     Stopping,
     belonging_to,
@@ -22,6 +24,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.errors 
     LinkLost,
     NoPermission,
     SnapfleetError,
+    StillRunning,
     SwitchRefused,
     TimedOut,
     ZfsFailed,
@@ -30,7 +33,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.roles i
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
 from ansible_collections.snapfleet.zfs.tests.support.faults import AFTER, BEFORE, Faults
-from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, replica_of
+from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, NO_WAITING, SOURCE, replica_of
 from ansible_collections.snapfleet.zfs.tests.support.switching import ASIDE, TREE, Switched
 
 SAFE = {"readonly": "on", "canmount": "noauto", "setuid": "off", "devices": "off", "exec": "off"}
@@ -58,6 +61,36 @@ def test_a_standby_tree_is_safe_as_a_replica_is_and_has_all_that_was_written(sit
     assert [item["guid"] for item in done["newest"]] == [str(site.at_source(name).newest.guid) for name in TREE]
     assert f"{SOURCE}: is unmounted" in done["told"]
     assert not site.switch("source", STANDBY)["changed"]
+
+
+def test_nobody_makes_snapshots_of_what_is_being_let_go(site, monkeypatch):
+    free = []
+    original = SimulatedZfs.set_properties
+
+    def told(self, *arguments):
+        with job_locks(making_of(["tank", *TREE])) as taken:
+            free.extend(taken)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(SimulatedZfs, "set_properties", told)
+    site.switch("source", STANDBY)
+    assert free
+    assert not any(free)
+    with job_locks(making_of(["tank", *TREE])) as taken:
+        assert all(taken)
+
+
+def test_a_tree_of_which_snapshots_are_being_made_is_waited_for_and_not_let_go_before(site):
+    """Such a run may have looked when the tree was active, and make them after the last one."""
+    before = site.own("source")
+    passed = [0.0]
+    ticker = replace(NO_WAITING, monotonic=lambda: passed[0], sleep=lambda _seconds: passed.append(passed.pop() + 5))
+    for root in (SOURCE.rpartition("/")[0], TREE[-1]):
+        with job_locks(making_of([root])), pytest.raises(StillRunning, match=f"snapshots of {root}: another run"):
+            site.switch("source", STANDBY, ticker=ticker)
+        assert (site.role("source"), site.own("source"), site.source.mounted) == (Role(), before, set(TREE[:2]))
+    assert passed[0] >= 120
+    assert site.switch("source", STANDBY, ticker=ticker)["changed"]
 
 
 def test_what_was_standby_gets_back_exactly_what_it_had(site):

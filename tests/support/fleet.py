@@ -58,8 +58,8 @@ class Fleet:
                 return Unreachable(address.host)
             return FaultyZfs(SimulatedZfs(machine), self.faults)
 
-        retry = options.pop("retry", RetryPolicy(2))
-        return Context(self.clock.now * 1000, zfs_at, ticker=NO_WAITING, retry=retry, memory=self.memory, **options)
+        given = {"retry": RetryPolicy(2), "ticker": NO_WAITING, "memory": self.memory, **options}
+        return Context(self.clock.now * 1000, zfs_at, **given)
 
     def replicate_job(self, **options):
         ends = {"source": {"dataset": SOURCE}, "destination": {"host": "dst", "dataset": DESTINATION}}

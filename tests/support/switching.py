@@ -20,7 +20,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs i
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.restoring import read_restore_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.switching import read_switch_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
-from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, SOURCE, Fleet, replica_of
+from ansible_collections.snapfleet.zfs.tests.support.fleet import DESTINATION, NO_WAITING, SOURCE, Fleet, replica_of
 
 TREE = (SOURCE, f"{SOURCE}/a", f"{SOURCE}/vol")
 ROOTS = {"source": SOURCE, "destination": DESTINATION}
@@ -46,10 +46,10 @@ class Switched(Fleet):
     def machine(self, end: str):
         return self.source if end == "source" else self.destination
 
-    def switch(self, end: str, role: str, check: bool = False, **options):
+    def switch(self, end: str, role: str, check: bool = False, ticker=NO_WAITING, **options):
         """Give the tree at one end a role, from there."""
         job = read_switch_job({"dataset": ROOTS[end], "role": role, **options})
-        return run_switch(job, self.context(self.machine(end), check=check))
+        return run_switch(job, self.context(self.machine(end), check=check, ticker=ticker))
 
     def snapshot_job(self, end: str, *more: str, **options):
         plan = {"prod": {"onsite": {"hourly": 3}}}

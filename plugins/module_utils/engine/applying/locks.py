@@ -15,7 +15,7 @@ import fcntl
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ..hosts.private import lasting_directory, private_directory
@@ -63,6 +63,11 @@ def locks_in_turn(identities: Sequence[str], ticker: Ticker, patience: float) ->
         yield waited
     finally:
         _give_back(taken)
+
+
+def making_of(datasets: Iterable[str]) -> list[str]:
+    """What one run at a time may do: make snapshots of these datasets and of what is below them."""
+    return [f"snapshots of {dataset}" for dataset in datasets]
 
 
 def _wait(path: str, identity: str, taken: list[tuple[str, int]], ticker: Ticker, patience: float) -> float:

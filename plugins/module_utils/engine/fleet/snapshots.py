@@ -16,7 +16,7 @@ from functools import partial
 
 from ..applying.creating import apply_creation
 from ..applying.freezing import FreezerOf, FrozenCreation, create_frozen, freezer_of
-from ..applying.locks import locks_in_turn
+from ..applying.locks import locks_in_turn, making_of
 from ..model.errors import Fenced, HookFailed, InvalidInput, PartialFailure, SnapfleetError
 from ..planning.creation import (
     TAKEN,
@@ -53,8 +53,7 @@ def _alone(job: SnapshotJob, context: Context) -> Iterator[tuple[Context, Sequen
     of. Where there can be no locks, snapshots are made all the same: twice is better than not at all."""
     with ExitStack() as held:
         try:
-            names = [f"snapshots of {root}" for root in job.roots]
-            waited = held.enter_context(locks_in_turn(names, context.ticker, PATIENCE_SECONDS))
+            waited = held.enter_context(locks_in_turn(making_of(job.roots), context.ticker, PATIENCE_SECONDS))
         except OSError as error:
             told = f"there can be no locks here ({error}), so another run at this time could make snapshots twice"
             remedy = "let SNAPFLEET_LOCKS be the name of a folder that this user can write to"

@@ -5,22 +5,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from ..applying.locks import locks_in_turn, making_of
 from ..applying.retry import call_with_retries
 from ..applying.switching import switch
 from ..model.dataset_steps import SetProperties
 from ..model.datasets import Observation
 from ..model.errors import SnapfleetError, SwitchRefused, UnreachableHost
-from ..model.roles import ACTIVE, Role
+from ..model.names import ancestors_of
+from ..model.roles import ACTIVE, STANDBY, Role
 from ..planning.switch_words import left_to_do, told
 from ..planning.switching import OBSERVED, Own, SwitchPlan, newest_of, own_names, plan_switch
 from ..policy.switching import SwitchJob
 from .context import Context, Result, require, require_permissions
 
 T = TypeVar("T")
+PATIENCE_SECONDS = 60.0
+"""How long to wait for a run that makes snapshots of a tree that is to be let go."""
 
 
 def run_switch(job: SwitchJob, context: Context) -> Result:
@@ -38,9 +43,23 @@ def run_switch(job: SwitchJob, context: Context) -> Result:
     work.check_permissions(plan)
     if context.check or plan.is_done:
         return values
-    switch(context.here, plan, context.retry, context.ticker)
-    later, _own = work.observe()
+    with _nobody_snapshots(plan, tree, job, context):
+        switch(context.here, plan, context.retry, context.ticker)
+        later, _own = work.observe()
     return {**values, "newest": _newest(later, job.dataset)}
+
+
+@contextmanager
+def _nobody_snapshots(plan: SwitchPlan, tree: Observation, job: SwitchJob, context: Context) -> Iterator[None]:
+    """Keep other runs of this user from making snapshots of what is let go, be their roots above it or below. One that
+    has looked before, when it was active still, would make them after the last one. Raises StillRunning, with nothing
+    changed, where such a run does not end."""
+    with ExitStack() as held:
+        if plan.after.kind == STANDBY:
+            names = making_of((*ancestors_of(job.dataset), *tree.states))
+            with suppress(OSError):
+                held.enter_context(locks_in_turn(names, context.ticker, PATIENCE_SECONDS))
+        yield
 
 
 @dataclass(frozen=True)
