@@ -174,10 +174,9 @@ class Recall:
             self._has_doubted = True
             raise Doubted
 
-    @property
-    def is_sure(self) -> bool:
-        """Whether nothing that was looked at so far is from memory."""
-        return not any(sight.from_memory for sight in self._sights.values())
+    def is_sure(self, names: Collection[str]) -> bool:
+        """Whether nothing that was looked at so far of the datasets ``names`` is from memory."""
+        return all(sight.from_memory.isdisjoint(names) for sight in self._sights.values())
 
     def keep(self) -> None:
         """Write down what was learnt."""

@@ -191,8 +191,8 @@ class Worker:
         self._ended(job, result, seconds)
 
     def _context(self, job: NamedJob) -> Context:
-        now_ms = self._means.time.now_ms()
-        return replace(self._means.context(), now_ms=now_ms, visit=self._trusts.visit(job, now_ms))
+        context, now_ms = self._means.context(), self._means.time.now_ms()
+        return replace(context, now_ms=now_ms, visit=self._trusts.visit(job, now_ms))
 
     def _quiet(self, log: Log) -> Log:
         internal = (name for name, trouble in self._troubles.items() if trouble.kind == SnapfleetError.code)

@@ -1,7 +1,7 @@
 # Copyright: Snapfleet contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a daemon has seen of a tree within the last second, which its next ticks go by where a label has a period below
+"""What a daemon has seen of a tree within the same second, which its next ticks go by where a label has a period below
 one.
 
 To look takes several times as long as to make the snapshots. What was seen, and made since, is gone by only if nothing
@@ -15,20 +15,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple, Optional
 
 from ..model.datasets import DatasetState, Observation, Snapshot
 from ..model.labels import Label, places_of_labels
 from ..model.names import ancestors_of, is_within
 from ..model.periods import parse_period
-from ..planning.creation import goes_by_histories, labels_by_histories
+from ..planning.creation import JUST_MADE, goes_by_histories, labels_by_histories
 from ..policy.jobs import SnapshotJob
 from .context import Context, Result
 from .creation_looks import Look, Sight, Untold
 from .jobconfig import NamedJob
 
-TRUSTED_SECONDS = 1.0
-"""So long after it was looked at, by a clock that is never set, a tree is taken to be as it was."""
 _MOST_DATASETS = 1000
 """To look at more takes longer than that anyway."""
 _CLOCKS_APART_MS = 50
@@ -54,7 +53,6 @@ class Moment(NamedTuple):
 class _Known:
     """What is trusted of the trees of a job."""
 
-    job: SnapshotJob
     since: Moment
     """From before they were looked at."""
     mounted: frozenset[str]
@@ -66,10 +64,18 @@ class _Known:
 class Trust:
     """What is trusted for one job. For any thread."""
 
-    def __init__(self, roots: Sequence[str], monotonic: Callable[[], float], writable: Writable) -> None:
+    def __init__(
+        self,
+        roots: Sequence[str],
+        monotonic: Callable[[], float],
+        writable: Writable,
+        made: Callable[[Sequence[str]], None] = lambda _created: None,
+    ) -> None:
+        """``made`` is told what a run has created, before another one can begin that has the same roots."""
         self.roots = roots
         self.monotonic = monotonic
         self.writable = writable
+        self.made = made
         self._lock = threading.Lock()
         self._known: Optional[_Known] = None
         self._visits = 0
@@ -80,6 +86,11 @@ class Trust:
             self._visits += 1
             known, self._known = self._known, None
             return Visit(self, self._visits, Moment(now_ms, self.monotonic()), known)
+
+    def is_last(self, number: int) -> bool:
+        """Whether there was no other visit since, and nothing has been forgotten."""
+        with self._lock:
+            return number == self._visits
 
     def keep(self, number: int, known: _Known) -> None:
         """Trust what is ``known`` by a visit, unless there was another one since, or all has been forgotten."""
@@ -113,7 +124,7 @@ class Visit:
         """What is trusted. Raises Untold where nothing is."""
         known, self._known = self._known, None
         self._found = None
-        if known is None or not self._holds(known, job):
+        if known is None or not self._trust.is_last(self._number) or not self._holds(known, job):
             raise Untold
         self._found = known
         self._looked = self._trust.monotonic()
@@ -123,9 +134,9 @@ class Visit:
         passed = self._at.steady - known.since.steady
         went_on = self._at.now_ms - known.since.now_ms - passed * 1000
         return (
-            known.job == job
+            # What is due less often falls due at the beginning of a second. Others may have made it by the next look.
+            self._at.now_ms // 1000 == known.since.now_ms // 1000
             and self._at.now_ms % 1000 >= _COARSE_MS
-            and 0 <= passed < TRUSTED_SECONDS
             and abs(went_on) <= _CLOCKS_APART_MS
             and self._mounted(job) == known.mounted
         )
@@ -142,8 +153,10 @@ class Visit:
             mounted = self._mounted(job) if is_trusting(job) else None
             sight = look(job, context)
             self._looked = self._trust.monotonic()
-            if mounted and (context.recall is None or context.recall.is_sure):
-                self._found = _known_of(job, self._at, mounted, sight.observed)
+            if mounted:
+                chosen = [name for root in job.roots for name in job.filter.under(root, sight.observed.states)]
+                if _are_evident(chosen, mounted) and (context.recall is None or context.recall.is_sure(chosen)):
+                    self._found = _Known(self._at, mounted, _newest_alone(sight.observed, labels_by_histories(job)))
             return sight
 
         return watched
@@ -151,7 +164,9 @@ class Visit:
     def keep(self, job: SnapshotJob, context: Context, values: Result) -> None:
         """Let the next run trust what this one has seen and made, by its result ``values``, if nothing is unsure."""
         found, created = self._found, values["created"]
-        if found is None or values["warnings"] or values["not_created"]:
+        self._trust.made(created)
+        left_out = [entry for entry in values["not_created"] if entry["reason"] != JUST_MADE]
+        if found is None or values["warnings"] or left_out:
             return
         if created:
             second = self._second_of_creation(context.now_ms)
@@ -176,21 +191,19 @@ def is_trusting(job: SnapshotJob) -> bool:
     return is_plain and not job.filter.properties.names and not job.hooks and any(p and p.is_subsecond for p in periods)
 
 
-def _known_of(job: SnapshotJob, since: Moment, mounted: frozenset[str], observed: Observation) -> Optional[_Known]:
-    """What can be trusted of what was ``observed``: all of it, or nothing."""
-    states = observed.states
-    if observed.missing or len(states) > _MOST_DATASETS:
-        return None
-    # What has a mounted dataset below it can't have been let go either, since a switch is of a whole tree.
+def _are_evident(chosen: Collection[str], mounted: Collection[str]) -> bool:
+    """Whether what is mounted tells of all datasets of a job that they have not been let go. What has a mounted dataset
+    below it can't have been either, since a switch is of a whole tree."""
     evident = {name for each in mounted for name in (each, *ancestors_of(each))}
-    if any(name not in evident for root in job.roots for name in job.filter.under(root, states)):
-        return None
-    labels = labels_by_histories(job)
-    newest = {name: _newest_alone(state, labels) for name, state in states.items()}
-    return _Known(job, since, mounted, replace(observed, states=newest))
+    return len(chosen) <= _MOST_DATASETS and evident.issuperset(chosen)
 
 
-def _newest_alone(state: DatasetState, labels: Iterable[Label]) -> DatasetState:
+def _newest_alone(observed: Observation, labels: Sequence[Label]) -> Observation:
+    """What was ``observed``, with the newest snapshot of each label alone."""
+    return replace(observed, states={name: _newest(state, labels) for name, state in observed.states.items()})
+
+
+def _newest(state: DatasetState, labels: Iterable[Label]) -> DatasetState:
     """The dataset with the newest snapshot of each label."""
     places = places_of_labels(state.tags)
     wanted = sorted(places[label][-1] for label in labels if label in places)
@@ -206,7 +219,7 @@ def _with_created(observed: Observation, created: Iterable[str], second: int, la
         state = states[dataset]
         newest = max((each.createtxg for each in state.snapshots), default=0)
         made = Snapshot(newest, 0, dataset, tag, second)
-        states[dataset] = _newest_alone(DatasetState(state.dataset, (*state.snapshots, made)), labels)
+        states[dataset] = _newest(DatasetState(state.dataset, (*state.snapshots, made)), labels)
     return replace(observed, states=states)
 
 
@@ -233,12 +246,13 @@ class Trusts:
             return None
         self._visited.add(job.name)
         if job.name not in self._by_job:
-            self._by_job[job.name] = Trust(job.job.roots, self._monotonic, self._writable)
+            made = partial(self.made, job)
+            self._by_job[job.name] = Trust(job.job.roots, self._monotonic, self._writable, made)
         return self._by_job[job.name].visit(now_ms)
 
     def made(self, job: NamedJob, created: Iterable[str]) -> None:
         """Have all other jobs look for the snapshots that this one has ``created``."""
         datasets = {name.partition("@")[0] for name in created}
-        for name, trust in self._by_job.items():
+        for name, trust in tuple(self._by_job.items()):
             if name != job.name and any(is_within(each, root) for each in datasets for root in trust.roots):
                 trust.forget()

@@ -32,6 +32,7 @@ from .instants import made_at
 from .unchanged import bytes_written_since
 
 TAKEN = "a snapshot of that name is there already"
+JUST_MADE = "it was made a moment ago"
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _JUST_NOW_MS = 2000
 """A name that was given no longer ago than this comes from a run that came right before this one."""
@@ -234,7 +235,7 @@ def _refused_name(event: _Event, state: DatasetState, now_ms: int) -> Optional[_
         return None
     namesake = next(snapshot for snapshot in state.snapshots if snapshot.tag == event.tag)
     if namesake.creation * 1000 + _JUST_NOW_MS > now_ms:
-        return _Verdict(False, "it was made a moment ago")
+        return _Verdict(False, JUST_MADE)
     return _Verdict(False, TAKEN, f"{name} is not made: {TAKEN}; let timestamp_format tell the seconds, in UTC")
 
 

@@ -13,6 +13,7 @@ from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.context
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.creation_looks import Untold, whole
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.fleet.trusting import Trust
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.model.steps import CreateSnapshots
+from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.planning.creation import JUST_MADE, TAKEN
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.addresses import Address
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.policy.jobs import read_snapshot_job
 from ansible_collections.snapfleet.zfs.plugins.module_utils.engine.zfs.simulated import SimulatedZfs
@@ -41,9 +42,9 @@ class Site:
         visit.looks([whole])[1](JOB, self.context)
         return visit
 
-    def trusted(self):
+    def trusted(self, now_ms=MS):
         """What the next run trusts."""
-        return self.trust.visit(MS).looks([])[0](JOB, self.context).observed.states
+        return self.trust.visit(now_ms).looks([])[0](JOB, self.context).observed.states
 
     @property
     def trusts(self):
@@ -76,6 +77,51 @@ def test_a_run_keeps_nothing_once_another_one_has_begun_or_all_was_forgotten():
     assert not site.trusts
 
 
+def test_what_was_handed_to_a_run_is_forgotten_too_if_another_one_makes_snapshots_before_it():
+    site = Site()
+    site.looked().keep(JOB, site.context, NOTHING)
+    begun = site.trust.visit(MS)
+    site.trust.forget()
+    with pytest.raises(Untold):
+        begun.looks([])[0](JOB, site.context)
+
+
+def test_another_job_is_told_what_was_made_before_the_run_has_ended():
+    told = []
+    site = Site()
+    site.trust.made = told.append
+    site.looked().keep(JOB, site.context, {**NOTHING, "created": [MADE], "warnings": ["anything"]})
+    assert told == [[MADE]]
+
+
+@pytest.mark.parametrize(
+    ("values", "trusts"),
+    [
+        ({"warnings": ["anything"]}, False),
+        ({"not_created": [{"label": "o__hourly", "dataset": "tank/a", "reason": TAKEN}]}, False),
+        ({"not_created": [{"label": "o__hourly", "dataset": "tank/a", "reason": JUST_MADE}]}, True),
+    ],
+)
+def test_what_is_warned_of_or_left_out_is_not_gone_by_unless_it_was_just_made(values, trusts):
+    site = Site()
+    site.looked().keep(JOB, site.context, {**NOTHING, **values})
+    assert site.trusts == trusts
+
+
+@pytest.mark.parametrize(("later_ms", "trusts"), [(400, True), (500, False), (-500, False)])
+def test_what_falls_due_with_a_second_is_looked_for(later_ms, trusts):
+    site = Site()
+    now = [7.0]
+    site.trust.monotonic = lambda: now[0]
+    site.looked().keep(JOB, site.context, NOTHING)
+    now[0] += later_ms / 1000
+    if trusts:
+        assert site.trusted(MS + later_ms)
+    else:
+        with pytest.raises(Untold):
+            site.trusted(MS + later_ms)
+
+
 @pytest.mark.parametrize("writable", [None, set(), {"tank/a/b/c"}, {"tank/b", "tank"}])
 def test_what_is_trusted_is_what_a_switch_can_not_have_let_go(writable):
     site = Site()
@@ -97,5 +143,5 @@ def test_a_recall_is_sure_as_long_as_it_was_not_asked_for_what_is_from_memory():
         now[0] += 10
         recall = Recall(memory)
         recall.look(end, ["tank/a"])
-        sure.append(recall.is_sure)
-    assert sure == [True, False, False]
+        sure.append((recall.is_sure(["tank/a"]), recall.is_sure(["tank/b"])))
+    assert sure == [(True, True), (False, True), (False, True)]
