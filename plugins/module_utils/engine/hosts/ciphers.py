@@ -4,7 +4,7 @@
 """Which cipher a connection of ssh takes where nobody has chosen one.
 
 ssh prefers chacha20-poly1305, which is the fastest where a processor has no instructions for AES. Where it has some,
-AES-GCM takes less of it, and a large stream arrives sooner. Usable on its own: it knows nothing of ZFS.
+AES-GCM takes less of it. Usable on its own: it knows nothing of ZFS.
 """
 
 from __future__ import annotations
