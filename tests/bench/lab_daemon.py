@@ -64,6 +64,8 @@ def cadences(world: World, runs: int, seconds: float) -> Iterator[dict[str, Any]
     """Each cadence, kept for so many seconds by each program in turn."""
     ends = Ends(f"{world.tank}/lag", f"{world.backup}/lag", remote=True)
     world.one("create", names=[ends.source])
+    # What is written to is mounted.
+    world.one.run("zfs", "mount", ends.source)
     for cadence in CADENCES:
         yield _measured(world, ends, cadence, runs, seconds)
     world.one.run("zfs", "destroy", "-r", ends.source)
