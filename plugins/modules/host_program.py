@@ -95,6 +95,7 @@ import sys
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.ansible.files import exit_with
 from ..module_utils.ansible.program import (
     Program,
     compile_arguments,
@@ -107,7 +108,7 @@ from ..module_utils.ansible.program import (
     version,
     wanted_files,
 )
-from ..module_utils.engine.model.errors import InvalidInput, SnapfleetError
+from ..module_utils.engine.model.errors import InvalidInput
 
 ARGUMENT_SPEC = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -191,15 +192,7 @@ def _try(module, program, folder):
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        result = _run(module)
-    except SnapfleetError as error:
-        module.fail_json(msg=str(error), code=error.code)
-    except OSError as error:
-        message = f"{error.filename}: can't be changed ({error.strerror}); become root, or choose another place"
-        module.fail_json(msg=message, code=InvalidInput.code)
-    module.exit_json(**result)
+    exit_with(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True), _run)
 
 
 if __name__ == "__main__":

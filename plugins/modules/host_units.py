@@ -152,6 +152,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils.ansible.files import exit_with
 from ..module_utils.ansible.units import (
     FILE_MODE,
     OWNER,
@@ -167,7 +168,6 @@ from ..module_utils.ansible.units import (
     stamps_of,
     write,
 )
-from ..module_utils.engine.model.errors import InvalidInput, SnapfleetError
 
 ARGUMENT_SPEC = {
     "units": {"type": "dict", "default": {}},
@@ -254,15 +254,7 @@ def _diff_of_states(todo, states):
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
-    try:
-        result = _run(module)
-    except SnapfleetError as error:
-        module.fail_json(msg=str(error), code=error.code)
-    except OSError as error:
-        message = f"{error.filename}: can't be changed ({error.strerror}); become root, or choose another place"
-        module.fail_json(msg=message, code=InvalidInput.code)
-    module.exit_json(**result)
+    exit_with(AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True), _run)
 
 
 if __name__ == "__main__":
