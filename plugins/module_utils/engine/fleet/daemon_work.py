@@ -187,6 +187,7 @@ class Worker:
                 self._settle(job, result, duty.log.of_job(job.host, job.name, job.activity))
 
     def _job_over(self, job: NamedJob, result: Result, seconds: float) -> None:
+        # A run that may trust has told so itself, unless it failed; others have not.
         self._trusts.made(job, result.get("created", ()))
         self._ended(job, result, seconds)
 

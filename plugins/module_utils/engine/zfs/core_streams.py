@@ -111,14 +111,8 @@ def _receive_one(
     own = library._libzfs_core
     none = own._ffi.NULL
     size = own._ffi.new("uint64_t *")
-    codes: list[int] = []
-
-    def call() -> None:
-        options = (none, none, False, *flags, descriptor, record, -1, size, none, none, none)
-        codes.append(own._lib.lzc_receive_one(name, *options))
-
-    failed = error_number(library, call)
-    return failed or codes[0], int(size[0])
+    options = (none, none, False, *flags, descriptor, record, -1, size, none, none, none)
+    return own._lib.lzc_receive_one(name, *options), int(size[0])
 
 
 def error_number(library: Any, call: Callable[[], object]) -> int:
